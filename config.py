@@ -1,0 +1,112 @@
+"""Settings: read once, typed, from the environment or a ``.env`` file; a bad value is refused by name."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from click import ClickException
+from dotenv import dotenv_values
+
+ROOT = Path(__file__).resolve().parent
+
+# Public, so worthless: the secrets Better Auth falls back on when none is set.
+PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
+
+
+class SettingError(ClickException):
+    """A setting is missing or cannot be read; the message names it and says what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the service can be told from outside; the README's table says what each means."""
+
+    database_url: str | None = field(default=None, repr=False)
+    better_auth_secret: str = field(repr=False)
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_user_claim: str = "sub"
+    cors_origins: tuple[str, ...] = ("http://localhost:3000",)
+    port: int = 8000
+    web_concurrency: int = 1
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Build the settings from variables; raises SettingError for the first one that cannot be read.
+
+        An empty variable counts as one that is not set. The secret is taken as it is, spaces included.
+        """
+        given = {name: value for name, value in environ.items() if value.strip()}
+        return cls(
+            database_url=_database_url(given),
+            better_auth_secret=_secret(given),
+            jwt_issuer=_text(given, "JWT_ISSUER"),
+            jwt_audience=_text(given, "JWT_AUDIENCE"),
+            jwt_user_claim=_text(given, "JWT_USER_CLAIM") or "sub",
+            cors_origins=_origins(given.get("CORS_ORIGINS", "http://localhost:3000")),
+            port=_integer(given, "PORT", 8000, 65535),
+            web_concurrency=_integer(given, "WEB_CONCURRENCY", os.cpu_count() or 1, 512),
+        )
+
+
+def environment() -> dict[str, str]:
+    """The process's environment over what ``.env`` beside this file says."""
+    from_file = {name: value or "" for name, value in dotenv_values(ROOT / ".env").items()}
+    return from_file | os.environ
+
+
+def _database_url(given: Mapping[str, str]) -> str | None:
+    """SQLAlchemy's form of the URL: it would take ``postgresql://`` to mean another driver than psycopg2."""
+    for name in ("NEON_DB_URL", "DATABASE_URL"):
+        if name in given:
+            scheme, separator, rest = given[name].strip().partition("://")
+            if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"} or not separator or not rest:
+                raise SettingError(name, "is not a PostgreSQL URL: it must begin with postgresql:// or postgres://")
+            return f"postgresql+psycopg2://{rest}"
+    return None
+
+
+def _secret(given: Mapping[str, str]) -> str:
+    name = "BETTER_AUTH_SECRET"
+    secret = given.get(name)
+    if secret is None:
+        raise SettingError(name, "is not set: give the secret that Better Auth uses, at least 32 bytes")
+    if secret in PUBLIC_SECRETS:
+        raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
+    if len(secret.encode()) < 32:
+        raise SettingError(name, f"has {len(secret.encode())} bytes: at least 32 are needed")
+    return secret
+
+
+def _text(given: Mapping[str, str], name: str) -> str | None:
+    return given[name].strip() if name in given else None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Browser origins; strict, because Flask-CORS takes text with special characters for a pattern."""
+    origins = tuple(origin for part in text.split(",") if (origin := part.strip().rstrip("/")))
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?", origin):
+            raise SettingError(
+                "CORS_ORIGINS",
+                f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *",
+            )
+    return origins
+
+
+def _integer(given: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    text = given.get(name, str(default)).strip()
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= largest:
+        raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}")
+    return int(text)

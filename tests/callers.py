@@ -1,0 +1,75 @@
+"""People who call the service, each with a token of their own, and what an error must look like."""
+
+import secrets
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from config import Settings
+from todo.auth import issue_token
+from todo.problems import ProblemShape
+from todo.tasks.schemas import TaskShape
+
+
+class Caller:
+    """Somebody with a token. A new one sees no tasks: nobody sees another's rows."""
+
+    def __init__(self, client: FlaskClient, settings: Settings, user_id: str | None = None) -> None:
+        self.user_id = user_id or f"user-{secrets.token_hex(8)}"
+        self.authorization = f"Bearer {issue_token(settings, self.user_id, 600)}"
+        self._client = client
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        headers = {"Authorization": self.authorization, **options.pop("headers", {})}
+        return self._client.open(path, method=method, headers=headers, **options)
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> TestResponse:
+        return self.call("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> TestResponse:
+        return self.call("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> TestResponse:
+        return self.call("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:
+        return self.call("DELETE", path, **options)
+
+    def add(self, title: str = "Buy milk", **members: Any) -> dict[str, Any]:
+        """Create a task and give it."""
+        return read_task(self.post("/api/tasks", json={"title": title, **members}), 201)
+
+    def titles(self) -> list[str]:
+        return [task["title"] for task in read_tasks(self.get("/api/tasks"))]
+
+
+def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
+    """The task of an answer, which must have the shape that is documented."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/json"
+    assert not TaskShape().validate(response.json)
+    task: dict[str, Any] = response.json
+    return task
+
+
+def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
+    """The tasks of a list."""
+    assert response.status_code == 200, response.text
+    assert isinstance(response.json, list)
+    assert not TaskShape(many=True).validate(response.json)
+    return response.json
+
+
+def read_problem(response: TestResponse, status: int, field: str | None = None) -> dict[str, Any]:
+    """The problem of an answer (RFC 9457); with ``field``, one that blames just this member."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    assert not ProblemShape().validate(response.json)
+    problem: dict[str, Any] = response.json
+    assert problem["status"] == status
+    assert (set(problem["errors"]) == {field}) if field else ("errors" not in problem)
+    return problem

@@ -1,0 +1,72 @@
+"""The service under test: the real application on a real PostgreSQL, migrated once by the migrations.
+
+That is the embedded one, or the server of TEST_DATABASE_URL (its superuser's URL). Nobody sees another's
+rows, so a new user is a clean slate and no test cleans up.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import make_url
+
+from config import Settings
+from tests.callers import Caller
+from tests.servers import Database, Server
+from todo import create_app
+from todo.embedded import EmbeddedPostgres
+from todo.extensions import db
+
+
+@pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """pytest-flask's own would share flask.g between a test's requests: a user could leak into the next one."""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield Server(make_url(url))
+        return
+    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres")
+    embedded.start()
+    yield Server(make_url(embedded.url("postgres")))
+    embedded.close()
+
+
+@pytest.fixture(scope="session")
+def database(server: Server) -> Iterator[Database]:
+    with server.database() as database:
+        database.migrate()
+        yield database
+
+
+@pytest.fixture(scope="session")
+def settings(database: Database) -> Settings:
+    return database.settings()
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def meet(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
+    """Make the acquaintance of somebody new, or of somebody with a given user id."""
+    return lambda user_id=None: Caller(client, settings, user_id)
+
+
+@pytest.fixture
+def alice(meet: Callable[..., Caller]) -> Caller:
+    return meet()
+
+
+@pytest.fixture
+def bob(meet: Callable[..., Caller]) -> Caller:
+    return meet()

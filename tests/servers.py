@@ -1,0 +1,104 @@
+"""The PostgreSQL that the tests run on, seen as its superuser, and the databases they make there."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import flask_migrate
+import psycopg2
+from sqlalchemy import URL, make_url
+
+from config import Settings
+from todo import create_app
+
+SECRET = "throwaway-test-secret-not-for-production-0123456789"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server and its superuser's URL."""
+
+    superuser_url: URL
+
+    def run(self, statement: str, values: Any = None, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser and give its rows."""
+        url = self.superuser_url.set(database=database) if database else self.superuser_url
+        connection = psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    @property
+    def version(self) -> int:
+        """The major version."""
+        return int(self.run("SHOW server_version_num")[0][0]) // 10000
+
+    @contextmanager
+    def database(self) -> Iterator["Database"]:
+        """A new database with logins of its own, dropped at the end."""
+        database = Database(self, f"test_{secrets.token_hex(6)}")
+        database.create()
+        try:
+            yield database
+        finally:
+            database.drop()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, and three ways to log in to it.
+
+    ``owner`` is what a provider gives: it owns the database and may make roles. ``super`` is a superuser.
+    ``web`` owns nothing and may only become todo_app: what production should use.
+    """
+
+    server: Server
+    name: str
+
+    LOGINS = {"owner": "NOSUPERUSER CREATEROLE", "super": "SUPERUSER", "web": "NOSUPERUSER"}  # noqa: RUF012
+
+    def create(self) -> None:
+        for login, attributes in self.LOGINS.items():
+            self.server.run(f"CREATE ROLE {self.role(login)} LOGIN {attributes} PASSWORD 'test'")
+        self.server.run(f"CREATE DATABASE {self.name} OWNER {self.role('owner')}")
+        # The role is the whole cluster's: another database's owner may have made it.
+        if self.server.run("SELECT FROM pg_roles WHERE rolname = 'todo_app'"):
+            self.server.run(f"GRANT todo_app TO {self.role('owner')}")
+
+    def drop(self) -> None:
+        self.server.run(f"DROP DATABASE {self.name} WITH (FORCE)")
+        for login in self.LOGINS:
+            self.server.run(f"DROP ROLE {self.role(login)}")
+
+    def role(self, login: str) -> str:
+        return f"{self.name}_{login}"
+
+    def url(self, login: str = "owner", **parts: Any) -> str:
+        url = self.server.superuser_url.set(
+            drivername="postgresql", username=self.role(login), password="test", database=self.name, **parts
+        )
+        return url.render_as_string(hide_password=False)
+
+    def settings(self, login: str = "owner", **values: Any) -> Settings:
+        """The service's settings for this database."""
+        return Settings(**{"better_auth_secret": SECRET, "database_url": sqlalchemy_url(self.url(login)), **values})
+
+    def migrate(self, login: str = "owner") -> None:
+        """Bring the database to the newest migration, as ``flask db upgrade`` does."""
+        with create_app(self.settings(login)).app_context():
+            flask_migrate.upgrade()
+        self.run(f"GRANT todo_app TO {self.role('web')}")
+
+    def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+        """Run one statement in this database as the server's superuser."""
+        return self.server.run(statement, values, self.name)
+
+
+def sqlalchemy_url(url: str) -> str:
+    return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)

@@ -1,0 +1,37 @@
+"""A task backend for many users: one round trip per request, and a database that keeps users apart."""
+
+from flask import Blueprint, Flask
+
+from config import ROOT, Settings
+from todo import auth, cli, database, health, openapi, problems
+from todo.extensions import cors, db, include_name, migrate
+from todo.routing import strip_trailing_slash
+from todo.tasks.routes import tasks
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the application from its settings; touches neither the database nor the network."""
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.wsgi_app = strip_trailing_slash(app.wsgi_app)  # type: ignore[method-assign, assignment]
+
+    database.init_app(app, settings)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"), include_schemas=True, include_name=include_name)
+    auth.init_app(app, settings)
+    problems.init_app(app)
+    cors.init_app(
+        app,
+        origins=list(settings.cors_origins),
+        expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-ID"],
+        max_age=3600,
+    )
+
+    api = Blueprint("api", __name__, url_prefix="/api")
+    api.before_request(auth.authenticate)
+    api.register_blueprint(tasks, url_prefix="/tasks")
+    api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user")
+    app.register_blueprint(api)
+    app.register_blueprint(health.health)
+    openapi.init_app(app)
+    cli.init_app(app, settings)
+    return app

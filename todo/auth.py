@@ -1,0 +1,135 @@
+"""Who is calling: a token in, a user id out.
+
+The hook runs before every operation under /api and puts the user id on ``flask.g``. It does not know how
+a token is verified: whatever has the one method of Verifier will do.
+"""
+
+import re
+import time
+import unicodedata
+from typing import Any, Protocol
+
+import jwt
+from flask import Flask, current_app, g, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from config import Settings
+
+# RFC 6750 section 2.1. WSGI servers join several headers with a comma, which this does not match.
+BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
+
+# What PyJWT raises on hostile tokens besides its own: huge numbers, infinities, deeply nested headers.
+HOSTILE = (ValueError, TypeError, ArithmeticError, RecursionError)
+
+
+class Verifier(Protocol):
+    """Decides whether a token is genuine, current, and for this service."""
+
+    def verify(self, token: str) -> str:
+        """Give the id of the token's user; raises InvalidToken, whose text may be shown to the caller."""
+        ...
+
+
+class InvalidToken(Exception):
+    """The token does not prove who is calling; the text says why and never holds the token."""
+
+
+class SharedSecretVerifier:
+    """HS256 under the secret shared with Better Auth: the raw UTF-8 text, never decoded or derived."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.better_auth_secret.encode()
+        self._issuer = settings.jwt_issuer
+        self._audience = settings.jwt_audience
+        self._claim = settings.jwt_user_claim
+        # PyJWT looks at `aud` even when none is expected; home-made tokens may carry any.
+        self._options: Any = {"require": ["exp"], "verify_aud": self._audience is not None}
+
+    def verify(self, token: str) -> str:
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=["HS256"],
+                audience=self._audience,
+                issuer=self._issuer,
+                options=self._options,
+            )
+        except jwt.PyJWTError as error:
+            raise InvalidToken(self._explain(error)) from None
+        except HOSTILE:
+            raise InvalidToken("The token is malformed.") from None
+        return read_user_id(claims, self._claim)
+
+    def _explain(self, error: jwt.PyJWTError) -> str:
+        match error:
+            case jwt.ExpiredSignatureError():
+                return "The token has expired; get a new one."
+            case jwt.MissingRequiredClaimError():
+                return f"The token has no {error.claim} claim."
+            case jwt.InvalidAudienceError():
+                return f"The token is for another audience; this service expects {self._audience}."
+            case jwt.InvalidIssuerError():
+                return f"The token is from another issuer; this service expects {self._issuer}."
+            case jwt.InvalidAlgorithmError():
+                return "The token is signed with another algorithm; this service accepts HS256."
+            case jwt.InvalidSignatureError():
+                return "The token's signature is wrong; it was made with another secret."
+            case jwt.ImmatureSignatureError():
+                return "The token is not valid yet; compare the clocks."
+            case jwt.InvalidTokenError() if not isinstance(error, jwt.DecodeError):
+                return "A claim of the token has the wrong form."
+            case _:
+                return "The token is not a valid JWT."
+
+
+def read_user_id(claims: dict[str, Any], claim: str) -> str:
+    """The user a verified token speaks for: 1 to 255 characters, none of them control or format characters."""
+    user_id = claims.get(claim)
+    if not isinstance(user_id, str) or not user_id.strip():
+        raise InvalidToken(f"The token names no user: its {claim} claim must be a string that is not blank.")
+    if len(user_id) > 255 or any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in user_id):
+        raise InvalidToken(f"The token's {claim} claim must have at most 255 characters, none of them control ones.")
+    return user_id
+
+
+def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
+    """A token for trying and testing that this service accepts as that user's."""
+    now = int(time.time())
+    claims = {"sub": user_id, settings.jwt_user_claim: user_id, "iat": now, "exp": now + lifetime_seconds}
+    expected = {"iss": settings.jwt_issuer, "aud": settings.jwt_audience}
+    claims |= {name: value for name, value in expected.items() if value is not None}
+    return jwt.encode(claims, settings.better_auth_secret, algorithm="HS256")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Choose the verifier once; the hook asks for it by name."""
+    app.extensions["verifier"] = SharedSecretVerifier(settings)
+
+
+def authenticate() -> None:
+    """The before_request hook: puts the caller's id on ``g.user_id``, or raises Unauthorized.
+
+    A preflight carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
+    """
+    if request.method == "OPTIONS":
+        return
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise Unauthorized("No token: send it as Authorization: Bearer <JWT>.", www_authenticate=challenge())
+    given = BEARER.fullmatch(header)
+    if given is None:
+        raise Unauthorized(
+            "The Authorization header must be: Bearer <JWT>, once.", www_authenticate=challenge("invalid_request")
+        )
+    verifier: Verifier = current_app.extensions["verifier"]
+    try:
+        g.user_id = verifier.verify(given[1])
+    except InvalidToken as error:
+        raise Unauthorized(str(error), www_authenticate=challenge("invalid_token")) from None
+
+
+def challenge(error: str | None = None) -> WWWAuthenticate:
+    """RFC 6750 section 3: the scheme, and why a token that was sent is refused."""
+    return WWWAuthenticate("bearer", {"error": error} if error else {"realm": "todo"})
