@@ -9,6 +9,7 @@ from typing import Self
 
 from click import ClickException
 from dotenv import dotenv_values
+from sqlalchemy import make_url
 
 ROOT = Path(__file__).resolve().parent
 
@@ -70,10 +71,15 @@ def _database_url(given: Mapping[str, str]) -> str | None:
     """SQLAlchemy's form of the URL: it would take ``postgresql://`` to mean another driver than psycopg2."""
     for name in ("NEON_DB_URL", "DATABASE_URL"):
         if name in given:
-            scheme, separator, rest = given[name].strip().partition("://")
-            if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"} or not separator or not rest:
-                raise SettingError(name, "is not a PostgreSQL URL: it must begin with postgresql:// or postgres://")
-            return f"postgresql+psycopg2://{rest}"
+            scheme, _, rest = given[name].strip().partition("://")
+            url = f"postgresql+psycopg2://{rest}"
+            try:
+                make_url(url)
+            except ValueError:  # A port that is no number, for one.
+                rest = ""
+            if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
+                raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
+            return url
     return None
 
 

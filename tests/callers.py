@@ -51,25 +51,28 @@ def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
     """The task of an answer, which must have the shape that is documented."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
-    assert not TaskShape().validate(response.json)
-    task: dict[str, Any] = response.json
-    return task
+    task: Any = response.json
+    assert not TaskShape().validate(task)
+    return dict(task)
 
 
 def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
     """The tasks of a list."""
     assert response.status_code == 200, response.text
-    assert isinstance(response.json, list)
-    assert not TaskShape(many=True).validate(response.json)
-    return response.json
+    tasks: Any = response.json
+    assert isinstance(tasks, list)
+    assert not TaskShape(many=True).validate(tasks)
+    return tasks
 
 
-def read_problem(response: TestResponse, status: int, field: str | None = None) -> dict[str, Any]:
-    """The problem of an answer (RFC 9457); with ``field``, one that blames just this member."""
+def read_problem(response: TestResponse, status: int, *fields: str) -> dict[str, Any]:
+    """The problem of an answer (RFC 9457), which must blame just these members of the body."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
-    assert not ProblemShape().validate(response.json)
-    problem: dict[str, Any] = response.json
+    problem: Any = response.json
+    assert not ProblemShape().validate(problem)
     assert problem["status"] == status
-    assert (set(problem["errors"]) == {field}) if field else ("errors" not in problem)
-    return problem
+    assert problem["title"]
+    assert problem["detail"]
+    assert set(problem.get("errors", ())) == set(fields)
+    return dict(problem)

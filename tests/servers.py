@@ -68,7 +68,7 @@ class Database:
             self.server.run(f"CREATE ROLE {self.role(login)} LOGIN {attributes} PASSWORD 'test'")
         self.server.run(f"CREATE DATABASE {self.name} OWNER {self.role('owner')}")
         # The role is the whole cluster's: another database's owner may have made it.
-        if self.server.run("SELECT FROM pg_roles WHERE rolname = 'todo_app'"):
+        if self.server.run("SELECT 1 FROM pg_roles WHERE rolname = 'todo_app'"):
             self.server.run(f"GRANT todo_app TO {self.role('owner')}")
 
     def drop(self) -> None:

@@ -89,13 +89,16 @@ _BREACHES = text(
       WHERE rolname = '{ROLE}' AND NOT pg_has_role(oid,
         CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
     UNION ALL
-    SELECT format('%I.%I has no row security in force for {ROLE}', n.nspname, c.relname)
+    SELECT format('%I.%I is not bound to its users by row security', n.nspname, c.relname)
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
       WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p')
         AND NOT (c.relrowsecurity
           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive
+            AND pg_get_expr(coalesce(p.polqual, p.polwithcheck), c.oid)
+              NOT LIKE '(user_id = current_setting(''todo.user_id''%')
           AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolname = '{ROLE}'))
     UNION ALL
     SELECT format('{ROLE} may change %I.%I.%I', n.nspname, c.relname, a.attname)

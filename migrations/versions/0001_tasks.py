@@ -23,10 +23,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
-        sa.CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="tasks_user_id_length"),
-        sa.CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="tasks_title_length"),
-        sa.CheckConstraint("char_length(description) <= 1000", name="tasks_description_length"),
+        sa.PrimaryKeyConstraint("user_id", "id", name=op.f("tasks_pkey")),
+        sa.CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name=op.f("tasks_user_id_length")),
+        sa.CheckConstraint("char_length(title) BETWEEN 1 AND 200", name=op.f("tasks_title_length")),
+        sa.CheckConstraint("char_length(description) <= 1000", name=op.f("tasks_description_length")),
         schema="todo",
     )
     # Enabled, not forced: the owner's backfills and pg_dump go on working, and no request runs as the owner.

@@ -15,6 +15,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,7 +49,7 @@ class EmbeddedPostgres:
     def __init__(self, home: Path) -> None:
         self.home = home.absolute()
         self._users_lock: int | None = None
-        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._one_at_a_time = threading.Lock()
 
     def connect(self, role: str = "todo", **options: Any) -> Connection:
         """A new connection, starting the server if it does not run. ``todo`` owns the database of that name.
@@ -66,8 +67,9 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """See to it that the server runs and goes on running while this process does; raises EmbeddedError."""
         try:
-            self._hold_users_lock()
-            self._wait_for_server()
+            with self._one_at_a_time:
+                self._hold_users_lock()
+                self._wait_for_server()
         except PermissionError as error:
             raise EmbeddedError(
                 f"The embedded PostgreSQL in {self.home} belongs to another user ({error.strerror}): "
@@ -80,12 +82,13 @@ class EmbeddedPostgres:
             return
         os.close(self._users_lock)
         self._users_lock = None
-        if not self._is_locked("users.lock"):
-            deadline = time.monotonic() + STOP_SECONDS
-            while self._is_locked("supervisor.lock") and time.monotonic() < deadline:
-                time.sleep(0.02)
-        if self._supervisor is not None:
-            self._supervisor.poll()
+        if self._is_locked("users.lock"):
+            return
+        if (self.home / "data" / "postmaster.pid").exists():
+            self._keep_supervisor()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._is_locked("supervisor.lock") and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def url(self, role: str = "todo") -> str:
         """Where the running server is, for programs that take a URL; it holds the password."""
@@ -131,35 +134,34 @@ class EmbeddedPostgres:
     def _wait_for_server(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
+            self._keep_supervisor()
             try:
-                self._connect("todo").close()
+                return self._connect("todo").close()
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
-                    raise EmbeddedError(
-                        f"The embedded PostgreSQL did not start in {START_SECONDS} s: {error}"
-                    ) from None
-            else:
-                return
-            if self._supervisor is None or self._supervisor.poll() is not None:
-                if self._supervisor is not None and self._supervisor.returncode != 0:
-                    self._supervisor = None
-                    raise EmbeddedError(
-                        f"The embedded PostgreSQL cannot start; the end of its log:\n{self._log_tail()}"
-                    )
-                self._supervisor = self._start_supervisor()
+                    message = f"The embedded PostgreSQL did not start in {START_SECONDS} s: {error}"
+                    raise EmbeddedError(message) from None
             time.sleep(0.05)
 
-    def _start_supervisor(self) -> "subprocess.Popen[bytes]":
-        """One is enough: a second one finds that out by itself and ends. Its own session: Ctrl-C is not for it."""
+    def _keep_supervisor(self) -> None:
+        """Start a supervisor unless one is at work; it takes over a server whose supervisor was killed.
+
+        If two are started at the same moment, one finds out and ends. Raises EmbeddedError if the server cannot start.
+        """
+        if self._is_locked("supervisor.lock"):
+            return
         with (self.home / "log").open("ab") as output:
-            return subprocess.Popen(
+            started = subprocess.run(
                 [sys.executable, supervisor.__file__, str(self.home)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                start_new_session=True,
+                check=False,
+                start_new_session=True,  # Ctrl-C is not for it.
             )
+        if started.returncode != 0:
+            raise EmbeddedError(f"The embedded PostgreSQL cannot start; the end of its log:\n{self._log_tail()}")
 
     def _log_tail(self) -> str:
         return "".join((self.home / "log").read_text(errors="replace").splitlines(keepends=True)[-10:])

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,11 +42,23 @@ LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432.lock")
 
 
 def main(home: Path) -> int:
-    """Keep the server until nobody holds users.lock; 0 also when another supervisor is at work."""
+    """Start the server and give 0 once it answers, while a child process goes on to keep it; 1 if it cannot start."""
+    news, tell = os.pipe()
+    if os.fork() > 0:
+        os.close(tell)
+        return 0 if os.read(news, 1) else 1
+    os.close(news)
+    keep(home, lambda: os.write(tell, b"."))
+    return 0
+
+
+def keep(home: Path, report_ready: Callable[[], object]) -> None:
+    """Keep the server until nobody holds users.lock; nothing to do if another supervisor does."""
     own_lock = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
     users_lock = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
     if not try_lock(own_lock):
-        return 0
+        report_ready()
+        return
     told_to_stop = False
 
     def stop(signum: int, frame: object) -> None:
@@ -59,12 +72,12 @@ def main(home: Path) -> int:
     cluster = Cluster(home)
     cluster.create()
     server = cluster.find_server() or cluster.start()
+    report_ready()
     while not told_to_stop and not try_lock(users_lock):
         if not is_alive(server):
             server = cluster.start()
         time.sleep(POLL_SECONDS)
     cluster.stop(server)
-    return 0
 
 
 def try_lock(descriptor: int) -> bool:

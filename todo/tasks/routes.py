@@ -1,6 +1,7 @@
 """The tasks' operations. A request walks: the hook (who), the schema (what), the query, the answer.
 
 The blueprint is mounted twice, at /api/tasks and at /api/{user_id}/tasks: two spellings of one thing.
+(A user whose id is "tasks", or ends in "/tasks", has the short spelling only.)
 """
 
 import re

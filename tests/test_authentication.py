@@ -1,0 +1,191 @@
+"""Who is calling: a valid token in the one header, or 401 before anything else is looked at."""
+
+import base64
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
+from werkzeug.test import TestResponse
+
+from config import Settings
+from tests.callers import Caller, read_problem
+from tests.servers import SECRET, Database
+from tests.test_isolation import operations_on_a_task
+from todo import create_app
+
+SPECIMENS = json.loads((Path(__file__).parent / "data" / "better_auth_tokens.json").read_text())
+# Judged here: tokens that have to do with the shared secret. A token that a JWKS would make valid is
+# refused while none is configured.
+VECTORS = [
+    vector
+    for vector in SPECIMENS["vectors"]
+    if vector.get("secret")
+    and "generate" not in vector
+    and (vector["expect"]["status"] == 401 or not vector.get("jwks"))
+]
+
+
+@cache
+def app_that_expects(database: Database, secret: str, issuer: str | None, audience: str | None) -> Flask:
+    return create_app(database.settings(better_auth_secret=secret, jwt_issuer=issuer, jwt_audience=audience))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_every_specimen_gets_its_answer(database: Database, vector: dict[str, Any]) -> None:
+    app = app_that_expects(database, vector["secret"], vector.get("issuer"), vector.get("audience"))
+    response = app.test_client().get("/api/tasks", headers={"Authorization": f"Bearer {vector['token']}"})
+    if vector["expect"]["status"] == 200 and vector["kind"] != "better-auth-optional":
+        assert response.status_code == 200, response.text
+        created = app.test_client().post(
+            "/api/tasks", json={"title": "x"}, headers={"Authorization": f"Bearer {vector['token']}"}
+        )
+        assert created.json is not None
+        assert created.json["user_id"] == vector["expect"]["user_id"]
+    else:
+        read_refusal(response, token=vector["token"])
+
+
+@pytest.mark.parametrize("form", SPECIMENS["header_forms"], ids=lambda form: form["name"])
+def test_every_header_form_gets_its_answer(client: FlaskClient, alice: Caller, form: dict[str, Any]) -> None:
+    token = alice.authorization.removeprefix("Bearer ")
+    headers = Headers([(name, value.replace("{t}", token)) for name, value in form["headers"]])
+    # A WSGI server joins what was sent twice.
+    joined = {name: ",".join(headers.getlist(name)) for name in headers.keys()}  # noqa: SIM118
+    response = client.get("/api/tasks", headers=joined)
+    if form["valid"]:
+        assert response.status_code == 200
+    else:
+        read_refusal(response, token=token)
+
+
+def sign(settings: Settings, **claims: Any) -> str:
+    """A token under the right secret, with claims to be judged; None leaves a claim out."""
+    claims = {"sub": "somebody", "exp": int(time.time()) + 60, **claims}
+    return jwt.encode(
+        {name: value for name, value in claims.items() if value is not None}, settings.better_auth_secret, "HS256"
+    )
+
+
+def ask(client: FlaskClient, token: str) -> TestResponse:
+    return client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.mark.parametrize(
+    ("claims", "detail"),
+    [
+        ({"exp": None}, "The token has no exp claim."),
+        ({"exp": 1}, "The token has expired; get a new one."),
+        ({"nbf": 99999999999}, "The token is not valid yet; compare the clocks."),
+        ({"sub": None}, "The token names no user: its sub claim must be a string that is not blank."),
+        ({"sub": ""}, "The token names no user: its sub claim must be a string that is not blank."),
+        ({"sub": " \t"}, "The token names no user: its sub claim must be a string that is not blank."),
+        ({"sub": "a" * 256}, "The token's sub claim must have at most 255 characters, none of them control ones."),
+        ({"sub": "a\x00"}, "The token's sub claim must have at most 255 characters, none of them control ones."),
+        ({"sub": "a\x85"}, "The token's sub claim must have at most 255 characters, none of them control ones."),
+        ({"sub": "\ud800"}, "The token's sub claim must have at most 255 characters, none of them control ones."),
+        ({"sub": None, "email": "a@b.example"}, "The token names no user: its sub claim must be a string that is not blank."),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_genuine_token_that_proves_nothing_is_refused_with_the_reason(
+    client: FlaskClient, settings: Settings, claims: dict[str, Any], detail: str
+) -> None:
+    token = sign(settings, **claims)
+    assert read_refusal(ask(client, token), token)["detail"] == detail
+
+
+def test_a_user_id_may_have_255_characters_of_any_script(client: FlaskClient, settings: Settings) -> None:
+    for user_id in ("é" * 255, "買い物@例え.jp", "auth0|abc", "a b"):
+        assert ask(client, sign(settings, sub=user_id)).status_code == 200
+
+
+def test_a_token_made_with_another_secret_or_algorithm_is_refused(client: FlaskClient, settings: Settings) -> None:
+    claims = {"sub": "somebody", "exp": int(time.time()) + 60}
+    forged = jwt.encode(claims, "x" * 40, "HS256")
+    assert read_refusal(ask(client, forged), forged)["detail"].startswith("The token's signature is wrong")
+    other = jwt.encode(claims, settings.better_auth_secret * 2, "HS512")
+    assert "accepts HS256" in read_refusal(ask(client, other), other)["detail"]
+    unsigned = jwt.encode(claims, "", "none")
+    read_refusal(ask(client, unsigned), unsigned)
+
+
+def test_issuer_and_audience_are_required_when_they_are_set(database: Database) -> None:
+    settings = database.settings(jwt_issuer="https://auth.example", jwt_audience="todo")
+    client = create_app(settings).test_client()
+    right = {"iss": "https://auth.example", "aud": ["other", "todo"]}
+    assert ask(client, sign(settings, **right)).status_code == 200
+    for wrong, expected in (({"aud": "x"}, "todo"), ({"aud": None}, "aud"), ({"iss": "x"}, "https://auth.example")):
+        token = sign(settings, **(right | wrong))
+        assert expected in read_refusal(ask(client, token), token)["detail"]
+
+
+def test_another_claim_can_name_the_user(database: Database) -> None:
+    settings = database.settings(jwt_user_claim="userId")
+    client = create_app(settings).test_client()
+    response = client.post(
+        "/api/tasks",
+        json={"title": "x"},
+        headers={"Authorization": f"Bearer {sign(settings, userId='the-user')}"},
+    )
+    assert response.json is not None
+    assert response.json["user_id"] == "the-user"
+    read_refusal(ask(client, sign(settings)), sign(settings))
+
+
+def test_without_a_token_every_operation_is_401_before_body_and_path_are_looked_at(
+    app: Flask, client: FlaskClient
+) -> None:
+    for method, path in [*operations_on_a_task(app), ("GET", "/api/tasks"), ("POST", "/api/{user_id}/tasks")]:
+        for task_id in ("1", "abc", "9" * 30):
+            response = client.open(
+                path.format(task_id=task_id, user_id="alice"), method=method, data=b"{", content_type="text/plain"
+            )
+            read_refusal(response, "", error="realm")
+
+
+def test_a_body_that_is_too_large_is_401_without_a_token(client: FlaskClient) -> None:
+    read_refusal(client.post("/api/tasks", data=b"x" * 100_000, content_type="application/json"), "", error="realm")
+
+
+def test_an_expired_token_is_refused_to_the_second(client: FlaskClient, settings: Settings) -> None:
+    token = sign(settings, exp=int(time.time()))
+    assert "expired" in read_refusal(ask(client, token), token)["detail"]
+
+
+def test_one_client_s_token_does_not_serve_the_next_request(client: FlaskClient, alice: Caller) -> None:
+    assert alice.get("/api/tasks").status_code == 200
+    read_refusal(client.get("/api/tasks"), "", error="realm")
+
+
+def test_hostile_tokens_are_401_and_quick(client: FlaskClient) -> None:
+    def encode(text: str) -> str:
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    deep = encode("[" * 100_000)
+    for token in (
+        "a",
+        "a.b.c",
+        "...",
+        f"{deep}.{deep}.x",
+        f"{encode('{}')}.{deep}.x",
+        "A" * 1_000_000,
+        encode("1") * 3,
+    ):
+        started = time.perf_counter()
+        read_refusal(ask(client, token), token)
+        assert time.perf_counter() - started < 1
+
+
+def read_refusal(response: TestResponse, token: str, error: str = "") -> dict[str, Any]:
+    """A 401 that says how to authenticate and never holds the token."""
+    problem = read_problem(response, 401)
+    assert response.headers["WWW-Authenticate"].startswith(f"Bearer {error}")
+    assert not token or len(token) < 10 or token not in response.text
+    assert SECRET not in response.text
+    return problem

@@ -1,0 +1,132 @@
+"""What goes wrong inside is a 500 or a 503 that says nothing internal and leads to the cause in the log."""
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+
+from tests.callers import Caller, read_problem, read_task
+from tests.servers import Database, Server, sqlalchemy_url
+from todo import create_app, database, isolation, problems
+from todo.extensions import db
+
+INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
+
+
+def read_internal_problem(response: Any, status: int) -> dict[str, Any]:
+    problem = read_problem(response, status)
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert not [word for word in INTERNAL if word in response.text]
+    return problem
+
+
+@pytest.fixture
+def broken(server: Server) -> Any:
+    """A database that was never migrated."""
+    with server.database() as database:
+        settings = database.settings()
+        app = create_app(settings)
+        yield Caller(app.test_client(), settings)
+        with app.app_context():
+            db.engine.dispose()
+
+
+def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
+    broken: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = broken.post("/api/tasks", json={"title": "a private title"})
+    problem = read_internal_problem(response, 500)
+    assert problem["request_id"] in caplog.text
+    assert "POST /api/tasks failed" in caplog.text
+    assert "queries.py" in caplog.text
+    assert "a private title" not in caplog.text
+
+
+def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
+    app: Flask, alice: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.test_request_context(), pytest.raises(DataError) as caught:
+        isolation.fetch(alice.user_id, text("SELECT CAST(:title AS bigint)"), {"title": alice.user_id})
+    assert alice.user_id in str(caught.value.orig)
+    with app.test_request_context():
+        problems.answer_unforeseen(caught.value)
+    assert alice.user_id not in caplog.text
+    assert "InvalidTextRepresentation 22P02" in caplog.text
+
+
+def test_the_database_away_is_503_with_retry_after(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    url = database.url(host="127.0.0.1", port=port, query={})
+    settings = database.settings(database_url=sqlalchemy_url(url))
+    caller = Caller(create_app(settings).test_client(), settings)
+    with caplog.at_level(logging.WARNING):
+        response = caller.get("/api/tasks")
+    problem = read_internal_problem(response, 503)
+    assert int(response.headers["Retry-After"]) > 0
+    assert str(port) not in response.text
+    assert f"request {problem['request_id']}: database unavailable" in caplog.text
+    assert "test@" not in caplog.text
+
+
+def test_a_statement_that_waits_too_long_is_503(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "PREFIX", isolation.PREFIX.replace("'5000'", "'200'"))
+    with server.database() as own:
+        own.migrate()
+        settings = own.settings()
+        app = create_app(settings)
+        caller = Caller(app.test_client(), settings)
+        task = caller.add()
+        with app.app_context(), isolation.administration() as connection:
+            connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                connection.execute(text("LOCK TABLE todo.tasks"))
+                response = caller.patch(f"/api/tasks/{task['id']}", json={"title": "waits"})
+                read_internal_problem(response, 503)
+        assert read_task(caller.get(f"/api/tasks/{task['id']}")) == task
+        with app.app_context():
+            db.engine.dispose()
+
+
+def test_more_requests_than_connections_is_503_and_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "POOL_SIZE", 1)
+    monkeypatch.setattr(database, "POOL_SECONDS", 0.1)
+    with server.database() as own:
+        own.migrate()
+        settings = own.settings()
+        app = create_app(settings)
+        caller = Caller(app.test_client(), settings)
+        with app.app_context(), isolation.administration():
+            read_internal_problem(caller.get("/api/tasks"), 503)
+        assert caller.titles() == []
+        with app.app_context():
+            db.engine.dispose()
+
+
+def test_connections_that_died_while_idle_cost_the_user_nothing(
+    database: Database, settings: Any, meet: Callable[..., Caller]
+) -> None:
+    caller = meet()
+    caller.add("before")
+    killed = database.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        (database.name,),
+    )
+    assert killed
+    assert caller.titles() == ["before"]
+
+
+def test_a_request_id_of_the_caller_is_kept_if_it_is_a_plain_one(alice: Caller) -> None:
+    response = alice.get("/api/tasks", headers={"X-Request-ID": "from-the_proxy.1"})
+    assert response.headers["X-Request-ID"] == "from-the_proxy.1"
+    for odd in ("a b", "x" * 65, "é", "<script>", ""):
+        assert alice.get("/api/tasks", headers={"X-Request-ID": odd}).headers["X-Request-ID"] != odd
+
+
+def test_request_ids_differ(alice: Caller) -> None:
+    assert len({alice.get("/api/tasks").headers["X-Request-ID"] for _ in range(3)}) == 3

