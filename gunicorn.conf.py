@@ -15,7 +15,10 @@ except SettingError as error:
     # Here and not in a worker: gunicorn would start those again and again.
     sys.exit(f"Error: {error}")
 
-bind = f"0.0.0.0:{settings.port}"
+# `make run` says this: somebody tries the service on their own machine.
+trying_out = bool(os.environ.get("TRYING_OUT"))
+
+bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
 worker_class = "gthread"
@@ -38,6 +41,6 @@ def on_exit(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """`make run` asks for a line to paste; a token is never printed unasked."""
-    if os.environ.get("PRINT_FIRST_CALL"):
+    """Who tries the service gets a line to paste; nobody else's terminal shows a token."""
+    if trying_out:
         print(f"\nCreate a task:\n\n{format_first_call(settings)}\n", flush=True)

@@ -161,6 +161,7 @@ class Cluster:
             "-c", "listen_addresses=",
             "-c", "unix_socket_directories=" + quote_list_item(str(socket_directory)),
             "-c", "unix_socket_permissions=0700",
+            "-c", "max_connections=300",  # One for each thread of each worker, on a machine with many cores.
             "-c", "timezone=UTC",
             "-c", "log_timezone=UTC",
         ]  # fmt: skip
