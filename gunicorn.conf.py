@@ -18,7 +18,7 @@ except SettingError as error:
 # `make run` says this: somebody tries the service on their own machine.
 trying_out = bool(os.environ.get("TRYING_OUT"))
 
-bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"
+bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - a container's port is reached from outside it
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
 worker_class = "gthread"
