@@ -57,6 +57,12 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """pytest-flask's own keeps a request's context open until the next request, for whichever thread makes it."""
+    return app.test_client()
+
+
+@pytest.fixture
 def meet(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
     """Make the acquaintance of somebody new, or of somebody with a given user id."""
     return lambda user_id=None: Caller(client, settings, user_id)

@@ -1,8 +1,8 @@
 """The PostgreSQL that the tests run on, seen as its superuser, and the databases they make there."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import URL, make_url
 from config import Settings
 from todo import create_app
 
+Run = Callable[..., list[tuple[Any, ...]]]
 SECRET = "throwaway-test-secret-not-for-production-0123456789"
 
 
@@ -22,17 +23,28 @@ class Server:
 
     superuser_url: URL
 
-    def run(self, statement: str, values: Any = None, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as the superuser and give its rows."""
-        url = self.superuser_url.set(database=database) if database else self.superuser_url
-        connection = psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-        try:
-            connection.autocommit = True
+    @contextmanager
+    def transaction(self, database: str | None = None, *, autocommit: bool = False) -> Iterator[Run]:
+        """A superuser's connection, to run statements on and read their rows; commits at the end."""
+        url = self.superuser_url.set(drivername="postgresql", database=database or self.superuser_url.database)
+        connection = psycopg2.connect(url.render_as_string(hide_password=False))
+        connection.autocommit = autocommit
+
+        def run(statement: str, values: Any = None) -> list[tuple[Any, ...]]:
             with connection.cursor() as cursor:
                 cursor.execute(statement, values)
                 return cursor.fetchall() if cursor.description else []
+
+        try:
+            yield run
+            connection.commit()
         finally:
             connection.close()
+
+    def run(self, statement: str, values: Any = None, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser and give its rows."""
+        with self.transaction(database, autocommit=True) as run:
+            return run(statement, values)
 
     @property
     def version(self) -> int:
@@ -94,6 +106,10 @@ class Database:
         with create_app(self.settings(login)).app_context():
             flask_migrate.upgrade()
         self.run(f"GRANT todo_app TO {self.role('web')}")
+
+    def transaction(self) -> AbstractContextManager[Run]:
+        """A superuser's transaction in this database."""
+        return self.server.transaction(self.name)
 
     def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         """Run one statement in this database as the server's superuser."""

@@ -1,5 +1,6 @@
 """PUT and PATCH /api/tasks/{id}: both change only the members sent."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,6 +8,7 @@ from flask import Flask
 
 from config import Settings
 from tests.callers import Caller, read_problem, read_task
+from tests.servers import Database
 
 pytestmark = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 
@@ -82,6 +84,21 @@ def test_another_s_task_is_404_even_without_a_change(alice: Caller, bob: Caller,
     path = f"/api/tasks/{alice.add()['id']}"
     for body in ({"title": "stolen"}, {}):
         read_problem(bob.call(method, path, json=body), 404)
+
+
+def test_a_change_that_somebody_else_just_made_is_answered_as_it_is_now(
+    database: Database, alice: Caller, method: str
+) -> None:
+    task = alice.add("old")
+    with ThreadPoolExecutor(1) as pool, database.transaction() as run:
+        run("UPDATE todo.tasks SET title = 'new', version = 7 WHERE id = %s", (task["id"],))
+        waiting = pool.submit(alice.call, method, f"/api/tasks/{task['id']}", json={"title": "new"})
+        deadline = time.monotonic() + 4
+        while run("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)] and time.monotonic() < deadline:
+            time.sleep(0.01)
+    response = waiting.result(timeout=10)
+    assert read_task(response)["title"] == "new"
+    assert response.headers["ETag"] == '"7"'
 
 
 def test_changes_of_different_members_at_the_same_moment_both_survive(

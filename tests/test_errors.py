@@ -82,12 +82,9 @@ def test_a_statement_that_waits_too_long_is_503(server: Server, monkeypatch: pyt
         app = create_app(settings)
         caller = Caller(app.test_client(), settings)
         task = caller.add()
-        with app.app_context(), isolation.administration() as connection:
-            connection.execution_options(isolation_level="READ COMMITTED")
-            with connection.begin():
-                connection.execute(text("LOCK TABLE todo.tasks"))
-                response = caller.patch(f"/api/tasks/{task['id']}", json={"title": "waits"})
-                read_internal_problem(response, 503)
+        with own.transaction() as run:
+            run("LOCK TABLE todo.tasks")
+            read_internal_problem(caller.patch(f"/api/tasks/{task['id']}", json={"title": "waits"}), 503)
         assert read_task(caller.get(f"/api/tasks/{task['id']}")) == task
         with app.app_context():
             db.engine.dispose()
@@ -101,8 +98,10 @@ def test_more_requests_than_connections_is_503_and_bounded(server: Server, monke
         settings = own.settings()
         app = create_app(settings)
         caller = Caller(app.test_client(), settings)
-        with app.app_context(), isolation.administration():
-            read_internal_problem(caller.get("/api/tasks"), 503)
+        with app.app_context():
+            busy = db.engine.connect()
+        read_internal_problem(caller.get("/api/tasks"), 503)
+        busy.close()
         assert caller.titles() == []
         with app.app_context():
             db.engine.dispose()
@@ -114,7 +113,7 @@ def test_connections_that_died_while_idle_cost_the_user_nothing(
     caller = meet()
     caller.add("before")
     killed = database.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
         (database.name,),
     )
     assert killed

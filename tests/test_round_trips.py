@@ -66,6 +66,7 @@ def test_an_operation_is_one_message(
     ("method", "path", "options", "status"),
     [
         ("GET", "/api/tasks/abc", {}, 404),
+        ("GET", f"/api/tasks/{2**63}", {}, 404),
         ("GET", "/api/mallory/tasks", {}, 404),
         ("POST", "/api/tasks", {"json": {"title": ""}}, 422),
         ("POST", "/api/tasks", {"data": "x"}, 415),
