@@ -29,6 +29,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@echo "Wrote .env with a new BETTER_AUTH_SECRET; give your Better Auth server the same one."
 
 run: install .env ## Install, migrate, serve on PORT, and print a line to paste
+	@test -r .env || { echo "Error: .env cannot be read; did another user run this here?"; exit 1; }
 	$(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/gunicorn wsgi:app
 

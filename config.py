@@ -9,6 +9,8 @@ from typing import Self
 
 from click import ClickException
 from dotenv import dotenv_values
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
 from sqlalchemy import make_url
 
 ROOT = Path(__file__).resolve().parent
@@ -25,9 +27,6 @@ class SettingError(ClickException):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem}")
 
-    def __str__(self) -> str:
-        return self.message
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -40,7 +39,7 @@ class Settings:
     jwt_user_claim: str = "sub"
     cors_origins: tuple[str, ...] = ("http://localhost:3000",)
     port: int = 8000
-    web_concurrency: int = 1
+    web_concurrency: int = os.cpu_count() or 1
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -54,32 +53,34 @@ class Settings:
             better_auth_secret=_secret(given),
             jwt_issuer=_text(given, "JWT_ISSUER"),
             jwt_audience=_text(given, "JWT_AUDIENCE"),
-            jwt_user_claim=_text(given, "JWT_USER_CLAIM") or "sub",
-            cors_origins=_origins(given.get("CORS_ORIGINS", "http://localhost:3000")),
-            port=_integer(given, "PORT", 8000, 65535),
-            web_concurrency=_integer(given, "WEB_CONCURRENCY", os.cpu_count() or 1, 512),
+            jwt_user_claim=_text(given, "JWT_USER_CLAIM") or cls.jwt_user_claim,
+            cors_origins=_origins(given.get("CORS_ORIGINS", ",".join(cls.cors_origins))),
+            port=_integer(given, "PORT", cls.port, 65535),
+            web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, 512),
         )
 
 
-def environment() -> dict[str, str]:
-    """The process's environment over what ``.env`` beside this file says."""
-    from_file = {name: value or "" for name, value in dotenv_values(ROOT / ".env").items()}
+def environment(path: Path = ROOT / ".env") -> dict[str, str]:
+    """Return the process's environment over what the file says."""
+    from_file = {name: value or "" for name, value in dotenv_values(path).items()}
     return from_file | os.environ
 
 
 def _database_url(given: Mapping[str, str]) -> str | None:
-    """SQLAlchemy's form of the URL: it would take ``postgresql://`` to mean another driver than psycopg2."""
+    """Return SQLAlchemy's form of the URL: it would take ``postgresql://`` to mean another driver than psycopg2."""
     for name in ("NEON_DB_URL", "DATABASE_URL"):
         if name in given:
             scheme, _, rest = given[name].strip().partition("://")
-            url = f"postgresql+psycopg2://{rest}"
-            try:
-                make_url(url)
-            except ValueError:  # A port that is no number, for one.
-                rest = ""
-            if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
+            if scheme.lower() not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
                 raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
-            return url
+            try:
+                make_url(f"postgresql://{rest}")
+                parse_dsn(f"postgresql://{rest}")  # libpq's own reading: it names a parameter it does not know.
+            except (ValueError, ProgrammingError):  # Whose words may hold the password.
+                raise SettingError(
+                    name, "is a PostgreSQL URL that cannot be read: look at its port, its %-escapes and its parameters"
+                ) from None
+            return f"postgresql+psycopg2://{rest}"
     return None
 
 
@@ -90,8 +91,12 @@ def _secret(given: Mapping[str, str]) -> str:
         raise SettingError(name, "is not set: give the secret that Better Auth uses, at least 32 bytes")
     if secret in PUBLIC_SECRETS:
         raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
-    if len(secret.encode()) < 32:
-        raise SettingError(name, f"has {len(secret.encode())} bytes: at least 32 are needed")
+    try:
+        size = len(secret.encode())
+    except UnicodeEncodeError:
+        raise SettingError(name, "is not text in UTF-8") from None
+    if size < 32:
+        raise SettingError(name, f"has {size} bytes: at least 32 are needed")
     return secret
 
 
@@ -102,8 +107,9 @@ def _text(given: Mapping[str, str], name: str) -> str | None:
 def _origins(text: str) -> tuple[str, ...]:
     """Browser origins; strict, because Flask-CORS takes text with special characters for a pattern."""
     origins = tuple(origin for part in text.split(",") if (origin := part.strip().rstrip("/")))
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?", origin):
+    for origin in origins or (text,):
+        found = re.fullmatch(r"\*|[a-z][a-z0-9.+-]*://[A-Za-z0-9._-]+(?::([0-9]{1,5}))?", origin)
+        if found is None or int(found[1] or 0) > 65535:
             raise SettingError(
                 "CORS_ORIGINS",
                 f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *",

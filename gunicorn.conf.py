@@ -1,28 +1,39 @@
 """How the service is served. Gunicorn reads this file by itself when it is started in this folder."""
 
 import os
+import signal
+import socket
 import sys
 from typing import Any
 
 from config import SettingError, Settings, environment
 from todo.cli import format_first_call
-from todo.database import POOL_SIZE, find_embedded
+from todo.database import POOL_SIZE, make_embedded
 
 try:
     settings = Settings.read(environment())
-    embedded = None if settings.database_url else find_embedded()
+    embedded = None if settings.database_url else make_embedded()
 except SettingError as error:
     # Here and not in a worker: gunicorn would start those again and again.
     sys.exit(f"Error: {error}")
 
 # `make run` says this: somebody tries the service on their own machine.
 trying_out = bool(os.environ.get("TRYING_OUT"))
+if trying_out:
+    try:
+        socket.create_server(("127.0.0.1", settings.port)).close()
+    except OSError as error:
+        sys.exit(
+            f"Error: port {settings.port} cannot be used ({os.strerror(error.errno or 0)}); try another: PORT=8001 make run"
+        )
 
 bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - a container's port is reached from outside it
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
 worker_class = "gthread"
 threads = POOL_SIZE
+# By default a client on this machine may say what the path's prefix is.
+forwarder_headers = ""
 # A socket in the home directory through which any process of the user could steer this one: not needed.
 control_socket_disable = True
 
@@ -31,7 +42,7 @@ def on_starting(server: Any) -> None:
     """The embedded PostgreSQL runs as long as the master does, also while workers are replaced."""
     if embedded is not None:
         embedded.start()
-        server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home)
+        server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
 
 
 def on_exit(server: Any) -> None:
@@ -41,6 +52,8 @@ def on_exit(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Who tries the service gets a line to paste; nobody else's terminal shows a token."""
+    """With `make run`, print a line to paste; never otherwise, since it holds a token."""
     if trying_out:
+        # To close the terminal is to stop; elsewhere this signal means: read the settings again.
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         print(f"\nCreate a task:\n\n{format_first_call(settings)}\n", flush=True)

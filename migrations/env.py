@@ -12,7 +12,7 @@ from todo.problems import describe
 
 # The same for every process, different from other programs': "todo" in ASCII.
 LOCK_KEY = int.from_bytes(b"todo", "big")
-# A table that is in use is waited for this long, while whoever comes after waits behind us.
+# How long to wait for a table in use; later queries on it queue behind us meanwhile.
 LOCK_TIMEOUT = "5s"
 
 if context.is_offline_mode():
@@ -31,7 +31,7 @@ def run() -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": LOCK_TIMEOUT})
             if connection.execute(text("SHOW server_encoding")).scalar() != "UTF8":
-                raise ClickException("The database's encoding must be UTF8: tasks are written in every script")
+                raise ClickException("The database's encoding must be UTF8, to hold text in any language")
             if connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar() is None:
                 connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
             context.configure(

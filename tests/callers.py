@@ -3,13 +3,14 @@
 import secrets
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
 from todo.auth import issue_token
-from todo.problems import ProblemShape
-from todo.tasks.schemas import TaskShape
+from todo.problems import ProblemSchema
+from todo.tasks.schemas import TaskSchema
 
 
 class Caller:
@@ -52,7 +53,7 @@ def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     task: Any = response.json
-    assert not TaskShape().validate(task)
+    assert not TaskSchema().validate(task)
     return dict(task)
 
 
@@ -61,7 +62,7 @@ def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
     assert response.status_code == 200, response.text
     tasks: Any = response.json
     assert isinstance(tasks, list)
-    assert not TaskShape(many=True).validate(tasks)
+    assert not TaskSchema(many=True).validate(tasks)
     return tasks
 
 
@@ -70,9 +71,18 @@ def read_problem(response: TestResponse, status: int, *fields: str) -> dict[str,
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
     problem: Any = response.json
-    assert not ProblemShape().validate(problem)
+    assert not ProblemSchema().validate(problem)
     assert problem["status"] == status
     assert problem["title"]
     assert problem["detail"]
     assert set(problem.get("errors", ())) == set(fields)
     return dict(problem)
+
+
+def operations_on_a_task(app: Flask) -> list[tuple[str, str]]:
+    """Every documented operation that takes a task's id: method, path."""
+    document: Any = app.test_client().get("/api/openapi.json").json
+    paths = document["paths"]
+    documented = [(method.upper(), path) for path in paths if "{task_id}" in path for method in paths[path]]
+    assert len(documented) == 10
+    return documented

@@ -13,11 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
 from config import Settings
+from embedded import EmbeddedPostgres
 from tests.callers import Caller
-from tests.servers import Database, Server
+from tests.servers import Database, Server, closing_pool
 from todo import create_app
-from todo.embedded import EmbeddedPostgres
-from todo.extensions import db
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +42,13 @@ def database(server: Server) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """A database of the test's own, not migrated yet."""
+    with server.database() as database:
+        yield database
+
+
 @pytest.fixture(scope="session")
 def settings(database: Database) -> Settings:
     return database.settings()
@@ -50,10 +56,8 @@ def settings(database: Database) -> Settings:
 
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    with closing_pool(create_app(settings)) as app:
+        yield app
 
 
 @pytest.fixture

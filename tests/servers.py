@@ -4,14 +4,16 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import flask_migrate
 import psycopg2
+from flask import Flask
 from sqlalchemy import URL, make_url
 
 from config import Settings
 from todo import create_app
+from todo.extensions import db
 
 Run = Callable[..., list[tuple[Any, ...]]]
 SECRET = "throwaway-test-secret-not-for-production-0123456789"
@@ -73,7 +75,7 @@ class Database:
     server: Server
     name: str
 
-    LOGINS = {"owner": "NOSUPERUSER CREATEROLE", "super": "SUPERUSER", "web": "NOSUPERUSER"}  # noqa: RUF012
+    LOGINS: ClassVar = {"owner": "NOSUPERUSER CREATEROLE", "super": "SUPERUSER", "web": "NOSUPERUSER"}
 
     def create(self) -> None:
         for login, attributes in self.LOGINS.items():
@@ -118,3 +120,13 @@ class Database:
 
 def sqlalchemy_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+@contextmanager
+def closing_pool(app: Flask) -> Iterator[Flask]:
+    """An application whose connections are closed at the end."""
+    try:
+        yield app
+    finally:
+        with app.app_context():
+            db.engine.dispose()

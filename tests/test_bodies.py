@@ -1,5 +1,6 @@
 """What may be sent as a body, and what is said about the rest."""
 
+import gzip
 import io
 import json
 
@@ -87,3 +88,9 @@ def test_a_body_whose_length_was_not_said_is_413_too_and_not_cut_short(alice: Ca
     endless = {"input_stream": io.BytesIO(b'{"title": "x"}' + b" " * 70_000), "content_type": "application/json"}
     response = alice.call(method, path, **endless, environ_overrides={"wsgi.input_terminated": True})
     read_problem(response, 413)
+
+
+def test_a_compressed_body_is_415(alice: Caller, method: str, path: str) -> None:
+    compressed = gzip.compress(b'{"title": "x"}')
+    headers = {"Content-Encoding": "gzip"}
+    read_problem(alice.call(method, path, data=compressed, content_type="application/json", headers=headers), 415)

@@ -14,9 +14,9 @@ import psutil
 import psycopg2
 import pytest
 
-from todo.embedded import EmbeddedError, EmbeddedPostgres
+from embedded import EmbeddedError, EmbeddedPostgres
+from tests.commands import ROOT
 
-ROOT = Path(__file__).parent.parent
 AS_ROOT = os.geteuid() == 0
 
 
@@ -58,11 +58,23 @@ def servers_of(home: Path) -> list[psutil.Process]:
 
 
 def supervisor_of(home: Path) -> psutil.Process:
-    return next(process for process in servers_of(home) if "supervisor.py" in " ".join(process.cmdline()))
+    return next(process for process in servers_of(home) if "embedded.supervisor" in " ".join(process.cmdline()))
 
 
 def server_of(home: Path) -> psutil.Process:
     return psutil.Process(int((home / "data" / "postmaster.pid").read_text().split("\n")[0]))
+
+
+def start_user(home: Path) -> "subprocess.Popen[bytes]":
+    """Start a process that uses the server until its input ends, and prints the server's pid."""
+    code = (
+        "import sys; from pathlib import Path; from embedded import EmbeddedPostgres;"
+        " postgres = EmbeddedPostgres(Path(sys.argv[1])); postgres.connect().close();"
+        " print(postgres.home.pid_file.read_text().split()[0], flush=True); input()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(home)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
 
 
 def wait_until(true: Callable[[], object], seconds: float = 15) -> None:
@@ -98,11 +110,10 @@ def test_it_is_stopped_when_nobody_uses_it_any_more_and_its_data_stays(home: Pat
 
 
 def test_a_process_that_is_killed_lets_go_of_it(home: Path) -> None:
-    code = f"from pathlib import Path; from todo.embedded import EmbeddedPostgres; p = EmbeddedPostgres(Path({str(home)!r})); p.start(); print('up', flush=True); input()"  # noqa: E501
-    user = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    user = start_user(home)
     assert user.stdout is not None
     assert user.stdin is not None
-    assert user.stdout.readline() == b"up\n"
+    assert int(user.stdout.readline()) == server_of(home).pid
     assert server_of(home).is_running()
     user.kill()
     user.communicate()
@@ -158,11 +169,7 @@ def test_a_start_that_was_interrupted_is_done_again(home: Path) -> None:
 
 
 def test_many_processes_at_once_start_one_server(home: Path) -> None:
-    code = f"from pathlib import Path; from todo.embedded import EmbeddedPostgres; p = EmbeddedPostgres(Path({str(home)!r})); p.connect().close(); print(open(p.home / 'data/postmaster.pid').readline(), end=''); input()"  # noqa: E501
-    users = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(4)
-    ]
+    users = [start_user(home) for _ in range(4)]
     pids = {user.stdout.readline() for user in users if user.stdout}
     for user in users:
         user.communicate(b"\n")
@@ -203,6 +210,23 @@ def test_as_root_it_runs_as_nobody_and_changes_no_existing_directory(home: Path)
     assert server_of(home).username() == "nobody"
     assert {path: (path.stat().st_mode, path.stat().st_uid) for path in existing} == before
     postgres.close()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_not_used_even_by_root(home: Path) -> None:
+    home.mkdir(parents=True)
+    os.chown(home, 1, 1)
+    with pytest.raises(EmbeddedError, match=r"belongs to another user .* or set NEON_DB_URL"):
+        EmbeddedPostgres(home).start()
+    assert list(home.iterdir()) == []
+
+
+def test_its_log_holds_no_statement_and_is_for_its_owner_only(home: Path, postgres: EmbeddedPostgres) -> None:
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        ask(postgres, "SELECT 1/0 AS private")
+    assert "division by zero" in (home / "log").read_text()
+    assert "private" not in (home / "log").read_text()
+    assert (home / "log").stat().st_mode & 0o077 == 0
 
 
 def test_why_it_cannot_start_is_said(home: Path) -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from tests.callers import Caller, read_problem, read_task
-from tests.servers import Database, Server, sqlalchemy_url
-from todo import create_app, database, isolation, problems
+from tests.servers import Database, closing_pool, sqlalchemy_url
+from todo import create_app, isolation, problems
+from todo import database as database_module
 from todo.extensions import db
 
 INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
@@ -26,25 +28,34 @@ def read_internal_problem(response: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def broken(server: Server) -> Any:
-    """A database that was never migrated."""
-    with server.database() as database:
-        settings = database.settings()
-        app = create_app(settings)
+def stranger(empty_database: Database) -> Iterator[Caller]:
+    """A caller of a service whose database is in the state that the test brings it to."""
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
         yield Caller(app.test_client(), settings)
-        with app.app_context():
-            db.engine.dispose()
 
 
 def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
-    broken: Caller, caplog: pytest.LogCaptureFixture
+    empty_database: Database, stranger: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = broken.post("/api/tasks", json={"title": "a private title"})
+    empty_database.migrate()
+    empty_database.run("REVOKE INSERT ON todo.tasks FROM todo_app")
+    response = stranger.post("/api/tasks", json={"title": "a private title"})
     problem = read_internal_problem(response, 500)
     assert problem["request_id"] in caplog.text
     assert "POST /api/tasks failed" in caplog.text
     assert "queries.py" in caplog.text
+    assert "permission denied for table tasks" in caplog.text
     assert "a private title" not in caplog.text
+
+
+def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
+    empty_database: Database, stranger: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_internal_problem(stranger.get("/api/tasks"), 503)
+    assert "Is the database migrated? GET /readyz" in caplog.text
+    empty_database.migrate()
+    assert stranger.titles() == []
 
 
 def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
@@ -54,7 +65,7 @@ def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
         isolation.fetch(alice.user_id, text("SELECT CAST(:title AS bigint)"), {"title": alice.user_id})
     assert alice.user_id in str(caught.value.orig)
     with app.test_request_context():
-        problems.answer_unforeseen(caught.value)
+        problems.handle_unforeseen(caught.value)
     assert alice.user_id not in caplog.text
     assert "InvalidTextRepresentation 22P02" in caplog.text
 
@@ -74,37 +85,36 @@ def test_the_database_away_is_503_with_retry_after(database: Database, caplog: p
     assert "test@" not in caplog.text
 
 
-def test_a_statement_that_waits_too_long_is_503(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_statement_that_waits_too_long_is_503(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isolation.PREFIX.count("'5000'") == 1
     monkeypatch.setattr(isolation, "PREFIX", isolation.PREFIX.replace("'5000'", "'200'"))
-    with server.database() as own:
-        own.migrate()
-        settings = own.settings()
-        app = create_app(settings)
+    empty_database.migrate()
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
-        task = caller.add()
-        with own.transaction() as run:
-            run("LOCK TABLE todo.tasks")
-            read_internal_problem(caller.patch(f"/api/tasks/{task['id']}", json={"title": "waits"}), 503)
-        assert read_task(caller.get(f"/api/tasks/{task['id']}")) == task
-        with app.app_context():
-            db.engine.dispose()
+        path = f"/api/tasks/{caller.add()['id']}"
+        with empty_database.transaction() as execute:
+            execute("LOCK TABLE todo.tasks")
+            started = time.monotonic()
+            read_internal_problem(caller.patch(path, json={"title": "waits"}), 503)
+            assert 0.15 < time.monotonic() - started < 2
+        assert read_task(caller.get(path))["title"] == "Buy milk"
 
 
-def test_more_requests_than_connections_is_503_and_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "POOL_SIZE", 1)
-    monkeypatch.setattr(database, "POOL_SECONDS", 0.1)
-    with server.database() as own:
-        own.migrate()
-        settings = own.settings()
-        app = create_app(settings)
+def test_more_requests_than_connections_is_503_and_bounded(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "POOL_SIZE", 1)
+    monkeypatch.setattr(database_module, "POOL_SECONDS", 0.1)
+    empty_database.migrate()
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         with app.app_context():
             busy = db.engine.connect()
         read_internal_problem(caller.get("/api/tasks"), 503)
         busy.close()
         assert caller.titles() == []
-        with app.app_context():
-            db.engine.dispose()
 
 
 def test_connections_that_died_while_idle_cost_the_user_nothing(

@@ -27,6 +27,12 @@ def test_a_client_that_has_another_version_gets_the_task(alice: Caller) -> None:
     assert response.headers["ETag"] != '"1"'
 
 
+def test_a_condition_for_writing_does_not_matter_when_reading(alice: Caller) -> None:
+    task = alice.add()
+    for known in ('"7"', "*", 'W/"1"'):
+        assert read_task(alice.get(f"/api/tasks/{task['id']}", headers={"If-Match": known})) == task
+
+
 def test_a_task_that_is_not_there_is_404(alice: Caller) -> None:
     problem = read_problem(alice.get("/api/tasks/999999999"), 404)
     assert problem["detail"] == "Not found: it does not exist, or it is not yours."

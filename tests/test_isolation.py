@@ -17,8 +17,8 @@ from sqlalchemy import delete, event, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 from werkzeug.test import TestResponse
 
-from tests.callers import Caller, read_problem, read_task
-from tests.servers import Database, Server
+from tests.callers import Caller, operations_on_a_task, read_problem, read_task
+from tests.servers import Database, Server, closing_pool
 from todo import create_app, isolation
 from todo.extensions import db
 from todo.tasks.models import Task
@@ -61,9 +61,8 @@ def house(request: pytest.FixtureRequest, server: Server) -> Iterator[House]:
     with server.database() as database:
         database.migrate()
         house = House(database, login, walls)
-        yield house
-        with house.app.app_context():
-            db.engine.dispose()
+        with closing_pool(house.app):
+            yield house
         if walls == "the database alone":
             assert house.unfiltered_statements > 20, "the owner's filter was not taken out of the statements"
 
@@ -114,14 +113,6 @@ def read_missing(response: TestResponse) -> bytes:
     return bytes(response.data)
 
 
-def operations_on_a_task(app: Flask) -> list[tuple[str, str]]:
-    """Every documented operation that takes a task's id, and HEAD, which every GET has."""
-    paths: dict[str, dict[str, Any]] = app.test_client().get("/api/openapi.json").json["paths"]  # type: ignore[index]
-    documented = [(method.upper(), path) for path in paths if "{task_id}" in path for method in paths[path]]
-    assert len(documented) == 10
-    return documented
-
-
 # --- What the database holds by itself ---
 
 
@@ -141,7 +132,7 @@ def test_a_statement_without_a_filter_meets_only_the_user_s_rows(
 ) -> None:
     alice.add("hers")
     bob.add("his")
-    assert [row["title"] for row in as_user(bob, text("SELECT * FROM todo.tasks"))] == ["his"]
+    assert [row.title for row in as_user(bob, text("SELECT * FROM todo.tasks"))] == ["his"]
     assert len(as_user(bob, update(Task).values(title="changed").returning(Task.id))) == 1
     assert len(as_user(bob, delete(Task).returning(Task.id))) == 1
     assert alice.titles() == ["hers"]
@@ -181,6 +172,13 @@ def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None
 def test_several_sets_of_values_are_refused_since_they_would_not_be_one_transaction(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection, pytest.raises(isolation.NoUserError, match="one state"):
         connection.execute(text("SELECT :n"), [{"n": 1}, {"n": 2}], execution_options={"user_id": "alice"})
+
+
+def test_a_server_side_cursor_is_refused_since_the_prefix_would_not_run_first(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        connection.execution_options(isolation_level="READ COMMITTED", stream_results=True, user_id="alice")
+        with pytest.raises(isolation.NoUserError, match="stream"):
+            connection.execute(text("DELETE FROM todo.tasks"))
 
 
 def test_nothing_of_a_user_stays_behind_on_the_connection(

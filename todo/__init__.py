@@ -10,9 +10,12 @@ from todo.tasks.routes import tasks
 
 
 def create_app(settings: Settings) -> Flask:
-    """Build the application from its settings; touches neither the database nor the network."""
+    """Build the application from its settings; touches neither the database nor the network.
+
+    Raises SettingError when there is no database to use.
+    """
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False
+    app.url_map.merge_slashes = False  # Else /api//tasks is redirected, which breaks a preflighted call.
     app.wsgi_app = strip_trailing_slash(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     database.init_app(app, settings)

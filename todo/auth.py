@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import jwt
 from flask import Flask, current_app, g, request
-from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from config import Settings
@@ -19,15 +18,20 @@ from config import Settings
 # RFC 6750 section 2.1. WSGI servers join several headers with a comma, which this does not match.
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 
-# What PyJWT raises on hostile tokens besides its own: huge numbers, infinities, deeply nested headers.
-HOSTILE = (ValueError, TypeError, ArithmeticError, RecursionError)
+# What PyJWT raises besides its own: for huge numbers, infinities, deeply nested headers.
+MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
+
+
+# Unicode's categories of control characters and lone surrogates, and the classes of those that steer the
+# direction of text: with them, two ids can look the same.
+CONTROLS = {"Cc", "Cs", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 class Verifier(Protocol):
     """Decides whether a token is genuine, current, and for this service."""
 
     def verify(self, token: str) -> str:
-        """Give the id of the token's user; raises InvalidToken, whose text may be shown to the caller."""
+        """Return the id of the token's user; raises InvalidToken, whose text may be shown to the caller."""
         ...
 
 
@@ -58,8 +62,10 @@ class SharedSecretVerifier:
             )
         except jwt.PyJWTError as error:
             raise InvalidToken(self._explain(error)) from None
-        except HOSTILE:
+        except MALFORMED_TOKEN_ERRORS:
             raise InvalidToken("The token is malformed.") from None
+        if type(claims["exp"]) not in {int, float}:  # PyJWT takes a string of digits too; RFC 7519 does not.
+            raise InvalidToken("The token's exp claim must be a number.")
         return read_user_id(claims, self._claim)
 
     def _explain(self, error: jwt.PyJWTError) -> str:
@@ -78,24 +84,33 @@ class SharedSecretVerifier:
                 return "The token's signature is wrong; it was made with another secret."
             case jwt.ImmatureSignatureError():
                 return "The token is not valid yet; compare the clocks."
-            case jwt.InvalidTokenError() if not isinstance(error, jwt.DecodeError):
-                return "A claim of the token has the wrong form."
-            case _:
+            case jwt.DecodeError():
                 return "The token is not a valid JWT."
+            case _:
+                return "A claim of the token has the wrong form."
 
 
 def read_user_id(claims: dict[str, Any], claim: str) -> str:
-    """The user a verified token speaks for: 1 to 255 characters, none of them control or format characters."""
+    """Return the user a verified token speaks for; raises InvalidToken."""
     user_id = claims.get(claim)
+    if problem := find_user_id_problem(user_id):
+        raise InvalidToken(f"The token's {claim} claim names no user: it {problem}.")
+    return str(user_id)
+
+
+def find_user_id_problem(user_id: object) -> str | None:
+    """Return what keeps a value from being a user's id, in words that follow "it"; None if nothing does."""
     if not isinstance(user_id, str) or not user_id.strip():
-        raise InvalidToken(f"The token names no user: its {claim} claim must be a string that is not blank.")
-    if len(user_id) > 255 or any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in user_id):
-        raise InvalidToken(f"The token's {claim} claim must have at most 255 characters, none of them control ones.")
-    return user_id
+        return "must be a string that is not blank"
+    if len(user_id) > 255:
+        return "must have at most 255 characters"
+    if any(unicodedata.category(c) in CONTROLS or unicodedata.bidirectional(c) in CONTROLS for c in user_id):
+        return "must have no control characters"
+    return None
 
 
 def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
-    """A token for trying and testing that this service accepts as that user's."""
+    """Return a token, for trying and testing, that this service accepts as that user's."""
     now = int(time.time())
     claims = {"sub": user_id, settings.jwt_user_claim: user_id, "iat": now, "exp": now + lifetime_seconds}
     expected = {"iss": settings.jwt_issuer, "aud": settings.jwt_audience}
@@ -109,7 +124,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def authenticate() -> None:
-    """The before_request hook: puts the caller's id on ``g.user_id``, or raises Unauthorized.
+    """The before_request hook: puts the caller's id on ``g.user_id``, or raises Unauthenticated.
 
     A preflight carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
     """
@@ -117,19 +132,23 @@ def authenticate() -> None:
         return
     header = request.headers.get("Authorization")
     if header is None:
-        raise Unauthorized("No token: send it as Authorization: Bearer <JWT>.", www_authenticate=challenge())
+        raise Unauthenticated("No token: send it as Authorization: Bearer <JWT>.")
     given = BEARER.fullmatch(header)
     if given is None:
-        raise Unauthorized(
-            "The Authorization header must be: Bearer <JWT>, once.", www_authenticate=challenge("invalid_request")
-        )
+        raise Unauthenticated("The Authorization header must be: Bearer <JWT>, once.", "invalid_request")
     verifier: Verifier = current_app.extensions["verifier"]
     try:
         g.user_id = verifier.verify(given[1])
     except InvalidToken as error:
-        raise Unauthorized(str(error), www_authenticate=challenge("invalid_token")) from None
+        raise Unauthenticated(str(error), "invalid_token") from None
 
 
-def challenge(error: str | None = None) -> WWWAuthenticate:
-    """RFC 6750 section 3: the scheme, and why a token that was sent is refused."""
-    return WWWAuthenticate("bearer", {"error": error} if error else {"realm": "todo"})
+class Unauthenticated(Unauthorized):
+    """401, with the challenge of RFC 6750 section 3: the scheme, and why a token that was sent is refused."""
+
+    def __init__(self, detail: str, error: str | None = None) -> None:
+        super().__init__(detail)
+        self._challenge = f'Bearer error="{error}"' if error else 'Bearer realm="todo"'
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]

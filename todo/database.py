@@ -1,6 +1,5 @@
 """How the application reaches PostgreSQL: an autocommit engine whose every statement is guarded."""
 
-import logging
 import select
 from typing import Any
 
@@ -9,13 +8,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
 from config import ROOT, SettingError, Settings
+from embedded import EmbeddedPostgres, is_installed
 from todo import isolation
-from todo.embedded import EmbeddedPostgres, is_installed
 from todo.extensions import db
 
-log = logging.getLogger(__name__)
-
-# One connection for each thread that gunicorn runs: none waits for another, none is idle for long.
+# One connection for each thread that gunicorn runs, so no thread waits for another's.
 POOL_SIZE = 8
 POOL_SECONDS = 5
 CONNECT_SECONDS = 5
@@ -32,9 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         "pool_use_lifo": True,
     }
     if settings.database_url is None:
-        embedded = find_embedded()
-        options["creator"] = embedded.connect
-        app.extensions["embedded"] = embedded
+        options["creator"] = make_embedded().connect
     else:
         options["connect_args"] = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"}
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url or "postgresql+psycopg2://"
@@ -45,8 +40,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         event.listen(db.engine, "checkout", _discard_dead)
 
 
-def find_embedded() -> EmbeddedPostgres:
-    """The embedded PostgreSQL, not yet started; raises SettingError without its package."""
+def make_embedded() -> EmbeddedPostgres:
+    """Return the embedded PostgreSQL, not yet started; raises SettingError without its package."""
     if not is_installed():
         raise SettingError(
             "NEON_DB_URL",
@@ -57,7 +52,7 @@ def find_embedded() -> EmbeddedPostgres:
 
 
 def _discard_dead(dbapi_connection: Any, record: Any, proxy: Any) -> None:
-    """An idle connection has nothing to read; if there is something, it is the server's farewell.
+    """An idle connection has nothing to read; if there is something, the server has closed it.
 
     Costs no round trip. A live one with a notice to read is replaced too, which costs one connection.
     """

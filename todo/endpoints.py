@@ -1,7 +1,7 @@
 """What an operation takes and answers, declared once: the same schemas validate and document.
 
     @tasks.post("")
-    @endpoint(takes=NewTask(), answers={201: TaskShape()})
+    @endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
     def create_task(new: dict[str, Any]) -> Response: …
 
 The body's rules are the contract's, in one place: an empty body is no body, whatever its media type
@@ -25,43 +25,53 @@ JSON_OPTIONS = orjson.OPT_UTC_Z
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an operation takes as its body, if anything, and what it answers by status."""
+    """What an operation takes as its body, if anything, and what it answers, by status."""
 
-    takes: Schema | None
-    answers: Mapping[int, Schema | None]
+    body: Schema | None
+    responses: Mapping[int, Schema | None]
 
 
 def endpoint(
-    *, takes: Schema | None = None, answers: Mapping[int, Schema | None]
+    *, body: Schema | None = None, responses: Mapping[int, Schema | None]
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declare a view. With ``takes``, the view's first argument is the body as that schema loads it."""
+    """Declare a view. With ``body``, the view's first argument is the body as that schema loads it."""
 
     def declare(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
         def run(*args: Any, **kwargs: Any) -> Response:
-            return view(*args, **kwargs) if takes is None else view(takes.load(read_body()), *args, **kwargs)
+            return view(*args, **kwargs) if body is None else view(body.load(read_body()), *args, **kwargs)
 
-        run.declaration = Declaration(takes, answers)  # type: ignore[attr-defined]
+        run.declaration = Declaration(body, responses)  # type: ignore[attr-defined]
         return run
 
     return declare
 
 
 def reply(data: Any, status: int = 200) -> Response:
-    """JSON, with every time in UTC as RFC 3339 writes it."""
+    """Answer JSON, with every time in UTC as RFC 3339 writes it."""
     return Response(orjson.dumps(data, option=JSON_OPTIONS), status, content_type="application/json")
 
 
+def empty_response(status: int) -> Response:
+    """Answer without a body, and so without a Content-Type."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    return response
+
+
 def accepted_media_types(method: str) -> tuple[str, ...]:
-    """What a body may be declared as: a merge patch (RFC 7396) is what PATCH takes anyway."""
+    """Return what a body may be declared as: a merge patch (RFC 7396) is what PATCH takes anyway."""
     return ("application/json", "application/merge-patch+json") if method == "PATCH" else ("application/json",)
 
 
 def read_body() -> dict[str, Any]:
-    """The request's JSON object, ``{}`` if there is no body; raises the 4xx that says what is wrong with it."""
+    """Return the request's JSON object, ``{}`` if there is no body; raises the 4xx that says what is wrong with it."""
     body = _read_bytes()
     if not body:
         return {}
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedMediaType(f"Send the body as it is, not in Content-Encoding {coding}.")
     accepted = accepted_media_types(request.method)
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}.")
@@ -79,17 +89,23 @@ def read_body() -> dict[str, Any]:
 
 
 def _read_bytes() -> bytes:
-    """At most one byte more than is allowed, so that a chunked body is refused too, not cut short."""
-    too_large = RequestEntityTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise too_large
-    chunks, size = [], 0
-    while size <= MAX_BODY_BYTES and (chunk := request.stream.read(MAX_BODY_BYTES + 1 - size)):
-        chunks.append(chunk)
-        size += len(chunk)
-    if size > MAX_BODY_BYTES:
-        raise too_large
-    return b"".join(chunks)
+    """Read the whole body, or refuse it: one cut short by a lost connection could mean something else."""
+    announced = request.content_length
+    body = b""
+    # One byte more than is allowed, so that a chunked body is not cut short either.
+    while max(announced or 0, len(body)) <= MAX_BODY_BYTES:
+        try:
+            chunk = request.stream.read(MAX_BODY_BYTES + 1 - len(body))
+        except Exception as error:  # The server's own: a connection lost, a chunk that is none.
+            raise BadRequest("The body could not be read to its end.") from error
+        if not chunk:
+            break
+        body += chunk
+    else:
+        raise RequestEntityTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.")
+    if announced is not None and len(body) < announced:
+        raise BadRequest("The body is shorter than its Content-Length.")
+    return body
 
 
 def _refuse_constant(name: str) -> None:

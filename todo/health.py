@@ -1,19 +1,23 @@
 """Is the process up, and can it serve? Neither needs a token."""
 
+import logging
 from functools import cache
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Response
+from psycopg2.errors import InvalidSchemaName, UndefinedTable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from config import ROOT
-from todo import problems
 from todo.endpoints import reply
 from todo.extensions import SCHEMA
-from todo.isolation import administration, find_breaches
+from todo.isolation import ROLE, administration
+from todo.problems import RETRY_AFTER_SECONDS, describe, request_id
+
+log = logging.getLogger(__name__)
 
 health = Blueprint("health", __name__)
 
@@ -31,18 +35,20 @@ def report_ready() -> Response:
         with administration() as connection:
             missing = find_missing_migrations(connection) + find_breaches(connection)
     except SQLAlchemyError as error:
-        missing = [problems.describe(error)]
-    if not missing:
-        return reply({"status": "ready"})
-    problems.log.warning("request %s: not ready: %s", problems.request_id(), "; ".join(missing))
-    return problems.answer(ServiceUnavailable("The service is not ready.", retry_after=problems.RETRY_AFTER_SECONDS))
+        missing = [describe(error)]
+    if missing:
+        log.warning("request %s: not ready: %s", request_id(), "; ".join(missing))
+        raise ServiceUnavailable("The service is not ready; its log says why.", retry_after=RETRY_AFTER_SECONDS)
+    return reply({"status": "ready"})
 
 
 def find_missing_migrations(connection: Connection) -> list[str]:
-    """In words, how the database's version differs from the code's; nothing if it does not."""
+    """Return, in words, how the database's version differs from the code's; nothing if it does not."""
     try:
         version = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalar()
-    except ProgrammingError:
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable | InvalidSchemaName):
+            return [describe(error)]
         version = None
     if version == newest_migration():
         return []
@@ -51,7 +57,62 @@ def find_missing_migrations(connection: Connection) -> list[str]:
 
 @cache
 def newest_migration() -> str | None:
-    """The last migration that the code knows."""
+    """Return the last migration that the code knows."""
     configuration = Config()
     configuration.set_main_option("script_location", str(ROOT / "migrations").replace("%", "%%"))
     return ScriptDirectory.from_config(configuration).get_current_head()
+
+
+def find_breaches(connection: Connection) -> list[str]:
+    """Return, in words, what stops the database from keeping users apart; nothing if it does. For operators only."""
+    return list(connection.execute(BREACHES).scalars())
+
+
+# What must be true for the database to keep users apart, as (what is wrong, rows that prove it).
+# `current_user` is whoever the service logs in as: it must be able to become the role.
+BREACHES = text(
+    f"""
+    SELECT 'there is no role {ROLE}' AS breach
+      WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}')
+    UNION ALL
+    SELECT 'role {ROLE} is above row security' FROM pg_roles
+      WHERE rolname = '{ROLE}' AND (rolsuper OR rolbypassrls OR rolcanlogin)
+    UNION ALL
+    SELECT format('%I may not become {ROLE}', current_user) FROM pg_roles
+      WHERE rolname = '{ROLE}' AND NOT pg_has_role(oid,
+        CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+    UNION ALL
+    SELECT format('%I.%I is not bound to its users by row security', n.nspname, c.relname)
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
+      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p')
+        AND NOT (c.relrowsecurity
+          AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+          AND NOT EXISTS (
+            SELECT FROM pg_policy p, unnest(ARRAY[pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)]) e
+            WHERE p.polrelid = c.oid AND p.polpermissive AND e NOT LIKE '(user_id = current_setting(''todo.user_id''%')
+          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolname = '{ROLE}'))
+    UNION ALL
+    SELECT format('{ROLE} may truncate %I.%I, which row security does not bind', n.nspname, c.relname)
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_roles r ON r.rolname = '{ROLE}'
+      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p') AND has_table_privilege(r.oid, c.oid, 'TRUNCATE')
+    UNION ALL
+    SELECT format('%I.%I is a view that shows its owner''s rows to {ROLE}', n.nspname, c.relname)
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_roles r ON r.rolname = '{ROLE}'
+      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('v', 'm') AND has_any_column_privilege(r.oid, c.oid, 'SELECT')
+        AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+    UNION ALL
+    SELECT format('{ROLE} may change %I.%I.%I', n.nspname, c.relname, a.attname)
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('user_id', 'id') AND NOT a.attisdropped
+      JOIN pg_roles r ON r.rolname = '{ROLE}'
+      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p')
+        AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
+    """
+)

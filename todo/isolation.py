@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, RowMapping, event, text
+from sqlalchemy import Connection, Engine, Executable, Row, event
 
-from todo.extensions import SCHEMA, db
+from todo.extensions import db
 
 ROLE = "todo_app"
 STATEMENT_TIMEOUT_MS = 5000
@@ -37,14 +37,13 @@ class NoUserError(RuntimeError):
     """A statement was about to be sent without saying for which user."""
 
 
-def fetch(user_id: str, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
-    """Run one statement as that user, in one round trip, committed when this returns.
+def fetch(user_id: str, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    """Run one statement as that user and return its rows: one round trip, committed when this returns.
 
-    Takes the owner first, always; gives the rows. Raises SQLAlchemy's DBAPIError.
+    Raises SQLAlchemy's DBAPIError, or its TimeoutError when no connection was free in time.
     """
     with db.engine.connect() as connection:
-        result = connection.execute(statement, values, execution_options={"user_id": user_id})
-        return result.mappings().all()
+        return connection.execute(statement, values, execution_options={"user_id": user_id}).all()
 
 
 @contextmanager
@@ -72,46 +71,7 @@ def _become_user(
         )
     if executemany or not isinstance(parameters, dict):
         raise NoUserError("For a user, send one statement with named parameters")
+    if cursor.name is not None:
+        # A server-side cursor would make the prefix a query to be read later, and run the rest as the login.
+        raise NoUserError("For a user, do not stream results")
     return PREFIX + statement, {**parameters, "todo_user_id": user_id}
-
-
-# What must be true for the database to keep users apart, as (what is wrong, rows that prove it).
-# `current_user` is whoever the service logs in as: it must be able to become the role.
-_BREACHES = text(
-    f"""
-    SELECT 'there is no role {ROLE}' AS breach
-      WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}')
-    UNION ALL
-    SELECT 'role {ROLE} is above row security' FROM pg_roles
-      WHERE rolname = '{ROLE}' AND (rolsuper OR rolbypassrls OR rolcanlogin)
-    UNION ALL
-    SELECT format('%I may not become {ROLE}', current_user) FROM pg_roles
-      WHERE rolname = '{ROLE}' AND NOT pg_has_role(oid,
-        CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-    UNION ALL
-    SELECT format('%I.%I is not bound to its users by row security', n.nspname, c.relname)
-      FROM pg_class c
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
-      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p')
-        AND NOT (c.relrowsecurity
-          AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
-          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive
-            AND pg_get_expr(coalesce(p.polqual, p.polwithcheck), c.oid)
-              NOT LIKE '(user_id = current_setting(''todo.user_id''%')
-          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolname = '{ROLE}'))
-    UNION ALL
-    SELECT format('{ROLE} may change %I.%I.%I', n.nspname, c.relname, a.attname)
-      FROM pg_class c
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('user_id', 'id') AND NOT a.attisdropped
-      JOIN pg_roles r ON r.rolname = '{ROLE}'
-      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p')
-        AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
-    """
-)
-
-
-def find_breaches(connection: Connection) -> list[str]:
-    """What keeps the database from keeping users apart, in words; nothing if it does. For operators only."""
-    return list(connection.execute(_BREACHES).scalars())

@@ -4,15 +4,16 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, current_app
 from werkzeug.routing import Rule
 
-from todo.endpoints import Declaration, accepted_media_types, reply
-from todo.problems import ProblemShape
+from todo.endpoints import Declaration, accepted_media_types
+from todo.problems import ProblemSchema
 
-document = Blueprint("openapi", __name__)
+openapi = Blueprint("openapi", __name__)
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {"type": "integer", "format": "int64", "minimum": 1},
@@ -24,20 +25,19 @@ ALWAYS = (401, 500, 503)
 
 def init_app(app: Flask) -> None:
     """Serve the document of the operations that are registered by now."""
-    app.extensions["openapi"] = build_document(app)
-    app.register_blueprint(document)
+    app.extensions["openapi"] = orjson.dumps(build_document(app))
+    app.register_blueprint(openapi)
 
 
-@document.get("/api/openapi.json")
+@openapi.get("/api/openapi.json")
 def show_document() -> Response:
-    """The document itself; needs no token."""
-    return reply(current_app.extensions["openapi"])
+    """Answer the document; needs no token."""
+    return Response(current_app.extensions["openapi"], content_type="application/json")
 
 
 def build_document(app: Flask) -> dict[str, Any]:
-    """Every declared operation of the application, as OpenAPI 3.1."""
+    """Return every declared operation of the application, as OpenAPI 3.1."""
     spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[MarshmallowPlugin()])
-    spec.components.schema("Problem", schema=ProblemShape)
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
@@ -50,11 +50,11 @@ def build_document(app: Flask) -> dict[str, Any]:
 
 
 def _describe(rule: Rule, method: str, docstring: str | None, declaration: Declaration) -> dict[str, Any]:
-    refusals = {*ALWAYS, *((404,) if rule.arguments else ()), *((400, 413, 415, 422) if declaration.takes else ())}
+    refusals = {*ALWAYS, *((404,) if rule.arguments else ()), *((400, 413, 415, 422) if declaration.body else ())}
     answers: dict[str, Any] = {
-        str(status): _answer(status, "application/json", shape) for status, shape in declaration.answers.items()
+        str(status): _answer(status, "application/json", shape) for status, shape in declaration.responses.items()
     }
-    answers |= {str(status): _answer(status, "application/problem+json", ProblemShape) for status in sorted(refusals)}
+    answers |= {str(status): _answer(status, "application/problem+json", ProblemSchema) for status in sorted(refusals)}
     operation: dict[str, Any] = {
         "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}",
         "summary": (docstring or "").strip().split("\n")[0],
@@ -66,9 +66,10 @@ def _describe(rule: Rule, method: str, docstring: str | None, declaration: Decla
             {"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]}
             for name in sorted(rule.arguments)
         ]
-    if declaration.takes is not None:
-        body = {media_type: {"schema": declaration.takes} for media_type in accepted_media_types(method)}
-        operation["requestBody"] = {"content": body}
+    if declaration.body is not None:
+        body = {media_type: {"schema": declaration.body} for media_type in accepted_media_types(method)}
+        required = any(field.required for field in declaration.body.fields.values())
+        operation["requestBody"] = {"content": body, "required": required}
     return operation
 
 

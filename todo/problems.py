@@ -21,8 +21,10 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+import psycopg2
 from flask import Flask, Response, g, request
 from marshmallow import Schema, ValidationError, fields
+from psycopg2.errors import InvalidParameterValue, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, UnprocessableEntity
@@ -31,18 +33,21 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 
-# What is said when nobody said more. 404 says the same everywhere: whether a task is missing,
-# another's or impossible cannot be told apart.
+# What PostgreSQL says when the schema, a table, a column or the role is not there.
+NOT_MIGRATED = (InvalidSchemaName, UndefinedTable, UndefinedColumn, InvalidParameterValue)
+
+# Used when an exception brings no text. 404 has only this one: a missing, a foreign and an impossible id
+# must look alike.
 DETAILS = {
     400: "The request cannot be understood.",
     404: "Not found: it does not exist, or it is not yours.",
     405: "This method is not allowed here; the Allow header lists those that are.",
-    500: "Something went wrong here; the request id leads to the cause in the log.",
+    500: "Internal error; the log has its cause under this request id.",
     503: "The service is not available right now; try again in a few seconds.",
 }
 
 
-class ProblemShape(Schema):
+class ProblemSchema(Schema):
     """An error, as RFC 9457 has it; ``errors`` comes with 422, ``request_id`` with 500 and 503."""
 
     type = fields.String(required=True)
@@ -55,16 +60,17 @@ class ProblemShape(Schema):
 
 def init_app(app: Flask) -> None:
     """Answer every error of the application as a problem; give every answer its request id and cache rules."""
-    app.register_error_handler(HTTPException, answer)
-    app.register_error_handler(ValidationError, answer_invalid)
-    app.register_error_handler(OperationalError, answer_unavailable)
-    app.register_error_handler(InterfaceError, answer_unavailable)
-    app.register_error_handler(PoolTimeoutError, answer_unavailable)
-    app.register_error_handler(Exception, answer_unforeseen)
+    app.register_error_handler(HTTPException, to_problem)
+    app.register_error_handler(ValidationError, handle_invalid)
+    app.register_error_handler(OperationalError, handle_unavailable)
+    app.register_error_handler(InterfaceError, handle_unavailable)
+    app.register_error_handler(PoolTimeoutError, handle_unavailable)
+    app.register_error_handler(DBAPIError, handle_database_error)
+    app.register_error_handler(Exception, handle_unforeseen)
     app.after_request(add_common_headers)
 
 
-def answer(error: HTTPException, **members: Any) -> Response:
+def to_problem(error: HTTPException, **members: Any) -> Response:
     """Turn an exception into its problem; ``members`` are RFC 9457 extension members."""
     status = error.code or 500
     described = error.description if type(error).description != error.description else None
@@ -84,40 +90,49 @@ def answer(error: HTTPException, **members: Any) -> Response:
     return response
 
 
-def answer_invalid(error: ValidationError) -> Response:
+def handle_invalid(error: ValidationError) -> Response:
     """422: ``errors`` names each field with its messages, ``detail`` repeats the first for a person."""
-    errors = error.normalized_messages()  # type: ignore[no-untyped-call]
+    errors = error.messages_dict
     field, messages = next(iter(errors.items()))
-    return answer(UnprocessableEntity(f"{field}: {messages[0]}"), errors=errors)
+    return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), errors=errors)
 
 
-def answer_unavailable(error: SQLAlchemyError) -> Response:
+def handle_unavailable(error: SQLAlchemyError) -> Response:
     """503: the database is away, overloaded or too slow."""
     log.warning("request %s: database unavailable: %s", request_id(), describe(error))
-    return answer(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS))
+    return to_problem(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS))
 
 
-def answer_unforeseen(error: Exception) -> Response:
+def handle_database_error(error: DBAPIError) -> Response:
+    """503 if the database is not what the code was written for: not migrated, or not far enough; else 500."""
+    if isinstance(error.orig, NOT_MIGRATED):
+        log.error("Is the database migrated? GET /readyz looks, and logs what is missing.")
+        return handle_unavailable(error)
+    return handle_unforeseen(error)
+
+
+def handle_unforeseen(error: Exception) -> Response:
     """500: the cause goes to the log, with the request id that the answer carries."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("request %s: %s %s failed\n%s%s", request_id(), request.method, request.path, frames, describe(error))
-    return answer(InternalServerError())
+    return to_problem(InternalServerError())
 
 
 def describe(error: Exception) -> str:
-    """An error in one line, without what users wrote: PostgreSQL's messages on bad data quote the row."""
+    """Return an error in one line, without what users wrote: PostgreSQL's messages on bad data quote the row."""
     if not isinstance(error, DBAPIError):
         return f"{type(error).__name__}: {error}"
     cause = error.orig
-    code = getattr(cause, "pgcode", None)
-    if code is None:  # The client's own word, such as a refused connection: no row has been near it.
+    if not isinstance(cause, psycopg2.Error) or cause.pgcode is None:
+        # No SQLSTATE: the client failed (connection refused, say), so the text quotes no row.
         return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
-    message = "(not logged: it may quote a row)" if code[:2] in {"22", "23"} else cause.diag.message_primary  # type: ignore[union-attr]
-    return f"{type(cause).__name__} {code}: {message}"
+    quotes_a_row = cause.pgcode.startswith(("22", "23"))
+    message = "(not logged: it may quote a row)" if quotes_a_row else cause.diag.message_primary
+    return f"{type(cause).__name__} {cause.pgcode}: {message}"
 
 
 def request_id() -> str:
-    """This request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
+    """Return this request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
     if "request_id" not in g:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid4().hex
@@ -128,5 +143,5 @@ def add_common_headers(response: Response) -> Response:
     """Private, revalidated, told apart by token: no shared cache may hand one user's answer to another."""
     response.headers["X-Request-ID"] = request_id()
     response.headers["Cache-Control"] = "private, no-cache"
-    response.vary.add("Authorization")
+    response.vary.update(("Authorization", "Origin"))
     return response

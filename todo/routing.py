@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 def strip_trailing_slash(application: "WSGIApplication") -> "WSGIApplication":
-    """WSGI middleware: routes are written without the slash, and one at the end is taken off."""
+    """WSGI middleware: routes are written without the slash, and one at the end is taken off.
+
+    Werkzeug's strict_slashes=False is not enough: behind a <path:…> it accepts no slash.
+    """
 
     def run(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

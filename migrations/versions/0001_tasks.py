@@ -37,6 +37,7 @@ def upgrade() -> None:
         " WITH CHECK (user_id = current_setting('todo.user_id', true))"
     )
     op.execute("GRANT USAGE ON SCHEMA todo TO todo_app")
+    # For /readyz, when the service logs in as a user that owns nothing.
     op.execute("GRANT SELECT ON todo.alembic_version TO todo_app")
     op.execute("GRANT SELECT, INSERT, DELETE ON todo.tasks TO todo_app")
     op.execute("GRANT UPDATE (title, description, completed_at, updated_at, version) ON todo.tasks TO todo_app")
@@ -55,7 +56,6 @@ def ensure_role() -> None:
     # From 16 on, being a member and being allowed to become the role are two things.
     membership = "SET" if connection.dialect.server_version_info >= (16,) else "MEMBER"
     user = connection.execute(sa.text("SELECT quote_ident(current_user)")).scalar()
-    remedies = []
     try:
         remedies = ["CREATE ROLE todo_app NOLOGIN", f"GRANT todo_app TO {user}"]
         # Another database of the cluster may be migrated, and create it, at the same moment.

@@ -4,7 +4,7 @@ Each is one statement, built once. Queries name the owner although row security 
 it is the key's first column, and two walls are better than one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
-    RowMapping,
+    CompoundSelect,
+    Row,
     Text,
     bindparam,
     case,
@@ -29,7 +30,7 @@ from werkzeug.exceptions import NotFound
 from todo.isolation import fetch
 from todo.tasks.models import Task
 
-LARGEST_LIST = 1000
+MAX_LISTED = 1000
 
 tasks = Task.metadata.tables["todo.tasks"]
 # Not named as the columns are: those names are SQLAlchemy's in an INSERT or UPDATE.
@@ -39,7 +40,7 @@ COMPLETED = bindparam("new_completed", type_=Boolean)
 MINE = tasks.c.user_id == OWNER
 THIS = MINE & (tasks.c.id == ID)
 
-LIST = select(tasks).where(MINE).order_by(tasks.c.id.desc()).limit(LARGEST_LIST)
+LIST = select(tasks).where(MINE).order_by(tasks.c.id.desc()).limit(MAX_LISTED)
 GET = select(tasks).where(THIS)
 CREATE = (
     insert(tasks)
@@ -47,83 +48,96 @@ CREATE = (
         user_id=OWNER,
         title=bindparam("new_title"),
         description=bindparam("new_description"),
-        completed_at=case((COMPLETED, sql.now())),
+        completed_at=case((COMPLETED, sql.now())),  # now(), as created_at's default is.
     )
     .returning(*tasks.c)
 )
 DELETE = delete(tasks).where(THIS).returning(tasks.c.id)
 
-
-def list_tasks(user_id: str) -> list[RowMapping]:
-    """The user's newest tasks, newest first, at most LARGEST_LIST."""
-    return list(fetch(user_id, LIST, {"owner": user_id}))
+Columns = dict[str, ColumnElement[Any]]
 
 
-def create_task(user_id: str, new: Mapping[str, Any]) -> RowMapping:
-    """Store a task and give it."""
-    values = _name_new({"description": None, "completed": False, **new})
-    return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
+def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSelect[Any]:
+    """Build the statement that sets columns of one task: lock the row, write what differs, return what is there then.
 
-
-def get_task(user_id: str, task_id: int) -> RowMapping:
-    """The user's task; raises NotFound."""
-    return _only(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
-
-
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any]) -> RowMapping:
-    """Change the members given and give the task as it is then; raises NotFound.
-
-    What is so already is not written: a repeated request moves neither ``updated_at`` nor the version.
-    """
-    if not changes:
-        return get_task(user_id, task_id)
-    values = {**_name_new(changes), "owner": user_id, "task_id": task_id}
-    return _only(fetch(user_id, _change(frozenset(changes)), values))
-
-
-def toggle_task(user_id: str, task_id: int) -> RowMapping:
-    """Complete an open task, reopen a completed one, and give it; raises NotFound."""
-    return _only(fetch(user_id, _change(frozenset({"toggle"})), {"owner": user_id, "task_id": task_id}))
-
-
-def delete_task(user_id: str, task_id: int) -> None:
-    """Delete the user's task; raises NotFound."""
-    _only(fetch(user_id, DELETE, {"owner": user_id, "task_id": task_id}))
-
-
-@cache
-def _change(members: frozenset[str]) -> Any:
-    """The statement that changes these members: lock the row, write what differs, give what is there then.
-
-    The lock makes the second of two concurrent changes see the first; without it a row that a
-    concurrent change made equal would be answered as it was before.
+    ``columns`` takes the time of the change and returns the new values. The lock makes the second of two
+    concurrent changes see the first; the clock is read after it, and once.
     """
     old = select(tasks).where(THIS).with_for_update().cte("old")
-    columns: dict[str, ColumnElement[Any]] = {}
-    for member in members:
-        if member == "completed":
-            columns["completed_at"] = case((COMPLETED, sql.coalesce(tasks.c.completed_at, sql.clock_timestamp())))
-        elif member == "toggle":
-            columns["completed_at"] = case((~tasks.c.completed, sql.clock_timestamp()))
-        else:
-            columns[member] = bindparam(f"new_{member}", type_=tasks.c[member].type)
+    clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
+    now = select(clock.c.now).scalar_subquery()
+    values = columns(now)
     new = (
         update(tasks)
         .where(tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id)
-        .where(or_(*(tasks.c[name].is_distinct_from(value) for name, value in columns.items())))
-        .values(**columns, version=tasks.c.version + 1, updated_at=sql.clock_timestamp())
+        .where(or_(*(tasks.c[name].is_distinct_from(value) for name, value in values.items())))
+        .values(**values, version=tasks.c.version + 1, updated_at=now)
         .returning(*tasks.c)
         .cte("new")
     )
     return select(new).union_all(select(old).where(~exists(select(new))))
 
 
-def _name_new(members: Mapping[str, Any]) -> dict[str, Any]:
+TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now))})
+
+
+@cache
+def build_change_of(members: frozenset[str]) -> CompoundSelect[Any]:
+    """Build the statement that changes these members of one task."""
+
+    def columns(now: ColumnElement[Any]) -> Columns:
+        values: Columns = {name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in members}
+        if values.pop("completed", None) is not None:
+            values["completed_at"] = case((COMPLETED, sql.coalesce(tasks.c.completed_at, now)))
+        return values
+
+    return build_change(columns)
+
+
+def list_tasks(user_id: str) -> Sequence[Row[Any]]:
+    """Return the user's newest tasks, newest first, at most MAX_LISTED."""
+    return fetch(user_id, LIST, {"owner": user_id})
+
+
+def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:
+    """Store a task and return it."""
+    values = name_values({"description": None, "completed": False, **new})
+    return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
+
+
+def get_task(user_id: str, task_id: int) -> Row[Any]:
+    """Return the user's task; raises NotFound."""
+    return take_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
+
+
+def change_task(user_id: str, task_id: int, changes: Mapping[str, Any]) -> Row[Any]:
+    """Change the members given and return the task as it is then; raises NotFound.
+
+    What is so already is not written: a repeated request moves neither ``updated_at`` nor the version.
+    """
+    if not changes:
+        return get_task(user_id, task_id)
+    values = {**name_values(changes), "owner": user_id, "task_id": task_id}
+    return take_one(fetch(user_id, build_change_of(frozenset(changes)), values))
+
+
+def toggle_task(user_id: str, task_id: int) -> Row[Any]:
+    """Complete an open task, reopen a completed one, and return it; raises NotFound."""
+    return take_one(fetch(user_id, TOGGLE, {"owner": user_id, "task_id": task_id}))
+
+
+def delete_task(user_id: str, task_id: int) -> None:
+    """Delete the user's task; raises NotFound."""
+    take_one(fetch(user_id, DELETE, {"owner": user_id, "task_id": task_id}))
+
+
+def name_values(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Name new values as the statements' parameters are named."""
     return {f"new_{name}": value for name, value in members.items()}
 
 
-def _only(rows: Any) -> RowMapping:
+def take_one(rows: Sequence[Row[Any]]) -> Row[Any]:
+    """Return the only row; raises NotFound without one."""
     if not rows:
         raise NotFound
-    row: RowMapping = rows[0]
-    return row
+    return rows[0]

@@ -22,14 +22,13 @@ class Text(fields.String):
 
     def __init__(self, minimum: int, maximum: int, *, trim: bool = False, **kwargs: Any) -> None:
         self._trim = trim
-        allowed = f"a string of {minimum} to {maximum} characters"
-        messages: Messages = {"required": f"Required: {allowed}.", "null": f"May not be null: {allowed}."}
-        self._messages_type = f"Must be {allowed}"
+        self._allowed = f"a string of {minimum} to {maximum} characters"
+        messages: Messages = {"required": f"Required: {self._allowed}.", "null": f"May not be null: {self._allowed}."}
         super().__init__(validate=Length(minimum, maximum, trimmed=trim), error_messages=messages, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
-            raise ValidationError(f"{self._messages_type}, not {name_type(value)}.")
+            raise ValidationError(f"Must be {self._allowed}, not {name_type(value)}.")
         if found := UNSTORABLE.search(value):
             raise ValidationError(f"Has U+{ord(found[0]):04X}, which is not a character that can be stored.")
         return value.strip() if self._trim else value
@@ -40,10 +39,13 @@ class Length(validate.Length):
 
     def __init__(self, minimum: int, maximum: int, *, trimmed: bool) -> None:
         super().__init__(min=minimum, max=maximum)
+        self._lengths = range(minimum, maximum + 1)
         self._allowed = f"Must have {minimum} to {maximum} characters" + (" after trimming" if trimmed else "")
 
-    def _format_error(self, value: Any, message: str) -> str:
-        return f"{self._allowed}, not {len(value)}."
+    def __call__(self, value: Any) -> Any:
+        if len(value) not in self._lengths:
+            raise ValidationError(f"{self._allowed}, not {len(value)}.")
+        return value
 
 
 class StrictBoolean(fields.Boolean):
@@ -60,38 +62,41 @@ class StrictBoolean(fields.Boolean):
 
 
 def name_type(value: Any) -> str:
-    """JSON's name for the type of a value that came in."""
+    """Return JSON's name for the type of a value that came in."""
     return JSON_NAMES.get(type(value), "null")
 
 
-class Incoming(Schema):
+TITLE = {"description": "White space around it is taken off, and does not count."}
+
+
+class IncomingSchema(Schema):
     """Clients send whole tasks back: members that are unknown, or the server's to set, are ignored."""
 
     class Meta:
         unknown = EXCLUDE
 
 
-class NewTask(Incoming):
+class NewTaskSchema(IncomingSchema):
     """A task to create."""
 
-    title = Text(1, 200, trim=True, required=True, metadata={"description": "Trimmed of white space."})
+    title = Text(1, 200, trim=True, required=True, metadata=TITLE)
     description = Text(0, 1000, allow_none=True)
     completed = StrictBoolean()
 
 
-class TaskChanges(NewTask):
+class TaskChangesSchema(NewTaskSchema):
     """The members of a task to change; those not sent stay as they are, null clears a description."""
 
-    title = Text(1, 200, trim=True, metadata={"description": "Trimmed of white space."})
+    title = Text(1, 200, trim=True, metadata=TITLE)
 
 
-class Completion(Incoming):
+class CompletionSchema(IncomingSchema):
     """What a task's completion shall be; without it, the other of what it is."""
 
     completed = StrictBoolean()
 
 
-class TaskShape(Schema):
+class TaskSchema(Schema):
     """A task as it is answered. Documents and tests; rows go to JSON without passing through it."""
 
     class Meta:

@@ -7,11 +7,11 @@ nobody uses it any more. Who uses it holds a shared lock on a file: the kernel l
 process ends, kill -9 included, so nothing is left running and nothing is stopped too early.
 
 It listens on no network, only on a socket in a private directory, and asks for a password that only the
-owner of the files can read.
+owner of the files can read. This package knows nothing of the application; of the others, only cluster.py
+and supervisor.py need more than production has installed.
 """
 
 import fcntl
-import logging
 import os
 import subprocess
 import sys
@@ -20,15 +20,13 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from todo.embedded import supervisor
+from embedded.files import PACKAGE, Home, is_locked
 
-log = logging.getLogger(__name__)
-
-PACKAGE = supervisor.PACKAGE
 START_SECONDS = 60
 STOP_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -44,35 +42,35 @@ def is_installed() -> bool:
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL cluster of one folder, running while a process that called start() lives."""
+    """A PostgreSQL cluster in one folder, running while a process that called start() lives."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home.absolute()
+    def __init__(self, path: Path) -> None:
+        self.home = Home(path.absolute())
         self._users_lock: int | None = None
-        self._one_at_a_time = threading.Lock()
+        self._start_lock = threading.Lock()
 
-    def connect(self, role: str = "todo", **options: Any) -> Connection:
-        """A new connection, starting the server if it does not run. ``todo`` owns the database of that name.
+    def connect(self) -> Connection:
+        """Open a connection as ``todo``, who owns the database of that name; starts the server if it does not run.
 
         Raises psycopg2.OperationalError.
         """
         if self._users_lock is None:
             self.start()
         try:
-            return self._connect(role, **options)
+            return self._connect()
         except psycopg2.OperationalError:
             self.start()
-            return self._connect(role, **options)
+            return self._connect()
 
     def start(self) -> None:
         """See to it that the server runs and goes on running while this process does; raises EmbeddedError."""
         try:
-            with self._one_at_a_time:
+            with self._start_lock:
                 self._hold_users_lock()
                 self._wait_for_server()
         except PermissionError as error:
             raise EmbeddedError(
-                f"The embedded PostgreSQL in {self.home} belongs to another user ({error.strerror}): "
+                f"The embedded PostgreSQL in {self.home.path} belongs to another user ({error.strerror}): "
                 "run as that user, remove the folder, or set NEON_DB_URL"
             ) from None
 
@@ -82,86 +80,76 @@ class EmbeddedPostgres:
             return
         os.close(self._users_lock)
         self._users_lock = None
-        if self._is_locked("users.lock"):
+        if is_locked(self.home.open_users_lock()):
             return
-        if (self.home / "data" / "postmaster.pid").exists():
-            self._keep_supervisor()
+        if self.home.pid_file.exists():
+            self._ensure_supervisor()
         deadline = time.monotonic() + STOP_SECONDS
-        while self._is_locked("supervisor.lock") and time.monotonic() < deadline:
+        while is_locked(self.home.open_supervisor_lock()) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def url(self, role: str = "todo") -> str:
-        """Where the running server is, for programs that take a URL; it holds the password."""
+        """The running server's URL, password included: for tests, and for programs such as psql."""
         parameters = self._parameters(role)
-        return (
-            f"postgresql://{role}:{parameters['password']}@/{parameters['dbname']}"
-            f"?host={parameters['host'].replace('%', '%25').replace(' ', '%20')}"
-        )
+        host = quote(parameters["host"], safe="/")
+        return f"postgresql://{role}:{parameters['password']}@/{parameters['dbname']}?host={host}"
 
     def _parameters(self, role: str) -> dict[str, Any]:
         return {
-            "host": supervisor.read_socket_directory(self.home),
-            "port": "5432",
+            "host": self.home.read_socket_directory(),
+            "port": 5432,
+            "connect_timeout": CONNECT_SECONDS,
             "user": role,
-            "password": (self.home / "password").read_text(),
-            "dbname": "todo" if role == "todo" else "postgres",
+            "password": self.home.password.read_text(),
+            "dbname": role,
+            # So that the password is never told to somebody who took the server's place.
+            "require_auth": "scram-sha-256",
         }
 
-    def _connect(self, role: str, **options: Any) -> Connection:
+    def _connect(self) -> Connection:
         try:
-            parameters = self._parameters(role)
+            parameters = self._parameters("todo")
         except (FileNotFoundError, ValueError):
             raise EmbeddedError("The embedded PostgreSQL does not run") from None
-        connection: Connection = psycopg2.connect(**parameters, connect_timeout=CONNECT_SECONDS, **options)
+        connection: Connection = psycopg2.connect(**parameters)
         return connection
 
     def _hold_users_lock(self) -> None:
         """Blocks only while a server that nobody used any more is being stopped."""
-        if self._users_lock is not None:
-            return
-        self.home.parent.mkdir(parents=True, exist_ok=True)
-        self.home.mkdir(mode=0o700, exist_ok=True)
-        self._users_lock = os.open(self.home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._users_lock, fcntl.LOCK_SH)
-
-    def _is_locked(self, name: str) -> bool:
-        descriptor = os.open(self.home / name, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            return not supervisor.try_lock(descriptor)
-        finally:
-            os.close(descriptor)
+        if self._users_lock is None:
+            self.home.create()
+            self._users_lock = self.home.open_users_lock()
+            fcntl.flock(self._users_lock, fcntl.LOCK_SH)
 
     def _wait_for_server(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
-            self._keep_supervisor()
+            self._ensure_supervisor()
             try:
-                return self._connect("todo").close()
+                return self._connect().close()
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
                     message = f"The embedded PostgreSQL did not start in {START_SECONDS} s: {error}"
                     raise EmbeddedError(message) from None
             time.sleep(0.05)
 
-    def _keep_supervisor(self) -> None:
+    def _ensure_supervisor(self) -> None:
         """Start a supervisor unless one is at work; it takes over a server whose supervisor was killed.
 
         If two are started at the same moment, one finds out and ends. Raises EmbeddedError if the server cannot start.
         """
-        if self._is_locked("supervisor.lock"):
+        if is_locked(self.home.open_supervisor_lock()):
             return
-        with (self.home / "log").open("ab") as output:
+        with self.home.open_log() as output:
             started = subprocess.run(
-                [sys.executable, supervisor.__file__, str(self.home)],
+                [sys.executable, "-m", "embedded.supervisor", str(self.home.path)],
+                cwd=Path(__file__).parent.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd="/",
                 check=False,
                 start_new_session=True,  # Ctrl-C is not for it.
             )
         if started.returncode != 0:
-            raise EmbeddedError(f"The embedded PostgreSQL cannot start; the end of its log:\n{self._log_tail()}")
-
-    def _log_tail(self) -> str:
-        return "".join((self.home / "log").read_text(errors="replace").splitlines(keepends=True)[-10:])
+            tail = "".join(self.home.log.read_text(errors="replace").splitlines(keepends=True)[-10:])
+            raise EmbeddedError(f"The embedded PostgreSQL cannot start; the end of its log:\n{tail}")

