@@ -23,9 +23,8 @@ if trying_out:
     try:
         socket.create_server(("127.0.0.1", settings.port)).close()
     except OSError as error:
-        sys.exit(
-            f"Error: port {settings.port} cannot be used ({os.strerror(error.errno or 0)}); try another: PORT=8001 make run"
-        )
+        reason = os.strerror(error.errno or 0)
+        sys.exit(f"Error: port {settings.port} cannot be used ({reason}); try another: PORT=8001 make run")
 
 bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - a container's port is reached from outside it
 workers = settings.web_concurrency
