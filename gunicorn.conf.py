@@ -33,6 +33,8 @@ worker_class = "gthread"
 threads = POOL_SIZE
 # By default a client on this machine may say what the path's prefix is.
 forwarder_headers = ""
+# As much as a header may have.
+limit_request_line = 8190
 # A socket in the home directory through which any process of the user could steer this one: not needed.
 control_socket_disable = True
 

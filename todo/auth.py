@@ -21,10 +21,8 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 # What PyJWT raises besides its own: for huge numbers, infinities, deeply nested headers.
 MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
 
-
-# Unicode's categories of control characters and lone surrogates, and the classes of those that steer the
-# direction of text: with them, two ids can look the same.
-CONTROLS = {"Cc", "Cs", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# Unicode's classes of the characters that steer the direction of text: with them, two ids can look the same.
+BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 class Verifier(Protocol):
@@ -104,9 +102,14 @@ def find_user_id_problem(user_id: object) -> str | None:
         return "must be a string that is not blank"
     if len(user_id) > 255:
         return "must have at most 255 characters"
-    if any(unicodedata.category(c) in CONTROLS or unicodedata.bidirectional(c) in CONTROLS for c in user_id):
+    if not user_id.isprintable() and any(is_control(character) for character in user_id):
         return "must have no control characters"
     return None
+
+
+def is_control(character: str) -> bool:
+    """Say whether a character is a control character, a lone surrogate, or one that steers the direction of text."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or unicodedata.bidirectional(character) in BIDI_CONTROLS
 
 
 def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
