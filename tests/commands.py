@@ -1,10 +1,16 @@
-"""Commands run as a person runs them, in an environment that holds nothing of this machine's settings."""
+"""Commands and the service, run as a person runs them, with nothing of this machine's settings."""
 
+import http.client
+import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -32,3 +38,52 @@ def run(
         [BIN / program, *arguments], cwd=cwd, env=make_environment(settings),
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serve(
+    port: int, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run gunicorn as the README has it, until it answers."""
+    service = subprocess.Popen(
+        [BIN / "gunicorn", "wsgi:app", *arguments],
+        cwd=cwd,
+        env=make_environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while service.poll() is None and time.monotonic() < deadline:
+            try:
+                assert call(port, "GET", "/healthz").status == 200
+            except OSError:
+                time.sleep(0.05)
+            else:
+                break
+        yield service
+    finally:
+        service.terminate()
+        service.wait(30)
+        if service.stdout:
+            service.stdout.close()
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+
+
+def call(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    answer = Answer(response.status, json.loads(response.read()))
+    connection.close()
+    return answer

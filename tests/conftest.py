@@ -6,6 +6,7 @@ rows, so a new user is a clean slate and no test cleans up.
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from sqlalchemy import make_url
 from config import Settings
 from embedded import EmbeddedPostgres
 from tests.callers import Caller
+from tests.clusters import servers_of
 from tests.servers import Database, Server, closing_pool
 from todo import create_app
 
@@ -80,3 +82,22 @@ def alice(meet: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def bob(meet: Callable[..., Caller]) -> Caller:
     return meet()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A place of 200 characters with spaces: both have broken such servers."""
+    parent = tmp_path
+    while len(str(parent)) < 180:
+        parent = parent / ("a long name" + "e" * min(150 - 11, max(1, 180 - len(str(parent)) - 11)))
+    yield parent / 'in "stance", 1' / "postgres"
+    for process in servers_of(parent):
+        process.kill()
+
+
+@pytest.fixture
+def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(home)
+    postgres.start()
+    yield postgres
+    postgres.close()

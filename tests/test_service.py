@@ -1,80 +1,30 @@
-"""The service as it is served: real gunicorn, real sockets, the commands that the README names."""
+"""The service as it is served: real gunicorn, real sockets."""
 
 import http.client
 import json
-import re
-import shlex
-import shutil
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from config import Settings
-from tests.commands import BIN, ROOT, make_environment, run
+from tests.commands import call, free_port, serve
 from tests.servers import SECRET, Database
 from todo.auth import issue_token
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def serve(
-    port: int, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT
-) -> Iterator["subprocess.Popen[str]"]:
-    """Run gunicorn as the README has it, until it answers."""
-    service = subprocess.Popen(
-        [BIN / "gunicorn", "wsgi:app", *arguments],
-        cwd=cwd,
-        env=make_environment({"BETTER_AUTH_SECRET": SECRET, **settings}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while service.poll() is None and time.monotonic() < deadline:
-            try:
-                assert call(port, "GET", "/healthz").status == 200
-            except OSError:
-                time.sleep(0.05)
-            else:
-                break
-        yield service
-    finally:
-        service.terminate()
-        service.wait(30)
-        if service.stdout:
-            service.stdout.close()
-
-
-class Answer(NamedTuple):
-    status: int
-    body: Any
-
-
-def call(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, body, headers)
-    response = connection.getresponse()
-    answer = Answer(response.status, json.loads(response.read()))
-    connection.close()
-    return answer
 
 
 @pytest.fixture(scope="module")
 def port(database: Database) -> Iterator[int]:
     port = free_port()
-    with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "2", settings={"NEON_DB_URL": database.url()}):
+    with serve(
+        port,
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "2",
+        settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()},
+    ):
         yield port
 
 
@@ -153,56 +103,3 @@ def test_a_header_of_a_million_characters_is_refused_and_does_no_harm(port: int)
         client.sendall(b"GET /api/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"a" * 1_000_000 + b"\r\n\r\n")
         assert client.recv(100).split()[1] in {b"400", b"431"}
     assert call(port, "GET", "/healthz").status == 200
-
-
-def test_the_line_to_paste_creates_a_task_and_no_token_is_printed_unasked(database: Database) -> None:
-    port = free_port()
-    served = {"NEON_DB_URL": database.url(), "PORT": str(port), "WEB_CONCURRENCY": "1"}
-    with serve(port, settings=served | {"TRYING_OUT": "1"}) as service:
-        line = next(line for line in service.stdout or [] if line.startswith("curl"))
-        answer = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
-        task = json.loads(answer.stdout)
-        assert (task["user_id"], task["title"]) == ("alice", "Buy milk")
-    with serve(port, settings=served) as service:
-        service.terminate()
-        assert "Bearer" not in (service.stdout.read() if service.stdout else "")
-
-
-def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
-    """The service alone, in a folder of its own: the embedded PostgreSQL comes with it and goes with it."""
-    home = tmp_path / "a new clone"
-    home.mkdir()
-    for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
-        shutil.copy(ROOT / name, home)
-    for name in ("todo", "embedded", "migrations"):
-        shutil.copytree(ROOT / name, home / name)
-    upgraded = run("flask", "db", "upgrade", cwd=home, settings={"BETTER_AUTH_SECRET": SECRET})
-    assert upgraded.returncode == 0, upgraded.stderr
-    port = free_port()
-    served = {"PORT": str(port), "TRYING_OUT": "1", "WEB_CONCURRENCY": "2"}
-    with serve(port, cwd=home, settings=served) as service:
-        lines = [next(service.stdout) for _ in range(8)] if service.stdout else []
-        assert any("Using the embedded PostgreSQL in" in line for line in lines)
-        line = next(line for line in lines if line.startswith("curl"))
-        task = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout)
-        assert (task["user_id"], task["title"]) == ("alice", "Buy milk")
-        assert call(port, "GET", "/readyz").status == 200
-        service.send_signal(signal.SIGINT)
-        service.wait(30)
-    assert not (home / "instance" / "postgres" / "data" / "postmaster.pid").exists()
-
-
-def test_a_setting_that_cannot_be_read_stops_it_at_once_with_one_line(database: Database) -> None:
-    for wrong, name in (({"PORT": "x"}, "PORT"), ({"BETTER_AUTH_SECRET": "short"}, "BETTER_AUTH_SECRET")):
-        settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()} | wrong
-        service = run("gunicorn", "wsgi:app", settings=settings)
-        assert service.returncode != 0
-        assert service.stderr.startswith(f"Error: {name} ")
-        assert service.stderr.count("\n") == 1
-
-
-def test_every_command_of_the_makefile_is_in_the_readme() -> None:
-    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
-    for target in re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE):
-        if target != "help":
-            assert f"make {target}" in readme, target

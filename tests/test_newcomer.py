@@ -1,0 +1,65 @@
+"""What somebody meets who tries the service: a line to paste, no database to set up, errors of one line."""
+
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.commands import ROOT, call, free_port, run, serve
+from tests.servers import SECRET, Database
+
+
+def test_the_line_to_paste_creates_a_task_and_no_token_is_printed_unasked(database: Database) -> None:
+    port = free_port()
+    served = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "PORT": str(port), "WEB_CONCURRENCY": "1"}
+    with serve(port, settings=served | {"TRYING_OUT": "1"}) as service:
+        line = next(line for line in service.stdout or [] if line.startswith("curl"))
+        answer = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
+        task = json.loads(answer.stdout)
+        assert (task["user_id"], task["title"]) == ("alice", "Buy milk")
+    with serve(port, settings=served) as service:
+        service.terminate()
+        assert "Bearer" not in (service.stdout.read() if service.stdout else "")
+
+
+def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
+    """The service alone, in a folder of its own: the embedded PostgreSQL comes with it and goes with it."""
+    home = tmp_path / "a new clone"
+    home.mkdir()
+    for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+        shutil.copy(ROOT / name, home)
+    for name in ("todo", "embedded", "migrations"):
+        shutil.copytree(ROOT / name, home / name)
+    upgraded = run("flask", "db", "upgrade", cwd=home, settings={"BETTER_AUTH_SECRET": SECRET})
+    assert upgraded.returncode == 0, upgraded.stderr
+    port = free_port()
+    served = {"BETTER_AUTH_SECRET": SECRET, "PORT": str(port), "TRYING_OUT": "1", "WEB_CONCURRENCY": "2"}
+    with serve(port, cwd=home, settings=served) as service:
+        lines = [next(service.stdout) for _ in range(8)] if service.stdout else []
+        assert any("Using the embedded PostgreSQL in" in line for line in lines)
+        line = next(line for line in lines if line.startswith("curl"))
+        task = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True).stdout)
+        assert (task["user_id"], task["title"]) == ("alice", "Buy milk")
+        assert call(port, "GET", "/readyz").status == 200
+        service.send_signal(signal.SIGINT)
+        service.wait(30)
+    assert not (home / "instance" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def test_a_setting_that_cannot_be_read_stops_it_at_once_with_one_line(database: Database) -> None:
+    for wrong, name in (({"PORT": "x"}, "PORT"), ({"BETTER_AUTH_SECRET": "short"}, "BETTER_AUTH_SECRET")):
+        settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()} | wrong
+        service = run("gunicorn", "wsgi:app", settings=settings)
+        assert service.returncode != 0
+        assert service.stderr.startswith(f"Error: {name} ")
+        assert service.stderr.count("\n") == 1
+
+
+def test_every_command_of_the_makefile_is_in_the_readme() -> None:
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    for target in re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE):
+        if target != "help":
+            assert f"make {target}" in readme, target

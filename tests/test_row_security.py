@@ -1,0 +1,123 @@
+"""What the database holds by itself, whatever the application asks: row security, rights, and the guard before it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import pytest
+from flask import Flask
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import ProgrammingError
+
+from tests.callers import Caller
+from tests.servers import Database
+from todo import isolation
+from todo.extensions import db
+from todo.tasks.models import Task
+
+
+@pytest.fixture
+def as_user(app: Flask) -> Callable[..., Any]:
+    """Run a statement as a user, without any help of the application's queries."""
+
+    def run(caller: Caller, statement: Any) -> Any:
+        with app.app_context():
+            return isolation.fetch(caller.user_id, statement)
+
+    return run
+
+
+def test_a_statement_without_a_filter_meets_only_the_user_s_rows(
+    as_user: Callable[..., Any], alice: Caller, bob: Caller
+) -> None:
+    alice.add("hers")
+    bob.add("his")
+    assert [row.title for row in as_user(bob, text("SELECT * FROM todo.tasks"))] == ["his"]
+    assert len(as_user(bob, update(Task).values(title="changed").returning(Task.id))) == 1
+    assert len(as_user(bob, delete(Task).returning(Task.id))) == 1
+    assert alice.titles() == ["hers"]
+
+
+def test_a_row_cannot_be_given_away_or_planted(as_user: Callable[..., Any], alice: Caller, bob: Caller) -> None:
+    bob.add("his")
+    forbidden = [
+        (insert(Task).values(user_id=alice.user_id, title="planted").returning(Task.id), "row-level security"),
+        (update(Task).values(user_id=alice.user_id).returning(Task.id), "permission denied"),
+        (text("UPDATE todo.tasks SET id = DEFAULT RETURNING id"), "permission denied"),
+        (text("TRUNCATE todo.tasks"), "permission denied"),
+        (text("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY"), "must be owner"),
+        (text("DROP TABLE todo.tasks"), "must be owner"),
+        (text("CREATE TABLE todo.other (user_id text)"), "permission denied"),
+    ]
+    for statement, reason in forbidden:
+        with pytest.raises(ProgrammingError, match=reason):
+            as_user(bob, statement)
+    assert (alice.titles(), bob.titles()) == ([], ["his"])
+
+
+def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None:
+    with app.app_context():
+        refused: list[Callable[[], Any]] = [
+            lambda: db.session.execute(text("SELECT pg_sleep(60)")),
+            lambda: db.session.execute(select(Task)),
+            lambda: db.engine.connect().execute(text("SELECT pg_sleep(60)")),
+            lambda: db.engine.connect().exec_driver_sql("SELECT pg_sleep(60)"),
+        ]
+        for run in refused:
+            with pytest.raises(isolation.NoUserError, match="without a user"):
+                run()
+        db.session.remove()
+
+
+def test_several_sets_of_values_are_refused_since_they_would_not_be_one_transaction(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection, pytest.raises(isolation.NoUserError, match="one state"):
+        connection.execute(text("SELECT :n"), [{"n": 1}, {"n": 2}], execution_options={"user_id": "alice"})
+
+
+def test_a_server_side_cursor_is_refused_since_the_prefix_would_not_run_first(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        connection.execution_options(isolation_level="READ COMMITTED", stream_results=True, user_id="alice")
+        with pytest.raises(isolation.NoUserError, match="stream"):
+            connection.execute(text("DELETE FROM todo.tasks"))
+
+
+def test_nothing_of_a_user_stays_behind_on_the_connection(
+    app: Flask, as_user: Callable[..., Any], alice: Caller
+) -> None:
+    as_user(alice, text("SELECT 1"))
+    with app.app_context(), isolation.administration() as connection:
+        row = connection.execute(
+            text(
+                "SELECT current_user = session_user, current_setting('todo.user_id', true),"
+                " current_setting('statement_timeout')"
+            )
+        ).one()
+    assert tuple(row) == (True, "", "0")
+
+
+def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Database) -> None:
+    tables = database.run(
+        """
+        SELECT c.relname, c.relrowsecurity, (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid)
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id'
+        WHERE c.relnamespace = 'todo'::regnamespace AND c.relkind IN ('r', 'p')
+        """
+    )
+    assert tables == [("tasks", True, 1)]
+
+
+def test_every_index_and_key_starts_with_the_user(database: Database) -> None:
+    indexes = database.run(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'todo' AND tablename = 'tasks'"
+    )
+    assert indexes
+    for name, definition in indexes:
+        assert "(user_id" in definition, name
+
+
+def test_a_login_that_owns_nothing_reads_nothing_by_itself(database: Database, alice: Caller) -> None:
+    alice.add()
+    with psycopg2.connect(database.url("web")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM todo.tasks")
+        assert cursor.fetchone() == (0,)
+    connection.close()
