@@ -2,13 +2,14 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 from flask import Flask
 
 from config import Settings
 from tests.callers import Caller, read_problem, read_task
-from tests.servers import Database
+from tests.servers import Database, Run
 
 pytestmark = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 
@@ -86,19 +87,38 @@ def test_another_s_task_is_404_even_without_a_change(alice: Caller, bob: Caller,
         read_problem(bob.call(method, path, json=body), 404)
 
 
+def wait_for_a_lock(execute: Run) -> None:
+    """Return when some statement waits for a lock, or after a while."""
+    deadline = time.monotonic() + 4
+    while execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_change_that_somebody_else_just_made_is_answered_as_it_is_now(
     database: Database, alice: Caller, method: str
 ) -> None:
     task = alice.add("old")
-    with ThreadPoolExecutor(1) as pool, database.transaction() as run:
-        run("UPDATE todo.tasks SET title = 'new', version = 7 WHERE id = %s", (task["id"],))
+    with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
+        execute("UPDATE todo.tasks SET title = 'new', version = 7 WHERE id = %s", (task["id"],))
         waiting = pool.submit(alice.call, method, f"/api/tasks/{task['id']}", json={"title": "new"})
-        deadline = time.monotonic() + 4
-        while run("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)] and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for_a_lock(execute)
     response = waiting.result(timeout=10)
     assert read_task(response)["title"] == "new"
     assert response.headers["ETag"] == '"7"'
+
+
+def test_the_later_of_two_changes_has_the_later_time_even_if_it_was_asked_for_first(
+    database: Database, alice: Caller, method: str
+) -> None:
+    task = alice.add("old")
+    change = "UPDATE todo.tasks SET updated_at = clock_timestamp() WHERE id = %s RETURNING to_json(updated_at)#>>'{}'"
+    with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
+        execute(change, (task["id"],))
+        waiting = pool.submit(alice.call, method, f"/api/tasks/{task['id']}", json={"title": "new"})
+        wait_for_a_lock(execute)
+        [(first,)] = execute(change, (task["id"],))
+    later = read_task(waiting.result(timeout=10))
+    assert datetime.fromisoformat(later["updated_at"]) > datetime.fromisoformat(first)
 
 
 def test_changes_of_different_members_at_the_same_moment_both_survive(
