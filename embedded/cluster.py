@@ -40,10 +40,12 @@ def remove(directory: Path | None) -> None:
 
 def is_alive(process: psutil.Process) -> bool:
     """Whether the process still runs; one of our children that does not is reaped."""
-    with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
+    with suppress(psutil.TimeoutExpired):
         process.wait(0)
-        return False
-    return bool(process.is_running())
+    with suppress(psutil.NoSuchProcess):
+        # A server that was taken over is not our child: who reaps it may be late, or never do it.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 class Cluster:
@@ -60,8 +62,10 @@ class Cluster:
         """Make the cluster if there is none: beside its place, then moved, so that there is none or a whole one."""
         if (self.home.data / "PG_VERSION").exists():
             return
-        new = self.home.path / "data.new"
-        shutil.rmtree(new, ignore_errors=True)
+        for left_over in self.home.path.glob("data.new.*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        # A name of its own: an initdb whose supervisor was killed may still be at work on another one.
+        new = self.home.path / f"data.new.{os.getpid()}"
         password = secrets.token_urlsafe(32)
         descriptor = os.open(self.home.password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -79,7 +83,11 @@ class Cluster:
 
     def find_server(self) -> psutil.Process | None:
         """The server of this cluster, if one runs: left by a supervisor that was killed."""
-        return next((process for process in self._processes() if str(self.home.data) in process.cmdline()), None)
+        for process in self._processes():
+            with suppress(psutil.Error):
+                if str(self.home.data) in process.cmdline():
+                    return process
+        return None
 
     def start(self) -> psutil.Process:
         """Start the server and wait until it answers; raises RuntimeError."""
@@ -90,7 +98,7 @@ class Cluster:
             "-c", "listen_addresses=",
             "-c", "unix_socket_directories=" + quote_list_item(str(socket_directory)),
             "-c", "unix_socket_permissions=0700",
-            "-c", "max_connections=300",  # One for each thread of each worker, on a machine with many cores.
+            "-c", "max_connections=500",  # Enough for 60 workers of 8 threads.
             "-c", "dynamic_shared_memory_type=mmap",  # In the data folder, not where every `nobody` may look.
             "-c", "log_min_error_statement=panic",  # A statement holds what users wrote.
             "-c", "log_error_verbosity=terse",
@@ -101,6 +109,8 @@ class Cluster:
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready(server.pid):
             if not is_alive(server) or time.monotonic() > deadline:
+                with suppress(psutil.NoSuchProcess):
+                    server.kill()
                 raise RuntimeError("PostgreSQL does not start; see its output above")
             time.sleep(0.02)
         return psutil.Process(server.pid)
@@ -111,9 +121,9 @@ class Cluster:
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with suppress(psutil.NoSuchProcess):
                 server.send_signal(signum)
-                with suppress(psutil.TimeoutExpired):
-                    server.wait(STOP_SECONDS)
-                    break
+            deadline = time.monotonic() + STOP_SECONDS
+            while is_alive(server) and time.monotonic() < deadline:
+                time.sleep(0.02)
         remove(socket_directory)
 
     def _find_programs(self) -> Path:
@@ -163,10 +173,10 @@ class Cluster:
         return found
 
     def _clear_remains(self) -> None:
-        """After a kill -9: wait for orphans, and drop a pid file that could name anybody's process by now.
+        """After a kill -9: wait for orphans, and drop lock files that could name anybody's process by now.
 
         Only safe because supervisor.lock is held, and only once no process works in the data folder:
-        the file is PostgreSQL's own guard against two servers on one cluster.
+        the files are PostgreSQL's own guard against two servers on one cluster.
         """
         orphans = self._processes()
         _, alive = psutil.wait_procs(orphans, timeout=STOP_SECONDS)
@@ -175,6 +185,8 @@ class Cluster:
         psutil.wait_procs(alive, timeout=STOP_SECONDS)
         remove(self._read_temporary_directory())
         self.home.pid_file.unlink(missing_ok=True)
+        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self.home.path / name).unlink(missing_ok=True)
 
     def _choose_socket_directory(self) -> Path:
         """HOME, or a private folder with a shorter name: a socket's path may have about a hundred bytes."""

@@ -81,9 +81,20 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def is_locked(descriptor: int) -> bool:
-    """Whether somebody else holds the lock; closes the descriptor."""
+def is_held(descriptor: int) -> bool:
+    """Say whether somebody else holds the lock; closes the descriptor."""
     try:
         return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_shared(descriptor: int) -> bool:
+    """Say whether others share the lock, and nobody has it alone; closes the descriptor."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return not try_lock(descriptor)
+    except BlockingIOError:
+        return False
     finally:
         os.close(descriptor)

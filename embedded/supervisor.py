@@ -2,10 +2,14 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from embedded.cluster import Cluster, is_alive
 from embedded.files import Home, try_lock
@@ -20,7 +24,16 @@ def main(home: Home) -> int:
         os.close(write_end)
         return 0 if os.read(read_end, 1) else 1
     os.close(read_end)
-    keep(home, lambda: os.write(write_end, b"."))
+
+    def report_ready() -> None:
+        with suppress(BrokenPipeError):  # Who waited for this may have been stopped.
+            os.write(write_end, b".")
+
+    try:
+        keep(home, report_ready)
+    except (RuntimeError, OSError, subprocess.SubprocessError, psutil.Error) as error:
+        print(f"supervisor: {error}", flush=True)
+        return 1
     return 0
 
 

@@ -67,6 +67,9 @@ def serve(
                 time.sleep(0.05)
             else:
                 break
+        else:
+            service.kill()
+            raise AssertionError(f"it does not serve: {service.communicate()[0]}")
         yield service
     finally:
         service.terminate()

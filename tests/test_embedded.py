@@ -3,6 +3,9 @@
 import os
 import shutil
 import signal
+import tempfile
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,8 +91,8 @@ def test_a_stale_or_broken_pid_file_does_not_stop_it_from_starting(home: Path, c
 
 def test_a_start_that_was_interrupted_is_done_again(home: Path) -> None:
     """Killed while the cluster was being made: what is there is half of one."""
-    (home / "data.new").mkdir(parents=True)
-    (home / "data.new" / "PG_VERSION").write_text("18\n")
+    (home / "data.new.1").mkdir(parents=True)
+    (home / "data.new.1" / "PG_VERSION").write_text("18\n")
     (home / "password").write_text("old")
     postgres = EmbeddedPostgres(home)
     postgres.start()
@@ -114,12 +117,54 @@ def test_why_it_cannot_start_is_said(home: Path) -> None:
 
 
 def test_nothing_is_left_in_the_temporary_folder(home: Path) -> None:
-    before = set(Path("/tmp").glob("todo-postgres-*"))
     postgres = EmbeddedPostgres(home)
     postgres.start()
-    assert set(Path("/tmp").glob("todo-postgres-*")) != before
-    server_of(home).kill()
-    wait_until(lambda: (home / "data" / "postmaster.pid").exists())
+    first = Path(postgres.home.read_socket_directory())
+    assert first.parent == Path("/tmp")
+    server = server_of(home)
+    server.kill()
+    wait_until(lambda: home.joinpath("data", "postmaster.pid").exists() and server_of(home) != server)
+    assert ask(postgres) == 1
+    second = Path(postgres.home.read_socket_directory())
     postgres.close()
-    assert set(Path("/tmp").glob("todo-postgres-*")) == before
-    shutil.rmtree(home)
+    assert not first.exists()
+    assert not second.exists()
+
+
+@pytest.mark.parametrize("kind", ["long", "short"])
+def test_stale_lock_files_that_name_a_living_process_do_not_stop_it_from_starting(
+    home: Path, tmp_path: Path, kind: str
+) -> None:
+    """After a reboot, the pid of a server that was killed can be anybody's."""
+    path = home if kind == "long" else Path(tempfile.mkdtemp(dir="/tmp")) / "postgres"
+    postgres = EmbeddedPostgres(path)
+    postgres.start()
+    postgres.close()
+    living = f"{os.getpid()}\n{path}/data\n0\n5432\n{path}\n\n\nready\n"
+    for name in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
+        (path / name).write_text(living)
+    postgres.start()
+    assert ask(postgres) == 1
+    postgres.close()
+    if kind == "short":
+        shutil.rmtree(path.parent)
+
+
+def test_who_stops_waiting_for_the_first_start_leaves_nothing_running(home: Path) -> None:
+    user = start_user(home)
+    wait_until(lambda: list(home.glob("data*")))
+    user.send_signal(signal.SIGINT)
+    user.communicate()
+    wait_until(lambda: not servers_of(home))
+
+
+def test_closing_does_not_wait_for_a_server_that_somebody_else_began_to_use(home: Path) -> None:
+    first, second = EmbeddedPostgres(home), EmbeddedPostgres(home)
+    first.start()
+    threading.Timer(0.01, second.start).start()
+    started = time.monotonic()
+    first.close()
+    assert time.monotonic() - started < 5
+    wait_until(lambda: ask(second) == 1)
+    second.close()
+    assert servers_of(home) == []

@@ -1,9 +1,11 @@
 """Settings are read once; a value that cannot be read is refused by the variable's name and what is allowed."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+from dotenv import load_dotenv
 
 from config import SettingError, Settings, environment
 from tests.commands import SETTINGS, run
@@ -106,6 +108,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     found = environment(tmp_path / ".env")
     assert (found["PORT"], found["JWT_ISSUER"]) == ("2222", "from the file")
     assert environment(tmp_path / "missing")["PORT"] == "2222"
+
+
+def test_a_secret_in_the_file_is_taken_to_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "'s3cret-${HOME}-$(id)-#-and-more-of-it'"
+    (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={secret}\n")
+    monkeypatch.delenv("BETTER_AUTH_SECRET", raising=False)
+    assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
+    load_dotenv(tmp_path / ".env")  # As the flask command does.
+    monkeypatch.setenv("BETTER_AUTH_SECRET", os.environ["BETTER_AUTH_SECRET"])
+    assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
 
 
 def test_every_setting_is_in_the_readme() -> None:

@@ -21,8 +21,8 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 # What PyJWT raises besides its own: for huge numbers, infinities, deeply nested headers.
 MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
 
-# Unicode's classes of the characters that steer the direction of text: with them, two ids can look the same.
-BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# Unicode's Bidi_Control characters steer the direction of text: with them, two ids can look the same.
+BIDI_CONTROLS = {chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 class Verifier(Protocol):
@@ -109,7 +109,7 @@ def find_user_id_problem(user_id: object) -> str | None:
 
 def is_control(character: str) -> bool:
     """Say whether a character is a control character, a lone surrogate, or one that steers the direction of text."""
-    return unicodedata.category(character) in {"Cc", "Cs"} or unicodedata.bidirectional(character) in BIDI_CONTROLS
+    return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDI_CONTROLS
 
 
 def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:

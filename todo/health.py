@@ -90,8 +90,11 @@ BREACHES = text(
         AND NOT (c.relrowsecurity
           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
           AND NOT EXISTS (
-            SELECT FROM pg_policy p, unnest(ARRAY[pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)]) e
-            WHERE p.polrelid = c.oid AND p.polpermissive AND e NOT LIKE '(user_id = current_setting(''todo.user_id''%')
+            SELECT FROM pg_policy p, pg_roles r,
+              unnest(ARRAY[pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)]) AS rule
+            WHERE p.polrelid = c.oid AND p.polpermissive AND r.rolname = '{ROLE}'
+              AND EXISTS (SELECT FROM unnest(p.polroles) AS whom WHERE whom = 0 OR pg_has_role(r.oid, whom, 'MEMBER'))
+              AND rule NOT LIKE '(user_id = current_setting(''todo.user_id''%')
           AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.relowner AND r.rolname = '{ROLE}'))
     UNION ALL
     SELECT format('{ROLE} may truncate %I.%I, which row security does not bind', n.nspname, c.relname)
@@ -100,12 +103,14 @@ BREACHES = text(
       JOIN pg_roles r ON r.rolname = '{ROLE}'
       WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p') AND has_table_privilege(r.oid, c.oid, 'TRUNCATE')
     UNION ALL
-    SELECT format('%I.%I is a view that shows its owner''s rows to {ROLE}', n.nspname, c.relname)
+    SELECT format('%I.%I is a view that opens its owner''s rows to {ROLE}', n.nspname, c.relname)
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_roles r ON r.rolname = '{ROLE}'
-      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('v', 'm') AND has_any_column_privilege(r.oid, c.oid, 'SELECT')
-        AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+      WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('v', 'm')
+        AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+        AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o
+          WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
     UNION ALL
     SELECT format('{ROLE} may change %I.%I.%I', n.nspname, c.relname, a.attname)
       FROM pg_class c
