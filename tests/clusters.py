@@ -1,5 +1,6 @@
 """Embedded PostgreSQL clusters seen from outside: their processes, and other processes that use them."""
 
+import os
 import subprocess
 import sys
 import time
@@ -49,6 +50,12 @@ def start_user(home: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-c", code, str(home)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+
+
+def as_server_s_user(*command: str) -> "subprocess.Popen[bytes]":
+    """Start a command as the user whom the server runs as: nobody for root, else ourselves."""
+    wrapper = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
+    return subprocess.Popen([*wrapper, *command])
 
 
 def wait_until(true: Callable[[], object], seconds: float = 15) -> None:

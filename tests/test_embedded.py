@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from embedded import EmbeddedError, EmbeddedPostgres
-from tests.clusters import ask, server_of, servers_of, start_user, supervisor_of, wait_until
+from tests.clusters import as_server_s_user, ask, server_of, servers_of, start_user, supervisor_of, wait_until
 
 
 def test_it_works_in_a_long_path_with_spaces_as_an_owner_without_superuser_s_rights(
@@ -140,12 +140,13 @@ def test_stale_lock_files_that_name_a_living_process_do_not_stop_it_from_startin
     postgres = EmbeddedPostgres(path)
     postgres.start()
     postgres.close()
-    living = f"{os.getpid()}\n{path}/data\n0\n5432\n{path}\n\n\nready\n"
-    for name in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
-        (path / name).write_text(living)
-    postgres.start()
-    assert ask(postgres) == 1
-    postgres.close()
+    with as_server_s_user("sleep", "60") as somebody:
+        for name in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
+            (path / name).write_text(f"{somebody.pid}\n{path}/data\n0\n5432\n{path}\n\n\nready\n")
+        postgres.start()
+        assert ask(postgres) == 1
+        postgres.close()
+        somebody.kill()
     if kind == "short":
         shutil.rmtree(path.parent)
 
