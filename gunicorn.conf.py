@@ -47,6 +47,16 @@ def on_starting(server: Any) -> None:
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
 
 
+def post_worker_init(worker: Any) -> None:
+    """Stop a worker in order on Ctrl-C too.
+
+    Gunicorn's own handler shuts the thread pool down from within the signal, and can wait for a lock that the
+    interrupted code holds (seen as a stop that took 30 s).
+    """
+    for signum in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, worker.handle_exit)
+
+
 def on_exit(server: Any) -> None:
     """When the service has stopped, so has the embedded PostgreSQL."""
     if server.embedded is not None:
