@@ -119,7 +119,7 @@ def test_nothing_is_left_in_the_temporary_folder(home: Path) -> None:
     assert first.parent == Path("/tmp")
     server = server_of(home)
     server.kill()
-    wait_until(lambda: home.joinpath("data", "postmaster.pid").exists() and server_of(home) != server)
+    server.wait(10)
     assert ask(postgres) == 1
     second = Path(postgres.home.read_socket_directory())
     postgres.close()
