@@ -1,11 +1,6 @@
-"""A PostgreSQL cluster: how its folder is made, and its server started and stopped.
-
-As root, which PostgreSQL refuses to run as, it runs as ``nobody`` with the one capability to pass through
-directories closed to that user (DAC_OVERRIDE): so no directory's mode has to change.
-"""
+"""A PostgreSQL cluster: how its folder is made, and its server started and stopped."""
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -13,12 +8,12 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from embedded.files import PACKAGE, Home
+from embedded.files import Home
+from embedded.programs import find_programs, find_wrapper
 
 READY_SECONDS = 50
 STOP_SECONDS = 10
@@ -53,8 +48,8 @@ class Cluster:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.programs = self._find_programs()
-        self.wrapper = self._find_wrapper()
+        self.programs = find_programs(home.data)
+        self.wrapper = find_wrapper()
         # What PG* variables say is meant for other servers.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
@@ -125,37 +120,6 @@ class Cluster:
             while is_alive(server) and time.monotonic() < deadline:
                 time.sleep(0.02)
         remove(socket_directory)
-
-    def _find_programs(self) -> Path:
-        """The newest version in the wheel, or the one that an existing cluster was made with."""
-        spec = find_spec(PACKAGE)
-        folders = list(spec.submodule_search_locations or []) if spec else []
-        versions = {}
-        for folder in folders:
-            for program in Path(folder).glob("pginstall*/bin/postgres"):
-                said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-                versions[said.split()[2].split(".")[0]] = program.parent
-        wanted = max(versions, key=int, default="")
-        if (self.home.data / "PG_VERSION").exists():
-            wanted = (self.home.data / "PG_VERSION").read_text().strip()
-        if wanted not in versions:
-            raise RuntimeError(
-                f"No PostgreSQL {wanted} in {PACKAGE} for the data in {self.home.data}: it has {list(versions)}"
-            )
-        return versions[wanted]
-
-    def _find_wrapper(self) -> list[str]:
-        """What a command is run through, so that it does not run as root."""
-        if os.geteuid() != 0:
-            return []
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            raise RuntimeError("PostgreSQL does not run as root, and there is no setpriv here: use another user")
-        nobody = pwd.getpwnam("nobody")
-        return [
-            setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--no-new-privs",
-            "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--",
-        ]  # fmt: skip
 
     def _run(self, program: str, *arguments: str | Path, script: str | None = None) -> None:
         command = [*self.wrapper, str(self.programs / program), *map(str, arguments)]
