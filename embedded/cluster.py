@@ -17,6 +17,7 @@ from embedded.programs import find_programs, find_wrapper
 
 READY_SECONDS = 50
 STOP_SECONDS = 10
+TEMPORARY = Path("/tmp")  # noqa: S108 - a short path, unlike some TMPDIR; mkdtemp makes a private folder there
 TEMPORARY_PREFIX = "todo-postgres-"
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS, with a NUL; the name is /.s.PGSQL.5432.lock at its longest.
 LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432.lock")
@@ -156,13 +157,14 @@ class Cluster:
         """HOME, or a private folder with a shorter name: a socket's path may have about a hundred bytes."""
         if len(os.fsencode(self.home.path)) <= LONGEST_SOCKET_DIRECTORY:
             return self.home.path
-        return Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir="/tmp"))
+        return Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=TEMPORARY))
 
     def _read_temporary_directory(self) -> Path | None:
         """The folder that _choose_socket_directory made for the server of the pid file, if it made one."""
         with suppress(FileNotFoundError, ValueError):
             directory = Path(self.home.read_socket_directory())
-            if directory != self.home.path and directory.name.startswith(TEMPORARY_PREFIX):
+            # The file is the server's; what is removed on its word is only what we could have made.
+            if directory.parent == TEMPORARY and directory.name.startswith(TEMPORARY_PREFIX):
                 return directory
         return None
 

@@ -127,6 +127,18 @@ def test_nothing_is_left_in_the_temporary_folder(home: Path) -> None:
     assert not second.exists()
 
 
+def test_what_a_pid_file_names_is_removed_only_if_it_can_be_ours(home: Path, tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(home)
+    postgres.start()
+    postgres.close()
+    precious = tmp_path / "todo-postgres-precious"
+    precious.mkdir()
+    (home / "data" / "postmaster.pid").write_text(f"999999999\n{home}/data\n0\n5432\n{precious}\n\n\nready\n")
+    postgres.start()
+    postgres.close()
+    assert precious.is_dir()
+
+
 def test_stale_lock_files_that_name_a_living_process_do_not_stop_it_from_starting(short_home: Path) -> None:
     """After a reboot, the pid of a server that was killed can be anybody's."""
     postgres = EmbeddedPostgres(short_home)
