@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from urllib.parse import SplitResult, urlsplit
 
 from click import ClickException
 from dotenv import dotenv_values
@@ -33,7 +34,9 @@ class Settings:
     """Everything the service can be told from outside; the README's table says what each means."""
 
     database_url: str | None = field(default=None, repr=False)
-    better_auth_secret: str = field(repr=False)
+    better_auth_secret: str | None = field(default=None, repr=False)
+    jwks_url: str | None = None
+    auth_origin: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwt_user_claim: str = "sub"
@@ -48,9 +51,12 @@ class Settings:
         An empty variable counts as one that is not set. The secret is taken as it is, spaces included.
         """
         given = {name: value for name, value in environ.items() if value.strip()}
+        jwks_url, auth_origin = _auth_server(given)
         return cls(
             database_url=_database_url(given),
-            better_auth_secret=_secret(given),
+            better_auth_secret=_secret(given, required=jwks_url is None),
+            jwks_url=jwks_url,
+            auth_origin=auth_origin,
             jwt_issuer=_text(given, "JWT_ISSUER"),
             jwt_audience=_text(given, "JWT_AUDIENCE"),
             jwt_user_claim=_text(given, "JWT_USER_CLAIM") or cls.jwt_user_claim,
@@ -89,11 +95,48 @@ def _database_url(given: Mapping[str, str]) -> str | None:
     return None
 
 
-def _secret(given: Mapping[str, str]) -> str:
+def _auth_server(given: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return where the JWKS is, and the server's origin: what its tokens have as ``iss`` and ``aud`` by default.
+
+    A path in BETTER_AUTH_URL means what it means to Better Auth: its API is there, and not at /api/auth.
+    """
+    jwks = _web_address(given, "JWKS_URL", "https://app.example.com/api/auth/jwks")
+    server = _web_address(given, "BETTER_AUTH_URL", "https://app.example.com") or jwks
+    if server is None:
+        return None, None
+    if jwks is None:
+        jwks = server._replace(path=f"{server.path.rstrip('/') or '/api/auth'}/jwks", query="")
+    host = f"[{server.hostname}]" if ":" in str(server.hostname) else server.hostname
+    port = "" if server.port in {None, {"http": 80, "https": 443}[server.scheme]} else f":{server.port}"
+    return jwks.geturl(), f"{server.scheme}://{host}{port}"
+
+
+def _web_address(given: Mapping[str, str], name: str, example: str) -> SplitResult | None:
+    """Return the parts of a URL over http or https without a user, a password or a fragment; None if not set."""
+    if name not in given:
+        return None
+    try:
+        address = urlsplit(given[name].strip())
+        # To ask for the port is to check it.
+        fits = address.scheme in {"http", "https"} and address.hostname and address.port != 0 and not address.fragment
+    except ValueError:
+        fits = False
+    if not fits or re.search(r"[^!-~]|@", address.geturl()):
+        raise SettingError(name, f"is not a web address that can be asked: it must look like {example}")
+    return address
+
+
+def _secret(given: Mapping[str, str], *, required: bool) -> str | None:
     name = "BETTER_AUTH_SECRET"
     secret = given.get(name)
     if secret is None:
-        raise SettingError(name, "is not set: give the secret that Better Auth uses, at least 32 bytes")
+        if required:
+            raise SettingError(
+                name,
+                "is not set, nor is BETTER_AUTH_URL (or JWKS_URL): give the secret that Better Auth uses, at least"
+                " 32 bytes, or the address of the Better Auth server",
+            )
+        return None
     if secret in PUBLIC_SECRETS:
         raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
     try:

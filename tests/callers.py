@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
-from todo.auth import issue_token
+from todo.auth.tokens import issue_token
 from todo.problems import ProblemSchema
 from todo.tasks.schemas import TaskSchema
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 SETTINGS = (
-    "NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM",
-    "CORS_ORIGINS", "PORT", "WEB_CONCURRENCY",
+    "NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_URL", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE",
+    "JWT_USER_CLAIM", "CORS_ORIGINS", "PORT", "WEB_CONCURRENCY",
 )  # fmt: skip
 
 
@@ -47,11 +47,11 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    port: int, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT
+    port: int, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT, application: str = "wsgi:app"
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run gunicorn as the README has it, until it answers."""
     service = subprocess.Popen(
-        [BIN / "gunicorn", "wsgi:app", *arguments],
+        [BIN / "gunicorn", application, *arguments],
         cwd=cwd,
         env=make_environment(settings),
         stdout=subprocess.PIPE,

@@ -7,16 +7,19 @@ rows, so a new user is a clean slate and no test cleans up.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
+from werkzeug.test import TestResponse
 
 from config import Settings
 from embedded import EmbeddedPostgres
 from tests.callers import Caller
 from tests.clusters import servers_of
+from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.servers import Database, Server, closing_pool
 from todo import create_app
 
@@ -82,6 +85,33 @@ def alice(meet: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def bob(meet: Callable[..., Caller]) -> Caller:
     return meet()
+
+
+@pytest.fixture
+def keys() -> Iterator[KeyServer]:
+    with KeyServer(KEY) as keys:
+        yield keys
+
+
+@pytest.fixture
+def jwks_app(database: Database, keys: KeyServer) -> Iterator[Flask]:
+    """The application where public keys alone decide."""
+    settings = database.settings(better_auth_secret=None, jwks_url=keys.url, auth_origin=ISSUER)
+    with closing_pool(create_app(settings)) as app:
+        yield app
+
+
+@pytest.fixture
+def ask(jwks_app: Flask) -> Ask:
+    """Ask for the tasks of somebody whose token is signed with a key."""
+
+    def ask(key: SigningKey = KEY, **claims: Any) -> TestResponse:
+        token = key.sign(**claims)
+        response = jwks_app.test_client().get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
+        assert token not in response.text
+        return response
+
+    return ask
 
 
 @pytest.fixture

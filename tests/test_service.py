@@ -11,7 +11,7 @@ import pytest
 from config import Settings
 from tests.commands import call, free_port, serve
 from tests.servers import SECRET, Database
-from todo.auth import issue_token
+from todo.auth.tokens import issue_token
 
 
 @pytest.fixture(scope="module")

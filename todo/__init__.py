@@ -3,7 +3,8 @@
 from flask import Blueprint, Flask
 
 from config import ROOT, Settings
-from todo import auth, cli, database, health, openapi, problems
+from todo import cli, database, health, openapi, problems
+from todo.auth import hook
 from todo.extensions import cors, db, include_name, migrate
 from todo.routing import strip_trailing_slash
 from todo.tasks.routes import tasks
@@ -20,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
 
     database.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), include_schemas=True, include_name=include_name)
-    auth.init_app(app, settings)
+    hook.init_app(app, settings)
     problems.init_app(app)
     cors.init_app(
         app,
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> Flask:
     )
 
     api = Blueprint("api", __name__, url_prefix="/api")
-    api.before_request(auth.authenticate)
+    api.before_request(hook.authenticate)
     api.register_blueprint(tasks, url_prefix="/tasks")
     api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user")
     app.register_blueprint(api)

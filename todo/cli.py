@@ -4,7 +4,8 @@ import click
 from flask import Flask
 
 from config import Settings
-from todo.auth import find_user_id_problem, issue_token
+from todo.auth.tokens import issue_token
+from todo.auth.users import find_user_id_problem
 
 DAY_SECONDS = 24 * 60 * 60
 

@@ -1,0 +1,99 @@
+"""An endpoint that answers anything but keys: 503 in bounded time, and a key that is useless harms no other."""
+
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.callers import read_problem, read_tasks
+from tests.key_servers import KEY, NEW_KEY, Ask, KeyServer, SigningKey, read_unavailable, respond, wait_for
+from todo.auth.jwks import TIMEOUT_SECONDS
+
+
+def hang(request: BaseHTTPRequestHandler) -> None:
+    """A header that never ends, a byte now and then: each arrives in time, the whole never does."""
+    for _ in range(200):
+        request.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda request: respond(request, b"<!doctype html><title>Sign in</title>"), "something else than a JWKS"),
+        (lambda request: respond(request, b"[]"), "something else than a JWKS"),
+        (lambda request: respond(request, b'{"keys": {}}'), "something else than a JWKS"),
+        (lambda request: respond(request, b"[" * 100_000), "something else than a JWKS"),
+        (lambda request: respond(request, b"\xff\xfe"), "something else than a JWKS"),
+        (lambda request: respond(request, b"", 302, Location="/elsewhere"), "302 and redirects are not followed"),
+        (lambda request: respond(request, b" " * 10_000_000), "more than 524288 bytes"),
+        (lambda request: respond(request, b"{}", Content_Length="99"), "something else than a JWKS"),
+        (lambda request: request.wfile.write(b"nonsense\r\n\r\n"), "does not answer in HTTP"),
+        (hang, "not in time"),
+    ],
+    ids=["html", "list", "object", "deep", "not-utf8", "redirect", "large", "cut", "not-http", "endless"],
+)
+def test_an_endpoint_that_misbehaves_is_503_in_bounded_time_and_the_log_says_why(
+    keys: KeyServer,
+    ask: Ask,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[BaseHTTPRequestHandler], None],
+    reason: str,
+) -> None:
+    monkeypatch.setattr("todo.auth.jwks.TIMEOUT_SECONDS", 0.5)
+    keys.answer = answer
+    started = time.monotonic()
+    read_unavailable(ask())
+    assert time.monotonic() - started < 1
+    wait_for(lambda: bool(caplog.messages))
+    assert reason in caplog.messages[0]
+    assert keys.url in caplog.messages[0]
+    assert "/elsewhere" not in keys.asked
+
+
+def test_an_endpoint_that_does_not_answer_is_503_in_time(
+    keys: KeyServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert TIMEOUT_SECONDS == 5
+    monkeypatch.setattr("todo.auth.jwks.TIMEOUT_SECONDS", 0.5)
+    keys.delay = 1
+    started = time.monotonic()
+    read_unavailable(ask())
+    assert 0.5 <= time.monotonic() - started < 0.8
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256"])
+def test_a_key_that_does_not_name_its_algorithm_serves_what_its_type_is_for(
+    keys: KeyServer, ask: Ask, algorithm: str
+) -> None:
+    key = SigningKey(algorithm)
+    jwk = {name: value for name, value in key.jwk.items() if name != "alg"}
+    keys.answer = lambda request: respond(request, orjson.dumps({"keys": [jwk]}))
+    read_tasks(ask(key))
+
+
+USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "text": lambda jwk: "nonsense",
+    "no id": lambda jwk: {name: jwk[name] for name in jwk if name != "kid"},
+    "a secret": lambda jwk: {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": jwk["kid"]},
+    "for encryption": lambda jwk: jwk | {"use": "enc"},
+    "for another algorithm": lambda jwk: jwk | {"alg": "ES256"},
+    "an algorithm of another kind": lambda jwk: jwk | {"alg": ["EdDSA"]},
+    "of another curve": lambda jwk: jwk | {"crv": "Ed448"},
+    "cut short": lambda jwk: jwk | {"x": jwk["x"][:-4]},
+    "a number": lambda jwk: jwk | {"x": 1},
+    "its private half": lambda jwk: jwk | {"d": jwk["x"]},
+    "weak": lambda jwk: {"kty": "RSA", "alg": "RS256", "kid": jwk["kid"], "n": "AQAB" * 40, "e": "AQAB"},
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_key_that_cannot_be_used_is_left_out_and_the_others_serve(keys: KeyServer, ask: Ask, name: str) -> None:
+    useless = USELESS[name](KEY.jwk)
+    keys.answer = lambda request: respond(request, orjson.dumps({"keys": [useless, NEW_KEY.jwk]}))
+    read_tasks(ask(NEW_KEY))
+    read_problem(ask(KEY), 401)

@@ -1,0 +1,116 @@
+"""What a token says, once its key is known; and tokens to try the service with."""
+
+import time
+from typing import Any, NamedTuple
+
+import jwt
+from jwt import PyJWK
+
+from config import SettingError, Settings
+
+# How far the issuer's clock may be ahead: a token is used in the moment it is made. No token outlives its exp.
+CLOCK_SKEW_SECONDS = 5
+
+# Better Auth signs its session cache with the keys of its tokens; the header's typ and this tell it apart.
+SESSION_CACHE_AUDIENCE = "better-auth:session-cache"
+
+# What PyJWT raises besides its own: for huge numbers, infinities, deeply nested headers.
+MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
+
+ASK_BETTER_AUTH = "get a JWT from Better Auth's /api/auth/token and send that"
+
+Key = str | PyJWK
+
+
+class InvalidToken(Exception):
+    """The token does not prove who is calling; the text says why and never holds the token."""
+
+
+class Expected(NamedTuple):
+    """What a token must say: its ``iss`` and ``aud``, if they are set, and the claims that must be there."""
+
+    issuer: str | None
+    audience: str | None
+    required: tuple[str, ...]
+
+
+def read_header(token: str) -> dict[str, Any]:
+    """Return a token's header, not verified yet; raises InvalidToken unless it may be an access token's."""
+    if token.count(".") != 2:
+        raise InvalidToken(f"This is not a JWT; if it is Better Auth's session token, {ASK_BETTER_AUTH}.")
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, *MALFORMED_TOKEN_ERRORS):
+        raise InvalidToken("The token is not a valid JWT.") from None
+    if str(header.get("typ", "JWT")).upper() != "JWT":
+        raise InvalidToken(f"The token is for another purpose, such as the session cache; {ASK_BETTER_AUTH}.")
+    return header
+
+
+def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dict[str, Any]:
+    """Return what a token says, once it is found to be signed with the key, current and as expected.
+
+    Raises InvalidToken.
+    """
+    options: Any = {
+        "require": expected.required,
+        # PyJWT looks at `aud` even when none is expected; home-made tokens may carry any.
+        "verify_aud": expected.audience is not None,
+    }
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=expected.issuer,
+            audience=expected.audience,
+            leeway=CLOCK_SKEW_SECONDS,
+            options=options,
+        )
+    except jwt.PyJWTError as error:
+        raise InvalidToken(explain(error, expected)) from None
+    except MALFORMED_TOKEN_ERRORS:
+        raise InvalidToken("The token is malformed.") from None
+    if type(claims["exp"]) not in {int, float}:  # PyJWT takes a string of digits too; RFC 7519 does not.
+        raise InvalidToken("The token's exp claim must be a number.")
+    if claims["exp"] <= time.time():
+        raise InvalidToken(explain(jwt.ExpiredSignatureError(), expected))
+    audience = claims.get("aud")
+    if SESSION_CACHE_AUDIENCE in (audience if isinstance(audience, list) else [audience]):
+        raise InvalidToken(f"The token is Better Auth's session cache; {ASK_BETTER_AUTH}.")
+    return claims
+
+
+def explain(error: jwt.PyJWTError, expected: Expected) -> str:
+    """Return why a token is refused, for whoever integrates a frontend."""
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "The token has expired; get a new one."
+        case jwt.MissingRequiredClaimError():
+            return f"The token has no {error.claim} claim."
+        case jwt.InvalidAudienceError():
+            return f"The token is for another audience; this service expects {expected.audience}."
+        case jwt.InvalidIssuerError():
+            return f"The token is from another issuer; this service expects {expected.issuer}."
+        case jwt.InvalidSignatureError():
+            return "The token's signature is wrong; it was made with another key or secret."
+        case jwt.ImmatureSignatureError():
+            return "The token is not valid yet; compare the clocks."
+        case jwt.DecodeError():
+            return "The token is not a valid JWT."
+        case _:
+            return "A claim of the token has the wrong form."
+
+
+def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
+    """Return a token, for trying and testing, that this service accepts as that user's.
+
+    Raises SettingError without a secret to sign it with.
+    """
+    if settings.better_auth_secret is None:
+        raise SettingError("BETTER_AUTH_SECRET", "is not set, and tokens are made with it; get one from Better Auth")
+    now = int(time.time())
+    claims = {"sub": user_id, settings.jwt_user_claim: user_id, "iat": now, "exp": now + lifetime_seconds}
+    expected = {"iss": settings.jwt_issuer, "aud": settings.jwt_audience}
+    claims |= {name: value for name, value in expected.items() if value is not None}
+    return jwt.encode(claims, settings.better_auth_secret, algorithm="HS256")
