@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install run test check format clean
+.PHONY: help install run test proofs check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,19 +33,23 @@ run: install .env ## Install, migrate, serve on PORT, and print a line to paste
 	$(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/gunicorn wsgi:app
 
-test: install ## Run the tests
+test: install ## Run the tests: about a minute
 	$(BIN)/pytest
 
-check: install ## Lint, check types, run the tests
+proofs: install ## Run the proofs that take long, with whole servers; some need Node.js 20
+	$(BIN)/pytest tests/proofs
+
+check: install ## Lint, check types, run the tests and the proofs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+	$(BIN)/pytest tests/proofs
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove what install, run and the tests made, the embedded PostgreSQL's data and .env excepted
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -105,23 +105,23 @@ def _auth_server(given: Mapping[str, str]) -> tuple[str | None, str | None]:
     if server is None:
         return None, None
     if jwks is None:
-        jwks = server._replace(path=f"{server.path.rstrip('/') or '/api/auth'}/jwks", query="")
+        jwks = server._replace(path=f"{server.path.rstrip('/') or '/api/auth'}/jwks")
     host = f"[{server.hostname}]" if ":" in str(server.hostname) else server.hostname
     port = "" if server.port in {None, {"http": 80, "https": 443}[server.scheme]} else f":{server.port}"
     return jwks.geturl(), f"{server.scheme}://{host}{port}"
 
 
 def _web_address(given: Mapping[str, str], name: str, example: str) -> SplitResult | None:
-    """Return the parts of a URL over http or https without a user, a password or a fragment; None if not set."""
+    """Return the parts of a URL over http or https, without a user, a password or a fragment; None if not set."""
     if name not in given:
         return None
     try:
         address = urlsplit(given[name].strip())
         # To ask for the port is to check it.
-        fits = address.scheme in {"http", "https"} and address.hostname and address.port != 0 and not address.fragment
+        usable = address.scheme in {"http", "https"} and address.hostname and address.port != 0
     except ValueError:
-        fits = False
-    if not fits or re.search(r"[^!-~]|@", address.geturl()):
+        usable = False
+    if not usable or re.search(r"[^!-~]|[@#]", address.geturl()) or (address.query and name != "JWKS_URL"):
         raise SettingError(name, f"is not a web address that can be asked: it must look like {example}")
     return address
 

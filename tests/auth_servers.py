@@ -43,6 +43,8 @@ class BetterAuth:
     database_url: str
     algorithm: str = "EdDSA"
     rotation_seconds: int | None = None
+    path: str = "/api/auth"
+    jwks_path: str = "/jwks"
     port: int = field(default_factory=free_port)
 
     @property
@@ -58,6 +60,8 @@ class BetterAuth:
             "secret": SECRET,
             "algorithm": self.algorithm,
             "rotationSeconds": self.rotation_seconds,
+            "path": None if self.path == "/api/auth" else self.path,
+            "jwksPath": self.jwks_path,
         }
         command = ["node", "server.mjs", json.dumps(options)]
         server = subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True)
@@ -84,7 +88,7 @@ class BetterAuth:
         """Somebody with an account, signed in."""
         email = f"{name}-{secrets.token_hex(4)}@example.com"
         body = {"email": email, "password": secrets.token_hex(16), "name": name}
-        headers, answer = self.call("POST", "/api/auth/sign-up/email", body)
+        headers, answer = self.call("POST", f"{self.path}/sign-up/email", body)
         cookies: SimpleCookie = SimpleCookie()
         for line in headers.get_all("Set-Cookie", []):
             cookies.load(line)
@@ -106,4 +110,4 @@ class Person:
     def get_token(self) -> str:
         """A new token, as a frontend asks for one."""
         cookie = f"better-auth.session_token={self.cookies['better-auth.session_token']}"
-        return str(self.auth.call("GET", "/api/auth/token", cookie=cookie)[1]["token"])
+        return str(self.auth.call("GET", f"{self.auth.path}/token", cookie=cookie)[1]["token"])

@@ -6,7 +6,6 @@ rows, so a new user is a clean slate and no test cleans up.
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from werkzeug.test import TestResponse
 from config import Settings
 from embedded import EmbeddedPostgres
 from tests.callers import Caller
-from tests.clusters import servers_of
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.servers import Database, Server, closing_pool
 from todo import create_app
@@ -112,22 +110,3 @@ def ask(jwks_app: Flask) -> Ask:
         return response
 
     return ask
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A place of 200 characters with spaces: both have broken such servers."""
-    parent = tmp_path
-    while len(str(parent)) < 180:
-        parent = parent / ("a long name" + "e" * min(150 - 11, max(1, 180 - len(str(parent)) - 11)))
-    yield parent / 'in "stance", 1' / "postgres"
-    for process in servers_of(parent):
-        process.kill()
-
-
-@pytest.fixture
-def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(home)
-    postgres.start()
-    yield postgres
-    postgres.close()

@@ -115,6 +115,14 @@ def test_an_expired_token_is_refused_to_the_second(client: FlaskClient, settings
     assert "expired" in read_refusal(ask(client, token), token)["detail"]
 
 
+def test_a_token_may_come_from_a_clock_that_is_a_little_ahead(client: FlaskClient, settings: Settings) -> None:
+    now = int(time.time())
+    assert ask(client, sign(settings, iat=now + 4, nbf=now + 4)).status_code == 200
+    for claim in ("iat", "nbf"):
+        token = sign(settings, **{claim: now + 30})
+        assert "compare the clocks" in read_refusal(ask(client, token), token)["detail"]
+
+
 def test_one_client_s_token_does_not_serve_the_next_request(client: FlaskClient, alice: Caller) -> None:
     assert alice.get("/api/tasks").status_code == 200
     read_refusal(client.get("/api/tasks"), "", error='realm="todo"')

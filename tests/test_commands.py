@@ -32,6 +32,15 @@ def test_without_a_usable_secret_there_is_no_token(secret: str) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_where_public_keys_alone_decide_no_token_can_be_made() -> None:
+    refused = run("flask", "token", "alice", settings={"BETTER_AUTH_URL": "https://app.example.com"})
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert (
+        refused.stderr
+        == "Error: BETTER_AUTH_SECRET is not set, and tokens are made with it; get one from Better Auth\n"
+    )
+
+
 def test_the_database_is_upgraded_with_nothing_but_the_contract_s_variables(server: Server) -> None:
     with server.database() as own:
         upgraded = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": own.url()})

@@ -37,7 +37,7 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("BETTER_AUTH_SECRET", "", "at least 32 bytes"),
+        ("BETTER_AUTH_SECRET", "", "nor is BETTER_AUTH_URL (or JWKS_URL): give the secret"),
         ("BETTER_AUTH_SECRET", "s" * 31, "at least 32"),
         ("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890", "public default"),
         ("NEON_DB_URL", "mysql://h/d", "postgresql://"),
@@ -48,6 +48,17 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "its parameters"),
         ("NEON_DB_URL", "postgresql://u:p%00@h/d", "its %-escapes"),
         ("BETTER_AUTH_SECRET", "\udcff" * 40, "UTF-8"),
+        ("BETTER_AUTH_URL", "app.example.com", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "ftp://app.example.com", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com:port", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com:0", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com/?a=b", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://äpp.example.com", "https://app.example.com"),
+        ("JWKS_URL", "https://user:password@app.example.com/jwks", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "https://app.example.com/jwks#keys", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "https://app.example.com/my jwks", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "http://[::1/jwks", "https://app.example.com/api/auth/jwks"),
         ("CORS_ORIGINS", " , ", "https://app.example.com"),
         ("CORS_ORIGINS", "http://localhost:99999", "https://app.example.com"),
         ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
@@ -68,6 +79,31 @@ def test_a_value_that_cannot_be_read_is_refused(name: str, value: str, allowed: 
     assert allowed in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "jwks_url", "origin"),
+    [
+        (
+            {"BETTER_AUTH_URL": "https://App.Example.com/"},
+            "https://App.Example.com/api/auth/jwks",
+            "https://app.example.com",
+        ),
+        ({"BETTER_AUTH_URL": "http://[::1]:3000"}, "http://[::1]:3000/api/auth/jwks", "http://[::1]:3000"),
+        ({"BETTER_AUTH_URL": "https://a.example:443/auth/"}, "https://a.example:443/auth/jwks", "https://a.example"),
+        ({"JWKS_URL": "https://a.example/x/jwks.json?v=1"}, "https://a.example/x/jwks.json?v=1", "https://a.example"),
+        (
+            {"BETTER_AUTH_URL": "https://a.example", "JWKS_URL": " http://auth:3000/jwks "},
+            "http://auth:3000/jwks",
+            "https://a.example",
+        ),
+    ],
+)
+def test_the_address_of_better_auth_is_enough_without_a_secret(
+    given: dict[str, str], jwks_url: str, origin: str
+) -> None:
+    settings = Settings.read(given)
+    assert (settings.jwks_url, settings.auth_origin, settings.better_auth_secret) == (jwks_url, origin, None)
+
+
 def test_a_multibyte_secret_counts_in_bytes_and_keeps_its_spaces() -> None:
     assert Settings.read({"BETTER_AUTH_SECRET": "é" * 16}).better_auth_secret == "é" * 16
     assert Settings.read({"BETTER_AUTH_SECRET": " " + "s" * 32}).better_auth_secret == " " + "s" * 32
@@ -80,6 +116,8 @@ def test_several_origins_may_be_given() -> None:
 
 
 def test_settings_do_not_show_their_secrets() -> None:
+    with pytest.raises(SettingError, match=r"^(?!.*hidden)"):
+        Settings.read(SECRET | {"JWKS_URL": "https://user:hidden@app.example.com"})
     settings = Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h/d"})
     with pytest.raises(SettingError) as caught:
         Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h:1:2/d"})

@@ -23,9 +23,13 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def format_first_call(settings: Settings) -> str:
-    """Return a line for a terminal that creates a task as alice, with a token valid for a day."""
+    """Return a line for a terminal that creates a task as alice, with a token valid for a day.
+
+    Without a secret to make it with, somebody's own token has to be filled in.
+    """
+    token = issue_token(settings, "alice", DAY_SECONDS) if settings.better_auth_secret else "<JWT from Better Auth>"
     return (
         f"curl -sS http://localhost:{settings.port}/api/tasks"
-        f" -H 'Authorization: Bearer {issue_token(settings, 'alice', DAY_SECONDS)}'"
+        f" -H 'Authorization: Bearer {token}'"
         """ -H 'Content-Type: application/json' -d '{"title": "Buy milk"}' -w '\\n'"""
     )

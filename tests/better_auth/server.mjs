@@ -1,6 +1,7 @@
 // A real Better Auth on 127.0.0.1, as a team would configure it, for the tests to sign people up with.
 //
-// Its one argument is JSON: port, databaseUrl, secret, algorithm, rotationSeconds (of its keys; none: never).
+// Its one argument is JSON: port, databaseUrl, secret, algorithm, rotationSeconds (of its keys; none: never), path (of
+// its API; none: /api/auth), jwksPath (under that; none: /jwks).
 // Prints a line when it is ready. Mails are not sent: GET /mails has the tokens of their links.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
@@ -10,8 +11,8 @@ import { jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 import pg from "pg";
 
-const { port, databaseUrl, secret, algorithm, rotationSeconds } = JSON.parse(process.argv[2]);
-const baseURL = `http://127.0.0.1:${port}`;
+const { port, databaseUrl, secret, algorithm, rotationSeconds, path, jwksPath } = JSON.parse(process.argv[2]);
+const baseURL = `http://127.0.0.1:${port}${path ?? ""}`;
 const mails = [];
 
 // The jwt plugin knows no shared secret: a signer of one's own, which then wants a remote JWKS, never asked for.
@@ -22,7 +23,7 @@ const plugin =
   algorithm === "HS256"
     ? jwt({ jwks: { remoteUrl: `${baseURL}/unused`, keyPairConfig: { alg: "EdDSA" } }, jwt: { sign: signWithTheSecret } })
     : jwt({
-        jwks: { keyPairConfig: { alg: algorithm }, rotationInterval: rotationSeconds },
+        jwks: { keyPairConfig: { alg: algorithm }, rotationInterval: rotationSeconds, jwksPath },
         sessionCookieCache: true,
       });
 

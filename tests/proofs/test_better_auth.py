@@ -54,6 +54,17 @@ def test_people_who_sign_up_have_their_own_tasks(database: Database, algorithm: 
         assert read_tasks(call_as(client, bob.get_token())) == []
 
 
+@pytest.mark.parametrize("jwks_path", ["/jwks", "/.well-known/jwks.json"])
+def test_its_api_may_be_elsewhere_as_on_neon(database: Database, jwks_path: str) -> None:
+    auth = BetterAuth(database.url(), path="/neondb/auth", jwks_path=jwks_path)
+    environment = {"NEON_DB_URL": database.url(), "BETTER_AUTH_URL": f"{auth.url}/neondb/auth"}
+    if jwks_path != "/jwks":
+        jwks_url = f"{auth.url}/neondb/auth{jwks_path}"
+        environment |= {"BETTER_AUTH_URL": "", "JWKS_URL": jwks_url, "JWT_ISSUER": auth.url, "JWT_AUDIENCE": auth.url}
+    with auth.serve(), closing_pool(create_app(Settings.read(environment))) as app:
+        assert read_tasks(call_as(app.test_client(), auth.sign_up("alice").get_token())) == []
+
+
 @pytest.mark.parametrize("algorithm", ["EdDSA", "HS256"])
 @pytest.mark.parametrize("claim", ["sub", "email"])
 def test_what_else_better_auth_hands_out_is_no_token(database: Database, algorithm: str, claim: str) -> None:

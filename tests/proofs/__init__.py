@@ -1,0 +1,1 @@
+"""Proofs that take long, with whole servers started, killed and started again: ``make proofs``."""

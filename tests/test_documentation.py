@@ -1,0 +1,39 @@
+"""What the documentation says is so: every refusal is explained, every setting has its place."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
+BEGINNINGS = ("The token", "This is not", "No token", "The Authorization", "A claim", "The keys that")
+
+
+def find_sentences(source: str) -> Iterator[str]:
+    """The sentences for the caller in a module, with … for what is filled in; docstrings are not among them."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in docstrings | inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
+    sources = [path.read_text() for path in (ROOT / "todo" / "auth").glob("*.py")]
+    said = {
+        re.sub(r"…\.$", "…", sentence)
+        for source in sources
+        for sentence in find_sentences(source)
+        if sentence.startswith(BEGINNINGS)
+    }
+    emphasized = re.findall(r"^\| (.*?) \|", CONNECT, re.MULTILINE) + re.findall(r"\*\*(.*?)\*\*", CONNECT, re.DOTALL)
+    sentences = (" ".join(text.split()) for text in emphasized)
+    explained = {re.sub(r"…\.$", "…", sentence) for sentence in sentences if sentence.startswith(BEGINNINGS)}
+    assert said == explained
+    assert len(said) > 20
