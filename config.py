@@ -4,12 +4,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from click import ClickException
 from dotenv import dotenv_values
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 from sqlalchemy import make_url
@@ -18,6 +21,10 @@ ROOT = Path(__file__).resolve().parent
 
 # Public, so worthless: the secrets Better Auth falls back on when none is set.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
+
+
+HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+PATH = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
 
 class SettingError(ClickException):
@@ -35,7 +42,7 @@ class Settings:
 
     database_url: str | None = field(default=None, repr=False)
     better_auth_secret: str | None = field(default=None, repr=False)
-    jwks_url: str | None = None
+    jwks_url: str | None = field(default=None, repr=False)  # Its query may have a key.
     auth_origin: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -106,22 +113,30 @@ def _auth_server(given: Mapping[str, str]) -> tuple[str | None, str | None]:
         return None, None
     if jwks is None:
         jwks = server._replace(path=f"{server.path.rstrip('/') or '/api/auth'}/jwks")
-    host = f"[{server.hostname}]" if ":" in str(server.hostname) else server.hostname
+    host = str(server.hostname)
+    host = f"[{ip_address(host)}]" if ":" in host else host
     port = "" if server.port in {None, {"http": 80, "https": 443}[server.scheme]} else f":{server.port}"
     return jwks.geturl(), f"{server.scheme}://{host}{port}"
 
 
 def _web_address(given: Mapping[str, str], name: str, example: str) -> SplitResult | None:
-    """Return the parts of a URL over http or https, without a user, a password or a fragment; None if not set."""
+    """Return the parts of a URL that every reader takes for the same; None if it is not set.
+
+    Raises SettingError for a user, a password, a fragment, or for characters that some readers drop or convert.
+    """
     if name not in given:
         return None
+    text = given[name].strip()
+    query = r"(?:\?[!-~]*)?" if name == "JWKS_URL" else ""
+    form = rf"(?i:https?)://(?:{HOST_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{PATH}*)?{query}"
     try:
-        address = urlsplit(given[name].strip())
-        # To ask for the port is to check it.
-        usable = address.scheme in {"http", "https"} and address.hostname and address.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[^!-~]|[@#]", address.geturl()) or (address.query and name != "JWKS_URL"):
+        address = urlsplit(text)
+        fits = re.fullmatch(form, text) and address.port != 0
+        if ":" in str(address.hostname):
+            ip_address(str(address.hostname))
+    except ValueError:  # A port or an IPv6 address that there is not.
+        fits = False
+    if not fits:
         raise SettingError(name, f"is not a web address that can be asked: it must look like {example}")
     return address
 
@@ -145,6 +160,12 @@ def _secret(given: Mapping[str, str], *, required: bool) -> str | None:
         raise SettingError(name, "is not text in UTF-8") from None
     if size < 32:
         raise SettingError(name, f"has {size} bytes: at least 32 are needed")
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+    except InvalidKeyError:
+        raise SettingError(
+            name, "is a public or private key, not a secret: give the text that Better Auth has"
+        ) from None
     return secret
 
 

@@ -1,10 +1,12 @@
 """A JWKS endpoint that tests run and misuse, and the keys it can list."""
 
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
@@ -63,18 +65,20 @@ KEY, NEW_KEY = SigningKey(), SigningKey()
 class KeyServer:
     """Answers each request with what ``answer`` makes of its path, after ``delay`` seconds; knows what was asked."""
 
-    def __init__(self, *keys: SigningKey, port: int = 0) -> None:
+    def __init__(self, *keys: SigningKey, port: int = 0, certificate: Path | None = None) -> None:
         self.keys = list(keys)
         self.delay = 0.0
         self.answer: Callable[[BaseHTTPRequestHandler], None] = self.list_keys
         self.asked: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", port), make_handler(self))
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api/auth/jwks"
+        origin = "http://127.0.0.1" if certificate is None else "https://localhost"
+        self.url = f"{origin}:{self.port}/api/auth/jwks"
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

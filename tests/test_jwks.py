@@ -1,7 +1,10 @@
 """Public keys: fetched when needed, kept for a bounded time, and never a reason to wait for who is known."""
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -132,6 +135,42 @@ def test_nobody_with_a_known_key_waits_for_a_slow_endpoint(keys: KeyServer, ask:
             else:
                 read_tasks(newcomer.result())
     assert len(keys.asked) == 2
+
+
+def test_known_keys_serve_when_no_thread_can_be_started(
+    ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    read_tasks(ask())
+    clock.passed = REFRESH_SECONDS
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refuse)
+        read_tasks(ask())
+        read_unavailable(ask(NEW_KEY))
+    clock.passed += PAUSE_SECONDS
+    read_tasks(ask())
+
+
+def test_a_name_whose_look_up_is_stuck_does_not_keep_later_ones_from_being_tried(
+    ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, look_up = Event(), socket.getaddrinfo
+
+    def be_stuck(*values: Any, **options: Any) -> Any:
+        found.wait(10)
+        raise OSError("not found")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", be_stuck)
+        patch.setattr("todo.auth.jwks.TIMEOUT_SECONDS", 0.2)
+        read_unavailable(ask())
+        patch.setattr(socket, "getaddrinfo", look_up)
+        clock.passed = PAUSE_SECONDS
+        wait_for(lambda: ask().status_code == 200)
+        found.set()
+    read_tasks(ask())
 
 
 def test_a_hundred_unknown_keys_in_a_second_are_few_fetches(keys: KeyServer, ask: Ask) -> None:

@@ -86,14 +86,30 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "of another curve": lambda jwk: jwk | {"crv": "Ed448"},
     "cut short": lambda jwk: jwk | {"x": jwk["x"][:-4]},
     "a number": lambda jwk: jwk | {"x": 1},
+    "an endless number": lambda jwk: {"kty": "RSA", "kid": jwk["kid"], "n": "endless"},
     "its private half": lambda jwk: jwk | {"d": jwk["x"]},
+    "part of its private half": lambda jwk: jwk | {"p": jwk["x"]},
     "weak": lambda jwk: {"kty": "RSA", "alg": "RS256", "kid": jwk["kid"], "n": "AQAB" * 40, "e": "AQAB"},
 }
 
 
+def test_two_keys_of_one_id_serve_an_algorithm_each(keys: KeyServer, ask: Ask) -> None:
+    other = SigningKey("ES256")
+    other.kid = KEY.kid
+    keys.keys = [KEY, other]
+    read_tasks(ask(KEY))
+    read_tasks(ask(other))
+
+
+def test_a_key_may_leave_its_use_and_its_algorithm_open(keys: KeyServer, ask: Ask) -> None:
+    jwk = KEY.jwk | {"use": None, "alg": None}
+    keys.answer = lambda request: respond(request, orjson.dumps({"keys": [jwk]}))
+    read_tasks(ask())
+
+
 @pytest.mark.parametrize("name", USELESS)
 def test_a_key_that_cannot_be_used_is_left_out_and_the_others_serve(keys: KeyServer, ask: Ask, name: str) -> None:
-    useless = USELESS[name](KEY.jwk)
-    keys.answer = lambda request: respond(request, orjson.dumps({"keys": [useless, NEW_KEY.jwk]}))
+    listed = orjson.dumps({"keys": [USELESS[name](KEY.jwk), NEW_KEY.jwk]})
+    keys.answer = lambda request: respond(request, listed.replace(b'"endless"', b"1" * 5000))
     read_tasks(ask(NEW_KEY))
     read_problem(ask(KEY), 401)

@@ -80,27 +80,39 @@ class Jwks:
         return keys.get(kid) or self._wait(self._fetch(again=True)).get(kid, {})
 
     def _fetch(self, *, again: bool = False) -> Fetch:
-        """Begin a fetch, unless one is under way or it is too early for another; return the last one."""
+        """Begin a fetch, unless it is too early for another; return the last one, which may be under way.
+
+        One that is stuck, say in looking up a name, counts as failed: it keeps no other from being tried.
+        """
         with self._lock:
             last = self._last
             if last is not None:
                 usual = 0 if again else REFRESH_SECONDS
                 pause = PAUSE_SECONDS if last.keys is None or (again and last.again) else usual
-                if not last.done.is_set() or last.age < pause:
+                if last.age < pause:
                     return last
-            fetch = Fetch(again=again)
-            Thread(target=self._run, args=(fetch,), name="jwks", daemon=True).start()
-            self._last = fetch
+            self._last = fetch = Fetch(again=again)
+            try:
+                Thread(target=self._run, args=(fetch,), name="jwks", daemon=True).start()
+            except RuntimeError as error:  # Too many threads.
+                self._fail(fetch, error)
             return fetch
 
     def _run(self, fetch: Fetch) -> None:
         try:
-            fetch.keys = read_keys(download(self._url, TIMEOUT_SECONDS))
-            self._held = fetch
+            keys = read_keys(download(self._url, TIMEOUT_SECONDS))
         except (OSError, ValueError) as error:
-            log.warning("The keys cannot be fetched from %s: %s", self._url, error)
-        finally:
-            fetch.done.set()
+            self._fail(fetch, error)
+            return
+        with self._lock:
+            fetch.keys = keys
+            if self._held is None or self._held.began < fetch.began:
+                self._held = fetch
+        fetch.done.set()
+
+    def _fail(self, fetch: Fetch, error: Exception) -> None:
+        log.warning("The keys cannot be fetched from %s: %s", self._url.partition("?")[0], error)
+        fetch.done.set()
 
     def _wait(self, fetch: Fetch) -> Keys:
         if not fetch.done.is_set():
