@@ -152,7 +152,7 @@ def _secret(given: Mapping[str, str], *, required: bool) -> str | None:
                 " 32 bytes, or the address of the Better Auth server",
             )
         return None
-    if secret in PUBLIC_SECRETS:
+    if secret.strip() in PUBLIC_SECRETS:
         raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
     try:
         size = len(secret.encode())

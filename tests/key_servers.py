@@ -32,15 +32,23 @@ MAKE_KEY: dict[str, Callable[[], Any]] = {
 class SigningKey:
     """A key pair, as Better Auth has them: what it signs, and how it is listed."""
 
-    def __init__(self, algorithm: str = "EdDSA") -> None:
+    def __init__(self, algorithm: str = "EdDSA", make: Callable[[], Any] | None = None) -> None:
         self.algorithm = algorithm
         self.kid = secrets.token_urlsafe(24)
-        self._private_key = MAKE_KEY[algorithm]()
+        self._private_key = (make or MAKE_KEY[algorithm])()
 
     @property
     def jwk(self) -> dict[str, Any]:
         """The public half, with the members that Better Auth gives it."""
-        listed: Any = get_default_algorithms()[self.algorithm].to_jwk(self._private_key.public_key(), as_dict=True)
+        return self._list(self._private_key.public_key())
+
+    @property
+    def private_jwk(self) -> dict[str, Any]:
+        """Both halves: what nobody should list."""
+        return self._list(self._private_key)
+
+    def _list(self, key: Any) -> dict[str, Any]:
+        listed: Any = get_default_algorithms()[self.algorithm].to_jwk(key, as_dict=True)
         return {name: listed[name] for name in listed if name not in {"key_ops", "use"}} | {
             "alg": self.algorithm,
             "kid": self.kid,
@@ -85,6 +93,9 @@ class KeyServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -121,8 +132,8 @@ def read_unavailable(response: TestResponse) -> dict[str, Any]:
     return read_problem(response, 503)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

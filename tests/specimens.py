@@ -22,13 +22,15 @@ class Configuration(NamedTuple):
     audience: str | None
 
     def settings(self, database_url: str, jwks_url: str) -> Settings:
-        return Settings(
-            database_url=database_url,
-            better_auth_secret=self.secret,
-            jwks_url=jwks_url if self.jwks else None,
-            jwt_issuer=self.issuer,
-            jwt_audience=self.audience,
-        )
+        """The service's settings, as the environment gives them."""
+        environment = {
+            "NEON_DB_URL": database_url,
+            "BETTER_AUTH_SECRET": self.secret,
+            "JWKS_URL": jwks_url if self.jwks else None,
+            "JWT_ISSUER": self.issuer,
+            "JWT_AUDIENCE": self.audience,
+        }
+        return Settings.read({name: value for name, value in environment.items() if value is not None})
 
 
 def find_configuration(vector: dict[str, Any]) -> Configuration:

@@ -70,6 +70,15 @@ def test_a_token_made_with_another_secret_or_algorithm_is_refused(client: FlaskC
     read_refusal(ask(client, unsigned), unsigned)
 
 
+def test_the_secret_is_taken_to_the_letter(database: Database) -> None:
+    secret = f" {SECRET}="
+    client = create_app(Settings.read({"NEON_DB_URL": database.url(), "BETTER_AUTH_SECRET": secret})).test_client()
+    claims = {"sub": "somebody", "exp": int(time.time()) + 60}
+    assert ask(client, jwt.encode(claims, secret, "HS256")).status_code == 200
+    for other in (secret.strip(), secret.rstrip("=")):
+        assert ask(client, jwt.encode(claims, other, "HS256")).status_code == 401
+
+
 def test_issuer_and_audience_are_required_when_they_are_set(database: Database) -> None:
     settings = database.settings(jwt_issuer="https://auth.example", jwt_audience="todo")
     client = create_app(settings).test_client()

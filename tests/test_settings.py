@@ -40,6 +40,7 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("BETTER_AUTH_SECRET", "", "nor is BETTER_AUTH_URL (or JWKS_URL): give the secret"),
         ("BETTER_AUTH_SECRET", "s" * 31, "at least 32"),
         ("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890", "public default"),
+        ("BETTER_AUTH_SECRET", " better-auth-secret-123456789\n", "public default"),
         ("NEON_DB_URL", "mysql://h/d", "postgresql://"),
         ("NEON_DB_URL", "postgresql://", "postgresql://"),
         ("DATABASE_URL", "sqlite:///x.db", "postgresql://"),

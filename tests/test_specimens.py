@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands import free_port, serve
 from tests.key_servers import KeyServer, respond
-from tests.servers import SECRET, Database, sqlalchemy_url
+from tests.servers import SECRET, Database
 from tests.specimens import (
     CONFIGURATIONS,
     HEADER_FORMS,
@@ -46,7 +46,7 @@ def port(database: Database) -> Iterator[int]:
     port = free_port()
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
     with key_server() as keys:
-        settings |= {"SPECIMENS_DATABASE_URL": sqlalchemy_url(database.url()), "SPECIMENS_JWKS": keys.url}
+        settings |= {"SPECIMENS_DATABASE_URL": database.url(), "SPECIMENS_JWKS": keys.url}
         arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "1")
         with serve(port, *arguments, settings=settings, application="tests.specimen_service:app"):
             yield port
@@ -117,7 +117,7 @@ def test_what_gunicorn_stops_the_application_refuses_too(database: Database) -> 
         for vector in stopped:
             token, configuration = read_token(vector), find_configuration(vector)
             url = f"{keys.url}/{CONFIGURATIONS.index(configuration)}"
-            client = create_app(configuration.settings(sqlalchemy_url(database.url()), url)).test_client()
+            client = create_app(configuration.settings(database.url(), url)).test_client()
             response = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
             check_refusal(Answer(response.status_code, response.headers["WWW-Authenticate"], response.text), token)
 

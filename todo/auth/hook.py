@@ -1,5 +1,6 @@
 """The before_request hook: who is calling is settled before anything else of a request is looked at."""
 
+import logging
 import re
 from typing import Any
 
@@ -11,6 +12,9 @@ from todo.auth.jwks import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
 from todo.database import POOL_SIZE
+from todo.problems import request_id
+
+log = logging.getLogger(__name__)
 
 # RFC 6750 section 2.1, and the % of Better Auth's session tokens, for which there is an answer of their own.
 # WSGI servers join several headers with a comma, which this does not match.
@@ -42,6 +46,7 @@ def authenticate() -> None:
     except InvalidToken as error:
         raise Unauthenticated(str(error), "invalid_token") from None
     except KeysUnavailable as error:
+        log.warning("request %s: the keys of its token cannot be had", request_id())
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
 
 
