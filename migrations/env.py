@@ -1,9 +1,11 @@
 """How migrations run: all of them in one transaction, one process at a time, and in our schema only."""
 
+from time import sleep
+
 from alembic import context
 from click import ClickException, echo
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from todo.extensions import SCHEMA
@@ -12,8 +14,8 @@ from todo.problems import describe
 
 # The same for every process, different from other programs': "todo" in ASCII.
 LOCK_KEY = int.from_bytes(b"todo", "big")
-# How long to wait for a table in use; later queries on it queue behind us meanwhile.
-LOCK_TIMEOUT = "5s"
+# How long to wait for a table in use: writes on it queue behind us meanwhile.
+LOCK_TIMEOUT = "1s"
 
 if context.is_offline_mode():
     raise ClickException("flask db upgrade --sql is not supported: these migrations look at the roles that exist")
@@ -22,26 +24,37 @@ migrate = current_app.extensions["migrate"]
 
 
 def run() -> None:
-    """Take the lock, make the schema, migrate, all or nothing."""
-    with administration() as connection:
+    """Take the lock, make the schema, migrate: all or nothing, but for the migrations that say otherwise."""
+    with administration() as guard, administration() as connection:
         # The engine's autocommit is for requests: here it would leave a failing migration half done.
-        connection.execution_options(isolation_level="READ COMMITTED")
-        with connection.begin():
-            # Of the transaction, not the session, so that it works through PgBouncer too.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-            connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": LOCK_TIMEOUT})
-            if connection.execute(text("SHOW server_encoding")).scalar() != "UTF8":
-                raise ClickException("The database's encoding must be UTF8, to hold text in any language")
-            if connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar() is None:
-                connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-            context.configure(
-                connection=connection,
-                target_metadata=migrate.db.metadata,
-                version_table_schema=SCHEMA,
-                **migrate.configure_args,
-            )
-            context.run_migrations()
-            echo(f"The database is at migration {context.get_context().get_current_revision()}.", err=True)
+        for each in (guard, connection):
+            each.execution_options(isolation_level="READ COMMITTED")
+        # The lock is a transaction's, since a session's would not work through PgBouncer, and a transaction of its
+        # own, since some migrations commit. Who waits for it asks again and again: a statement that waits would
+        # hold a snapshot, for whose end an index that is built concurrently waits in turn.
+        while not guard.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK_KEY}).scalar():
+            guard.rollback()
+            sleep(0.2)
+        guard.execute(text("SELECT set_config('idle_in_transaction_session_timeout', '0', true)"))
+        migrate_schema(connection)
+
+
+def migrate_schema(connection: Connection) -> None:
+    """Run the migrations that the database has not had; the lock is held."""
+    context.configure(
+        connection=connection,
+        target_metadata=migrate.db.metadata,
+        version_table_schema=SCHEMA,
+        **migrate.configure_args,
+    )
+    with context.begin_transaction():
+        connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": LOCK_TIMEOUT})
+        if connection.execute(text("SHOW server_encoding")).scalar() != "UTF8":
+            raise ClickException("The database's encoding must be UTF8, to hold text in any language")
+        if connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar() is None:
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        context.run_migrations()
+        echo(f"The database is at migration {context.get_context().get_current_revision()}.", err=True)
 
 
 try:

@@ -17,7 +17,7 @@ def test_a_task_is_created_with_defaults(alice: Caller) -> None:
 
 
 def test_its_members_come_in_a_readable_order(alice: Caller) -> None:
-    expected = "id user_id title description completed completed_at created_at updated_at"
+    expected = "id user_id title description completed completed_at priority tags due_date created_at updated_at"
     assert list(alice.add()) == expected.split()
 
 

@@ -104,9 +104,9 @@ def test_a_statement_that_waits_too_long_is_503(empty_database: Database, monkey
 def test_more_requests_than_connections_is_503_and_bounded(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    empty_database.migrate()
     monkeypatch.setattr(database_module, "POOL_SIZE", 1)
     monkeypatch.setattr(database_module, "POOL_SECONDS", 0.1)
-    empty_database.migrate()
     settings = empty_database.settings()
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)

@@ -128,7 +128,8 @@ def test_several_processes_may_migrate_at_once(empty_database: Database) -> None
                 for _ in range(3)
             ]
             deadline = time.monotonic() + 20
-            while execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != [(3,)]:
+            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query = 'ROLLBACK'"
+            while empty_database.run(others, (empty_database.name,)) != [(3,)]:
                 assert time.monotonic() < deadline, "nobody waited"
                 time.sleep(0.05)
             assert describe(empty_database) == []

@@ -1,6 +1,7 @@
 """A task backend for many users: one round trip per request, and a database that keeps users apart."""
 
 from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
 from todo import cli, database, health, openapi, problems
@@ -18,6 +19,8 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # Else /api//tasks is redirected, which breaks a preflighted call.
     app.wsgi_app = strip_trailing_slash(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    # What a proxy says of the address that the client knows. Anyone can say it, but only of their own answer.
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
 
     database.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), include_schemas=True, include_name=include_name)

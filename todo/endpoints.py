@@ -11,13 +11,15 @@ says; one that is there must be JSON, an object, and of bounded size.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from flask import Response, request
-from marshmallow import Schema
+from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.urls import iri_to_uri
 
 MAX_BODY_BYTES = 64 * 1024
 JSON_OPTIONS = orjson.OPT_UTC_Z
@@ -25,26 +27,58 @@ JSON_OPTIONS = orjson.OPT_UTC_Z
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an operation takes as its body, if anything, and what it answers, by status."""
+    """What an operation takes as its query and its body, if anything, and what it answers, by status."""
 
+    query: Schema | None
     body: Schema | None
     responses: Mapping[int, Schema | None]
 
 
 def endpoint(
-    *, body: Schema | None = None, responses: Mapping[int, Schema | None]
+    *, query: Schema | None = None, body: Schema | None = None, responses: Mapping[int, Schema | None]
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declare a view. With ``body``, the view's first argument is the body as that schema loads it."""
+    """Declare a view. With ``query`` or ``body``, the view's first argument is that as the schema loads it."""
 
     def declare(view: Callable[..., Response]) -> Callable[..., Response]:
+        load = partial(load_query, query) if query else partial(load_body, body) if body else None
+
         @wraps(view)
         def run(*args: Any, **kwargs: Any) -> Response:
-            return view(*args, **kwargs) if body is None else view(body.load(read_body()), *args, **kwargs)
+            return view(load(), *args, **kwargs) if load else view(*args, **kwargs)
 
-        run.declaration = Declaration(body, responses)  # type: ignore[attr-defined]
+        run.declaration = Declaration(query, body, responses)  # type: ignore[attr-defined]
         return run
 
     return declare
+
+
+def load_body(schema: Schema) -> Any:
+    """Return the body as the schema loads it; raises ValidationError, and what read_body raises."""
+    return schema.load(read_body())
+
+
+def load_query(schema: Schema) -> Any:
+    """Return the query's parameters as the schema loads them; raises ValidationError.
+
+    A parameter that the schema does not have is refused, and so is one that is given twice unless it is a list:
+    a typo must not be a silently wrong answer.
+    """
+    given = request.args.to_dict(flat=False)
+    errors: dict[str, list[str]] = {}
+    values: dict[str, Any] = {}
+    for name, texts in given.items():
+        field = schema.fields.get(name)
+        if field is None:
+            errors[name] = [f"Unknown parameter; allowed are {', '.join(schema.fields)}."]
+        elif isinstance(field, fields.List):
+            values[name] = texts
+        elif len(texts) > 1:
+            errors[name] = [f"Given {len(texts)} times; once is allowed."]
+        else:
+            values[name] = texts[0]
+    if errors:
+        raise ValidationError(errors)
+    return schema.load(values)
 
 
 def reply(data: Any, status: int = 200) -> Response:
@@ -57,6 +91,12 @@ def empty_response(status: int) -> Response:
     response = Response(status=status)
     del response.headers["Content-Type"]
     return response
+
+
+def build_url(**changes: str) -> str:
+    """Return this request's complete URL with other values for some of the query's parameters (RFC 8288)."""
+    query = [(name, value) for name, value in request.args.items(multi=True) if name not in changes]
+    return f"{iri_to_uri(request.base_url)}?{urlencode([*query, *changes.items()])}"
 
 
 def accepted_media_types(method: str) -> tuple[str, ...]:

@@ -2,8 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, DateTime, Identity, PrimaryKeyConstraint, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    Identity,
+    Index,
+    PrimaryKeyConstraint,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from todo.extensions import Base
@@ -19,6 +31,15 @@ class Task(Base):
         CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="user_id_length"),
         CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="title_length"),
         CheckConstraint("char_length(description) <= 1000", name="description_length"),
+        CheckConstraint("priority IN ('low', 'medium', 'high')", name="priority_known"),
+        CheckConstraint("cardinality(tags) <= 20", name="tags_number"),
+        CheckConstraint("cardinality(tags_folded) = cardinality(tags)", name="tags_folded_number"),
+        CheckConstraint(
+            "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
+            name="due_all_day_end",
+        ),
+        Index("tasks_by_update", "user_id", "updated_at", "id"),
+        Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
@@ -29,6 +50,15 @@ class Task(Base):
     # One truth, two views of it: `completed` cannot contradict `completed_at`.
     completed: Mapped[bool] = mapped_column(Computed("completed_at IS NOT NULL", persisted=True))
     completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    priority: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    # The last moment of it: of a whole day, the day's last microsecond in UTC.
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    due_all_day: Mapped[bool] = mapped_column(server_default=false())
+    # What comparing needs besides (see folding.py): null where lower-casing ASCII gives it.
+    title_folded: Mapped[str | None] = mapped_column(Text)
+    description_folded: Mapped[str | None] = mapped_column(Text)
+    tags_folded: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
     # Grows with every change and never returns: the ETag.

@@ -6,7 +6,7 @@ it is the key's first column, and two walls are better than one.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Row,
-    Text,
     bindparam,
     case,
     delete,
@@ -27,30 +26,41 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from werkzeug.exceptions import NotFound
 
+from todo.cursors import read_cursor, write_cursor
 from todo.isolation import fetch
-from todo.tasks.models import Task
+from todo.tasks.finding import FILTERS, MINE, OWNER, SHOWN, Start, build_page, tasks
+from todo.tasks.folding import fold, fold_unless_ascii
+from todo.tasks.sorting import SORTS
 
-MAX_LISTED = 1000
-
-tasks = Task.metadata.tables["todo.tasks"]
-# Not named as the columns are: those names are SQLAlchemy's in an INSERT or UPDATE.
-OWNER = bindparam("owner", type_=Text)
 ID = bindparam("task_id", type_=BigInteger)
 COMPLETED = bindparam("new_completed", type_=Boolean)
-MINE = tasks.c.user_id == OWNER
 THIS = MINE & (tasks.c.id == ID)
 
-LIST = select(tasks).where(MINE).order_by(tasks.c.id.desc()).limit(MAX_LISTED)
-GET = select(tasks).where(THIS)
+
+def spread(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that a task's members are stored in, with their values."""
+    columns = dict(members)
+    if "due_date" in columns:
+        columns["due_at"], columns["due_all_day"] = columns.pop("due_date") or (None, False)
+    if "tags" in columns:
+        columns["tags_folded"] = [fold(tag) for tag in columns["tags"]]
+    for name in columns.keys() & {"title", "description"}:
+        columns[f"{name}_folded"] = fold_unless_ascii(columns[name])
+    return columns
+
+
+# What a task is that nothing is said about but its title.
+PLAIN: dict[str, Any] = {"description": None, "priority": None, "tags": [], "due_date": None}
+
+GET = select(*SHOWN).where(THIS)
 CREATE = (
     insert(tasks)
     .values(
+        **{name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in spread({"title": "", **PLAIN})},
         user_id=OWNER,
-        title=bindparam("new_title"),
-        description=bindparam("new_description"),
         completed_at=case((COMPLETED, sql.now())),  # now(), as created_at's default is.
     )
-    .returning(*tasks.c)
+    .returning(*SHOWN)
 )
 DELETE = delete(tasks).where(THIS).returning(tasks.c.id)
 
@@ -63,7 +73,7 @@ def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSe
     ``columns`` takes the time of the change and returns the new values. The lock makes the second of two
     concurrent changes see the first; the clock is read after it, and once.
     """
-    old = select(tasks).where(THIS).with_for_update().cte("old")
+    old = select(*SHOWN).where(THIS).with_for_update().cte("old")
     clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
     now = select(clock.c.now).scalar_subquery()
     values = columns(now)
@@ -72,7 +82,7 @@ def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSe
         .where(tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id)
         .where(or_(*(tasks.c[name].is_distinct_from(value) for name, value in values.items())))
         .values(**values, version=tasks.c.version + 1, updated_at=now)
-        .returning(*tasks.c)
+        .returning(*SHOWN)
         .cte("new")
     )
     return select(new).union_all(select(old).where(~exists(select(new))))
@@ -82,11 +92,11 @@ TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now
 
 
 @cache
-def build_change_of(members: frozenset[str]) -> CompoundSelect[Any]:
-    """Build the statement that changes these members of one task."""
+def build_change_of(names: frozenset[str]) -> CompoundSelect[Any]:
+    """Build the statement that changes these columns of one task, ``completed`` standing for ``completed_at``."""
 
     def columns(now: ColumnElement[Any]) -> Columns:
-        values: Columns = {name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in members}
+        values: Columns = {name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in names}
         if values.pop("completed", None) is not None:
             values["completed_at"] = case((COMPLETED, sql.coalesce(tasks.c.completed_at, now)))
         return values
@@ -94,14 +104,34 @@ def build_change_of(members: frozenset[str]) -> CompoundSelect[Any]:
     return build_change(columns)
 
 
-def list_tasks(user_id: str) -> Sequence[Row[Any]]:
-    """Return the user's newest tasks, newest first, at most MAX_LISTED."""
-    return fetch(user_id, LIST, {"owner": user_id})
+class Page(NamedTuple):
+    """Some of the tasks that were asked for, and the cursor of the next page, if there is one."""
+
+    tasks: Sequence[Row[Any]]
+    cursor: str | None
+
+
+def find_tasks(user_id: str, find: Mapping[str, Any]) -> Page:
+    """Return a page of the user's tasks, as FindSchema loads what to find; raises InvalidCursor."""
+    sort = SORTS[find["sort"]]
+    order = find.get("order", sort.order)
+    filters = {name: find[name] for name in FILTERS if find.get(name) not in (None, [])}
+    scope = [find["sort"], order, filters]
+    values = {**filters, "owner": user_id, "size": find["limit"] + 1}
+    start: Start = "first"
+    if "cursor" in find:
+        place = sort.read_place(read_cursor(find["cursor"], scope))
+        start = "valueless" if place[0] is None else "valued"
+        values |= {f"place_{number}": part for number, part in enumerate(place[:-1])} | {"place_id": place[-1]}
+    found = fetch(user_id, build_page(frozenset(filters), find["sort"], order, start), values)
+    listed = found[: find["limit"]]
+    more = len(found) > len(listed)
+    return Page(listed, write_cursor(sort.find_place(listed[-1]), scope) if more else None)
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:
     """Store a task and return it."""
-    values = name_values({"description": None, "completed": False, **new})
+    values = name_values(spread({"completed": False, **PLAIN, **new}))
     return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
 
 
@@ -117,8 +147,9 @@ def change_task(user_id: str, task_id: int, changes: Mapping[str, Any]) -> Row[A
     """
     if not changes:
         return get_task(user_id, task_id)
-    values = {**name_values(changes), "owner": user_id, "task_id": task_id}
-    return take_one(fetch(user_id, build_change_of(frozenset(changes)), values))
+    columns = spread(changes)
+    values = {**name_values(columns), "owner": user_id, "task_id": task_id}
+    return take_one(fetch(user_id, build_change_of(frozenset(columns)), values))
 
 
 def toggle_task(user_id: str, task_id: int) -> Row[Any]:
@@ -131,9 +162,9 @@ def delete_task(user_id: str, task_id: int) -> None:
     take_one(fetch(user_id, DELETE, {"owner": user_id, "task_id": task_id}))
 
 
-def name_values(members: Mapping[str, Any]) -> dict[str, Any]:
+def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Name new values as the statements' parameters are named."""
-    return {f"new_{name}": value for name, value in members.items()}
+    return {f"new_{name}": value for name, value in columns.items()}
 
 
 def take_one(rows: Sequence[Row[Any]]) -> Row[Any]:

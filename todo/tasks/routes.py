@@ -11,13 +11,11 @@ from flask import Blueprint, Response, g, request
 from sqlalchemy import Row
 from werkzeug.exceptions import NotFound
 
-from todo.endpoints import empty_response, endpoint, reply
+from todo.endpoints import build_url, empty_response, endpoint, reply
 from todo.tasks import queries
-from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskSchema
-
-MAX_ID = 2**63 - 1
-# Plain str, which orjson wants. The last column, the version, is none of them: it travels as the ETag.
-MEMBERS = tuple(str(column.name) for column in queries.tasks.c)[:-1]
+from todo.tasks.finding import MEMBERS
+from todo.tasks.schemas import CompletionSchema, FindSchema, NewTaskSchema, TaskChangesSchema, TaskSchema
+from todo.tasks.sorting import MAX_ID
 
 tasks = Blueprint("tasks", __name__)
 
@@ -40,10 +38,14 @@ def read_path() -> None:
 
 
 @tasks.get("")
-@endpoint(responses={200: TaskSchema(many=True)})
-def list_tasks() -> Response:
-    """List your tasks, newest first."""
-    return reply([show_task(task) for task in queries.list_tasks(g.user_id)])
+@endpoint(query=FindSchema(), responses={200: TaskSchema(many=True)})
+def list_tasks(find: dict[str, Any]) -> Response:
+    """List your tasks, newest first, or those that you ask for in another order."""
+    page = queries.find_tasks(g.user_id, find)
+    response = reply([show_task(task) for task in page.tasks])
+    if page.cursor:
+        response.headers["Link"] = f'<{build_url(cursor=page.cursor)}>; rel="next"'
+    return response
 
 
 @tasks.post("")
@@ -94,7 +96,10 @@ def delete_task(task_id: int) -> Response:
 
 def show_task(task: Row[Any]) -> dict[str, Any]:
     """Return a row as the members of a task."""
-    return dict(zip(MEMBERS, task, strict=False))
+    shown = dict(zip(MEMBERS, task, strict=False))
+    if task.due_all_day:
+        shown["due_date"] = task.due_at.date()
+    return shown
 
 
 def reply_task(task: Row[Any], status: int = 200) -> Response:

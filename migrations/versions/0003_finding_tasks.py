@@ -1,0 +1,73 @@
+"""What makes tasks found: indexes, and folded text for the tasks that are there. Nobody's writes wait for it.
+
+It runs outside a transaction, step by step, and each step may be done again: if it stops halfway, upgrade again.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from todo.tasks.folding import fold_unless_ascii
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+RULES = ("tasks_priority_known", "tasks_tags_number", "tasks_tags_folded_number", "tasks_due_all_day_end")
+INDEXES = {
+    "tasks_by_update": "user_id, updated_at, id",
+    "tasks_by_due_date": "user_id, due_at, due_all_day, id",
+}
+BATCH = 5000
+
+# Only text with more than ASCII may need to be folded here.
+FIND = sa.text(
+    """
+    SELECT user_id, id, title, description FROM todo.tasks
+    WHERE (user_id, id) > (:user_id, :id)
+      AND octet_length(title || coalesce(description, '')) > char_length(title || coalesce(description, ''))
+    ORDER BY user_id, id LIMIT :size
+    """
+)
+# A task that somebody changed meanwhile is left: whoever changed it has folded it.
+FOLD = sa.text(
+    """
+    UPDATE todo.tasks AS task SET title_folded = new.title_folded, description_folded = new.description_folded
+    FROM unnest(:user_ids ::text[], :ids ::bigint[], :titles ::text[], :descriptions ::text[],
+                :titles_folded ::text[], :descriptions_folded ::text[])
+      AS new (user_id, id, title, description, title_folded, description_folded)
+    WHERE (task.user_id, task.id, task.title) = (new.user_id, new.id, new.title)
+      AND task.description IS NOT DISTINCT FROM new.description
+    """
+)
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        for name, columns in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS todo.{name}")
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON todo.tasks ({columns})")
+        for name in RULES:
+            op.execute(f"ALTER TABLE todo.tasks VALIDATE CONSTRAINT {name}")
+        fold_what_is_there(op.get_bind())
+
+
+def downgrade() -> None:
+    for name in INDEXES:
+        op.drop_index(name, "tasks", schema="todo")
+
+
+def fold_what_is_there(connection: sa.Connection) -> None:
+    """Fold the text of the tasks that PostgreSQL cannot fold by itself, batch by batch."""
+    place: dict[str, Any] = {"user_id": "", "id": 0}
+    while rows := connection.execute(FIND, {**place, "size": BATCH}).all():
+        user_ids, ids, titles, descriptions = (list(column) for column in zip(*rows, strict=True))
+        folded = {
+            "titles_folded": [fold_unless_ascii(title) for title in titles],
+            "descriptions_folded": [fold_unless_ascii(description) for description in descriptions],
+        }
+        values = {"user_ids": user_ids, "ids": ids, "titles": titles, "descriptions": descriptions, **folded}
+        connection.execute(FOLD, values)
+        place = {"user_id": user_ids[-1], "id": ids[-1]}

@@ -1,0 +1,215 @@
+"""Pages of a list: each names the next, whatever the order, and none costs more for being deep."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.callers import Caller, read_problem, read_task, read_tasks
+from todo.tasks.sorting import SORTS
+
+
+def read_next(response: TestResponse) -> str | None:
+    """The URL of the next page (RFC 8288)."""
+    link = response.headers.get("Link")
+    if link is None:
+        return None
+    found = re.fullmatch(r'<(https?://[^>]+)>; rel="next"', link)
+    assert found
+    return found[1]
+
+
+def walk(caller: Caller, url: str | None) -> list[list[str]]:
+    """The titles on each page, from one to the last."""
+    pages = []
+    while url is not None:
+        response = caller.get(url)
+        pages.append([task["title"] for task in read_tasks(response)])
+        url = read_next(response)
+    return pages
+
+
+@pytest.fixture
+def fill(alice: Caller) -> None:
+    for number in range(5):
+        alice.add(
+            str(number), due_date=f"2026-12-0{9 - number}" if number % 2 else None, priority=["low", None][number % 2]
+        )
+
+
+def test_a_page_has_as_many_as_the_limit_and_names_the_next(alice: Caller, fill: None) -> None:
+    assert walk(alice, "/api/tasks?limit=2") == [["4", "3"], ["2", "1"], ["0"]]
+    assert walk(alice, "/api/tasks?limit=5") == [["4", "3", "2", "1", "0"]]
+    assert walk(alice, "/api/tasks") == [["4", "3", "2", "1", "0"]]
+    assert walk(alice, "/api/tasks?limit=2&search=nothing") == [[]]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_all_pages_together_are_the_list_in_every_order(
+    alice: Caller, fill: None, sort: str, order: str, limit: int
+) -> None:
+    query = f"/api/tasks?sort={sort}&order={order}"
+    pages = walk(alice, f"{query}&limit={limit}")
+    assert [title for page in pages for title in page] == walk(alice, query)[0]
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+
+def test_the_next_page_is_named_completely_in_the_spelling_that_was_used(alice: Caller, fill: None) -> None:
+    for path in ("/api/tasks", "/api/tasks/", f"/api/{alice.user_id}/tasks"):
+        url = read_next(
+            alice.get(f"{path}?limit=3&tag=a%26b&tag=%C3%BC&status=all", base_url="http://api.example:8080")
+        )
+        assert url is None
+    alice.add("tagged", tags=["a&b", "ü"])
+    alice.add("tagged", tags=["a&b", "ü"])
+    for path in ("/api/tasks", f"/api/{alice.user_id}/tasks"):
+        url = read_next(alice.get(f"{path}?limit=1&tag=a%26b&tag=%C3%BC", base_url="http://api.example:8080"))
+        assert url is not None
+        parts = urlsplit(url)
+        assert (parts.scheme, parts.netloc, parts.path) == ("http", "api.example:8080", path)
+        query = parse_qsl(parts.query)
+        assert query[:-1] == [("limit", "1"), ("tag", "a&b"), ("tag", "ü")]
+        assert query[-1][0] == "cursor"
+
+
+def test_behind_a_proxy_it_is_named_as_the_client_knows_it(alice: Caller, fill: None) -> None:
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com"}
+    url = read_next(alice.get("/api/tasks?limit=1", headers=headers))
+    assert str(url).startswith("https://api.example.com/api/tasks?limit=1&cursor=")
+    url = read_next(alice.get("/api/tasks?limit=1", headers={**headers, "X-Forwarded-Prefix": "/todo"}))
+    assert str(url).startswith("https://api.example.com/todo/api/tasks?limit=1&cursor=")
+
+
+@pytest.mark.parametrize("host", ["a.example>; rel=x", 'a"b', "a b", "<script>", "a/b", "a\\b", "ü"])
+def test_a_host_that_is_none_is_not_named(alice: Caller, fill: None, host: str) -> None:
+    response = alice.get("/api/tasks?limit=1", headers={"X-Forwarded-Host": host.encode().decode("latin-1")})
+    assert response.status_code in {200, 400}
+    assert host not in response.headers.get("Link", "")
+
+
+def test_another_user_s_id_in_the_path_may_be_any_text(meet: Any) -> None:
+    caller = meet("auth0|ü ber/ünter?#")
+    caller.add()
+    caller.add()
+    url = read_next(caller.get("/api/auth0|ü ber/ünter%3F%23/tasks?limit=1"))
+    assert url is not None
+    assert url.isascii()
+    assert len(read_tasks(caller.get(url))) == 1
+
+
+def test_the_limit_may_change_from_page_to_page(alice: Caller, fill: None) -> None:
+    url = read_next(alice.get("/api/tasks?limit=1"))
+    assert walk(alice, str(url).replace("limit=1", "limit=1000")) == [["3", "2", "1", "0"]]
+
+
+def test_a_walk_meets_once_what_was_there_throughout(alice: Caller, fill: None) -> None:
+    first = alice.get("/api/tasks?limit=2&sort=title")
+    assert [task["title"] for task in read_tasks(first)] == ["0", "1"]
+    for task in read_tasks(first):
+        alice.delete(f"/api/tasks/{task['id']}")
+    alice.add("00")
+    alice.add("22")
+    assert walk(alice, read_next(first)) == [["2", "22"], ["3", "4"]]
+
+
+def test_a_task_whose_due_date_goes_is_met_at_the_end(alice: Caller, fill: None) -> None:
+    first = alice.get("/api/tasks?limit=1&sort=due_date")
+    assert [task["title"] for task in read_tasks(first)] == ["3"]
+    [other] = [task for task in read_tasks(alice.get("/api/tasks")) if task["title"] == "1"]
+    read_task(alice.patch(f"/api/tasks/{other['id']}", json={"due_date": None}))
+    assert walk(alice, read_next(first)) == [["0"], ["1"], ["2"], ["4"]]
+
+
+def take_cursor(response: TestResponse) -> str:
+    return dict(parse_qsl(urlsplit(str(read_next(response))).query))["cursor"]
+
+
+def test_a_cursor_that_was_altered_is_400(alice: Caller, fill: None) -> None:
+    cursor = take_cursor(alice.get("/api/tasks?limit=2&sort=updated"))
+    for place in range(len(cursor)):
+        for other in ("A", "B", "-", "", "="):
+            altered = cursor[:place] + other + cursor[place + 1 :]
+            if altered != cursor:
+                read_problem(alice.get("/api/tasks", query_string={"sort": "updated", "cursor": altered}), 400)
+    for odd in ("", " ", cursor + "=", cursor + "A", cursor + "!", "é", "\x00", "null", "[]", "9" * 5000):
+        read_problem(alice.get("/api/tasks", query_string={"sort": "updated", "cursor": odd}), 400)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sort": "updated"},
+        {"sort": "title", "order": "desc"},
+        {"sort": "title", "status": "pending"},
+        {"sort": "title", "search": "x"},
+        {"sort": "title", "tag": "a"},
+        {"sort": "title", "due_before": "2026-12-31"},
+        {},
+    ],
+)
+def test_a_cursor_of_another_list_is_400(alice: Caller, fill: None, query: dict[str, str]) -> None:
+    cursor = take_cursor(alice.get("/api/tasks?limit=2&sort=title"))
+    assert alice.get("/api/tasks", query_string={"sort": "title", "order": "asc", "cursor": cursor}).status_code == 200
+    problem = read_problem(alice.get("/api/tasks", query_string={**query, "cursor": cursor}), 400)
+    assert "cursor" in problem["detail"]
+
+
+def forge(place: Any, sort: str) -> str:
+    """A cursor that somebody made up: anyone can compute the checksum."""
+    text, scope = orjson.dumps(place), orjson.dumps([sort, SORTS[sort].order, {}])
+    checksum = hashlib.sha256(scope + b"\n" + text).digest()[:9]
+    return base64.urlsafe_b64encode(checksum + text).decode().rstrip("=")
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2**63,
+    2**64 - 1,
+    "",
+    "x",
+    "\0",
+    [],
+    {},
+    [1],
+    "2026-12-31",
+    "9999-12-31T23:59:59-05:00",
+]
+GOOD: dict[str, list[Any]] = {
+    "created": [],
+    "updated": ["2026-12-31T00:00:00Z"],
+    "title": ["x"],
+    "due_date": ["2026-12-31T00:00:00Z", True],
+    "priority": [2],
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_cursor_that_somebody_made_up_is_a_place_or_400(alice: Caller, bob: Caller, fill: None, sort: str) -> None:
+    def ask(place: Any) -> int:
+        return bob.get("/api/tasks", query_string={"sort": sort, "cursor": forge(place, sort)}).status_code
+
+    assert ask([*GOOD[sort], 1]) == 200
+    places: list[Any] = [*ODD, [], [*GOOD[sort]], [*GOOD[sort], 1, 1], [1, *GOOD[sort]]]
+    places += [[*GOOD[sort], odd] for odd in ODD]
+    for number in range(len(GOOD[sort])):
+        places += [[*GOOD[sort][:number], odd, *GOOD[sort][number + 1 :], 1] for odd in ODD]
+    for place in places:
+        assert ask(place) in {200, 400}, place
+    assert ask(None) == ask([]) == ask([None]) == 400
+
+
+def test_a_cursor_gives_no_right(alice: Caller, bob: Caller, fill: None) -> None:
+    bob.add("his")
+    url = str(read_next(alice.get("/api/tasks?limit=1&sort=title")))
+    assert walk(bob, url) == [["his"]]

@@ -1,0 +1,102 @@
+"""The orders that tasks come in, and the place of a task in each: what a page goes on from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, case
+
+from todo.cursors import InvalidCursor
+from todo.fields import UNSTORABLE
+from todo.tasks.fields import PRIORITIES
+from todo.tasks.folding import fold, folded
+
+RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order of tasks. Ties are broken by id, in the same direction; tasks without a value come last in both."""
+
+    # What a table's or a subquery's columns are sorted by, before the id.
+    key: Callable[[Any], Sequence[ColumnElement[Any]]]
+    # The same of a task that was found, and how each part is read back from a cursor.
+    values: Callable[[Row[Any]], Sequence[Any]]
+    readers: Sequence[Callable[[Any], Any]]
+    order: str = "asc"
+    nullable: bool = False
+
+    def find_place(self, task: Row[Any]) -> list[Any]:
+        """Return a task's place: the values it is sorted by, or None for each, and its id."""
+        return [*self.values(task), task.id]
+
+    def read_place(self, parts: Sequence[Any]) -> list[Any]:
+        """Return the place that a cursor holds; raises InvalidCursor, since anyone can write one."""
+        *values, task_id = parts or [None]
+        try:
+            if not (self.nullable and values == [None] * len(self.readers)):
+                values = [read(value) for read, value in zip(self.readers, values, strict=True)]
+            return [*values, read_number(task_id)]
+        except ValueError:
+            raise InvalidCursor from None
+
+
+def read_instant(value: Any) -> datetime:
+    """Return a time that a cursor holds; raises ValueError."""
+    instant = datetime.fromisoformat(read_text(value))
+    if instant.tzinfo is None:
+        raise ValueError
+    return instant
+
+
+def read_text(value: Any) -> str:
+    """Return a text that a cursor holds; raises ValueError."""
+    if isinstance(value, str) and not UNSTORABLE.search(value):
+        return value
+    raise ValueError
+
+
+def read_flag(value: Any) -> bool:
+    """Return a boolean that a cursor holds; raises ValueError."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+def read_number(value: Any) -> int:
+    """Return a rank or an id that a cursor holds; raises ValueError."""
+    if type(value) is int and 1 <= value <= MAX_ID:
+        return value
+    raise ValueError
+
+
+SORTS = {
+    # The id's order, which the primary key serves.
+    "created": Sort(lambda columns: (), lambda task: (), (), order="desc"),
+    "updated": Sort(
+        lambda columns: (columns.updated_at,),
+        lambda task: (task.updated_at,),
+        (read_instant,),
+        order="desc",
+    ),
+    "title": Sort(
+        lambda columns: (folded(columns.title, columns.title_folded),),
+        lambda task: (fold(task.title),),
+        (read_text,),
+    ),
+    "due_date": Sort(
+        lambda columns: (columns.due_at, columns.due_all_day),
+        lambda task: (task.due_at, task.due_all_day) if task.due_at else (None, None),
+        (read_instant, read_flag),
+        nullable=True,
+    ),
+    "priority": Sort(
+        lambda columns: (case(RANKS, value=columns.priority),),
+        lambda task: (RANKS.get(task.priority),),
+        (read_number,),
+        order="desc",
+        nullable=True,
+    ),
+}
