@@ -67,28 +67,29 @@ Start = Literal["first", "valued", "valueless"]
 def build_page(filters: frozenset[str], sort: str, order: str, start: Start) -> Select[Any]:
     """Build the statement of a page with these filters, in this order.
 
-    Its parameters are ``owner``, ``size``, each filter's, and those of the place: ``place_0`` and so on, ``place_id``.
+    Its parameters are ``owner``, ``size``, each filter's, and the parts of the place, counted from its end: ``place_0``
+    is the id.
     """
     found = select(*SHOWN).where(MINE, *(FILTERS[name] for name in sorted(filters)))
-    key = SORTS[sort].key(tasks.c)
-    if not SORTS[sort].nullable:
-        return take(found, key, order, go_on=start != "first")
-    # Each of the two parts comes from an index in its order; both are cut before they are put together.
-    valueless = take(found.where(key[0].is_(None)), (), order, go_on=start == "valueless")
+    key, is_valueless = SORTS[sort].key(tasks.c), SORTS[sort].valueless
+    if is_valueless is None:
+        return take(found, key, order, (*key, tasks.c.id) if start != "first" else ())
+    # Two parts, each of which an index has in its order; both are cut before they are put together.
+    valueless = take(found.where(is_valueless(tasks.c)), key, order, (tasks.c.id,) if start == "valueless" else ())
     if start == "valueless":
         return valueless
-    valued = take(found.where(key[0].is_not(None)), key, order, go_on=start == "valued")
+    valued = take(found.where(key[0].is_not(None)), key, order, (*key, tasks.c.id) if start == "valued" else ())
     both = union_all(select(valued.subquery()), select(valueless.subquery())).subquery()
-    key = SORTS[sort].key(both.c)
-    return select(both).order_by(key[0].is_(None), *arrange(key, both.c.id, order)).limit(SIZE)
+    return select(both).order_by(is_valueless(both.c), *arrange(SORTS[sort].key(both.c), both.c.id, order)).limit(SIZE)
 
 
-def take(found: Select[Any], key: Sequence[ColumnElement[Any]], order: str, *, go_on: bool) -> Select[Any]:
-    """Order what was found by a key and the id, and cut a page from it: the first, or the one beyond the place."""
-    if go_on:
-        here = tuple_(*key, tasks.c.id)
-        parts = [bindparam(f"place_{number}", type_=part.type) for number, part in enumerate(key)]
-        there = tuple_(*parts, bindparam("place_id", type_=BigInteger))
+def take(
+    found: Select[Any], key: Sequence[ColumnElement[Any]], order: str, beyond: Sequence[ColumnElement[Any]]
+) -> Select[Any]:
+    """Put what was found in order and cut a page from it, which begins beyond the place in these columns, if any."""
+    if beyond:
+        place = [bindparam(f"place_{number}", type_=part.type) for number, part in enumerate(reversed(beyond))]
+        here, there = tuple_(*beyond), tuple_(*reversed(place))
         found = found.where(here > there if order == "asc" else here < there)
     return found.order_by(*arrange(key, tasks.c.id, order)).limit(SIZE)
 

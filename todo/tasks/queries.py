@@ -122,7 +122,7 @@ def find_tasks(user_id: str, find: Mapping[str, Any]) -> Page:
     if "cursor" in find:
         place = sort.read_place(read_cursor(find["cursor"], scope))
         start = "valueless" if place[0] is None else "valued"
-        values |= {f"place_{number}": part for number, part in enumerate(place[:-1])} | {"place_id": place[-1]}
+        values |= {f"place_{number}": part for number, part in enumerate(reversed(place))}
     found = fetch(user_id, build_page(frozenset(filters), find["sort"], order, start), values)
     listed = found[: find["limit"]]
     more = len(found) > len(listed)

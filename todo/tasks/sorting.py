@@ -26,7 +26,8 @@ class Sort:
     values: Callable[[Row[Any]], Sequence[Any]]
     readers: Sequence[Callable[[Any], Any]]
     order: str = "asc"
-    nullable: bool = False
+    # What a task without a value is, if there can be one.
+    valueless: Callable[[Any], ColumnElement[bool]] | None = None
 
     def find_place(self, task: Row[Any]) -> list[Any]:
         """Return a task's place: the values it is sorted by, or None for each, and its id."""
@@ -36,7 +37,7 @@ class Sort:
         """Return the place that a cursor holds; raises InvalidCursor, since anyone can write one."""
         *values, task_id = parts or [None]
         try:
-            if not (self.nullable and values == [None] * len(self.readers)):
+            if not (self.valueless and values == [None] * len(self.readers)):
                 values = [read(value) for read, value in zip(self.readers, values, strict=True)]
             return [*values, read_number(task_id)]
         except ValueError:
@@ -90,13 +91,14 @@ SORTS = {
         lambda columns: (columns.due_at, columns.due_all_day),
         lambda task: (task.due_at, task.due_all_day) if task.due_at else (None, None),
         (read_instant, read_flag),
-        nullable=True,
+        # With every column of the index, so that it serves them by id.
+        valueless=lambda columns: columns.due_at.is_(None) & ~columns.due_all_day,
     ),
     "priority": Sort(
         lambda columns: (case(RANKS, value=columns.priority),),
         lambda task: (RANKS.get(task.priority),),
         (read_number,),
         order="desc",
-        nullable=True,
+        valueless=lambda columns: columns.priority.is_(None),
     ),
 }

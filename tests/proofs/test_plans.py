@@ -1,0 +1,50 @@
+"""Every query reads the user's own rows only, by an index; pages read about what they return, at any depth."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.proofs.million import OWN, Reader
+from tests.test_pages import read_next
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "status": {"status": "pending"},
+    "priority": {"priority": "high"},
+    "tag": {"tag": "tag3"},
+    "due": {"due_after": "2026-03-01", "due_before": "2026-03-31"},
+    "search": {"search": "milk 7"},
+    "a search in vain": {"search": "nothing like it"},
+    "all": {"completed": "true", "priority": "low", "tag": ["home"], "due_after": "2026-02-01", "search": "ärger"},
+}
+SORTS = ["created", "updated", "title", "due_date", "priority"]
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_every_query_reads_the_user_s_own_rows_only_by_an_index(
+    reader: Reader, filters: str, sort: str, order: str
+) -> None:
+    query = urlencode({**FILTERS[filters], "sort": sort, "order": order, "limit": "50"}, doseq=True)
+    plan = reader.explain(f"/api/tasks?{query}")
+    for node in plan.scans:
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan"}
+        if node["Node Type"] != "Bitmap Heap Scan":
+            assert "user_id" in node["Index Cond"]
+    parts = 2 if sort in {"due_date", "priority"} else 1
+    assert plan.read <= OWN * parts
+    assert plan.milliseconds < 100
+
+
+@pytest.mark.parametrize("sort", ["created", "updated", "due_date"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("depth", [0, 9, 15])
+def test_pages_read_about_what_they_return_at_any_depth(reader: Reader, sort: str, order: str, depth: int) -> None:
+    path = f"/api/tasks?sort={sort}&order={order}&limit=1000"
+    for _ in range(depth):
+        path = str(read_next(reader.caller.get(path)))
+    plan = reader.explain(path.replace("limit=1000", "limit=50"))
+    assert plan.found == 50
+    assert plan.read <= 2 * 51
