@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install run test proofs check format clean
+.PHONY: help install run test proofs check bench format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: install ## Lint, check types, run the tests and the proofs
 	$(BIN)/mypy
 	$(BIN)/pytest
 	$(BIN)/pytest tests/proofs
+
+bench: install ## Measure how long finding takes as a database grows: some minutes; or bench ARGS=--quick
+	$(BIN)/python -m bench.finding $(ARGS)
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,205 @@
+"""How long finding takes as a database grows.
+
+Serves this service with gunicorn on a PostgreSQL of its own, gives one user 20,000 tasks and other people 10 thousand,
+100 thousand and a million in all, and asks over HTTP as that user. Prints medians in milliseconds as a table, and
+whether the goals are met; exits with 1 if one is not.
+"""
+
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise, product
+from pathlib import Path
+from statistics import median
+from urllib.parse import quote, urlsplit
+
+import click
+import psycopg2
+
+from embedded import EmbeddedPostgres
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+OWN = 20_000
+PARTS = 20
+DEEP = 10_000
+EACH = 50  # tasks of each other person
+GROWTH_ALLOWED = 1.5
+MILLISECONDS_ALLOWED = 100
+
+QUERIES = {
+    "first page, newest first": "limit=50",
+    "a page 10,000 deep": "limit=50&deep",
+    "first page by due date": "limit=50&sort=due_date",
+    "a page 10,000 deep by last update": "limit=50&sort=updated&deep",
+    "filter and sort": "limit=50&status=pending&priority=high&tag=work&sort=due_date",
+    "filter and sort by title": "limit=50&status=completed&sort=title",
+    "search, two words": "limit=50&search=МОЛОКО куп",
+    "search in vain": "limit=50&search=nothing like it",
+    "a list of 1,000": "limit=1000",
+}
+FILTERS = [
+    "",
+    "&status=pending",
+    "&priority=high",
+    "&tag=home",
+    "&due_after=2026-01-01",
+    "&search=a",
+    "&search=nothing",
+]
+SORTS = ["created", "updated", "title", "due_date", "priority"]
+EVERYTHING = [
+    f"limit=50&sort={sort}&order={order}{filters}" for sort, order, filters in product(SORTS, ("asc", "desc"), FILTERS)
+]
+SLOWEST = "the slowest of 70 filters and orders"
+
+
+class Service:
+    """This service, served by one gunicorn worker, and the user that asks it."""
+
+    def __init__(self, database_url: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self.environment = {
+            **os.environ,
+            "FLASK_SKIP_DOTENV": "1",
+            "NEON_DB_URL": database_url,
+            "BETTER_AUTH_SECRET": "throwaway-secret-for-measuring-0123456789",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "1",
+        }
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run a program of the virtual environment and return what it prints."""
+        command = [str(BIN / program), *arguments]
+        output = subprocess.check_output(command, cwd=ROOT, env=self.environment, text=True)
+        return str(output)
+
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        """Serve until it is left."""
+        command = [str(BIN / "gunicorn"), "wsgi:app", "--log-level", "warning"]
+        service = subprocess.Popen(command, cwd=ROOT, env=self.environment)
+        try:
+            while service.poll() is None:
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                        break
+                time.sleep(0.1)
+            self.headers = {"Authorization": f"Bearer {self.run('flask', 'token', 'user1').strip()}"}
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
+            yield
+        finally:
+            service.terminate()
+            service.wait()
+
+    def ask(self, query: str) -> tuple[float, str | None]:
+        """Ask for a list: the milliseconds until it is here, and the query of the next page."""
+        started = time.perf_counter()
+        self.connection.request("GET", f"/api/tasks?{quote(query, safe='=&%')}", headers=self.headers)
+        response = self.connection.getresponse()
+        response.read()
+        milliseconds = (time.perf_counter() - started) * 1000
+        if response.status != 200:
+            raise click.ClickException(f"{query}: {response.status}")
+        link = re.search("<(.*)>", response.headers.get("Link", ""))
+        return milliseconds, urlsplit(link[1]).query if link else None
+
+    def go_deep(self, query: str) -> str:
+        """Return the query of the page that begins after the first 10,000 tasks."""
+        page: str | None = query.replace("limit=50", "limit=1000").removesuffix("&deep")
+        for _ in range(DEEP // 1000):
+            page = self.ask(str(page))[1]
+        return str(page).replace("limit=1000", "limit=50")
+
+
+def fill(service: Service, before: int, size: int) -> None:
+    """Add other people until they have that many tasks in all; the user's own lie among the first of them."""
+    parts = PARTS if before == 0 else 1
+    people = (size - before) // EACH // parts
+    for part in range(parts):
+        if before == 0:
+            seed(service, users=1, tasks=OWN // PARTS, start=1)
+        seed(service, users=people, tasks=EACH, start=2 + before // EACH + part * people)
+
+
+def seed(service: Service, **options: int) -> None:
+    """Make up tasks, with the progress on the terminal."""
+    service.run("flask", "seed", *(text for name, value in options.items() for text in (f"--{name}", str(value))))
+
+
+def vacuum(database_url: str) -> None:
+    """Let PostgreSQL tidy up and count, as it does by itself after a while."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+    connection.cursor().execute("VACUUM ANALYZE todo.tasks")
+    connection.close()
+
+
+def time_queries(service: Service, rounds: int) -> dict[str, float]:
+    """Return the median of each query, asked in turns, and the largest median of all filters and orders."""
+    queries = {name: service.go_deep(query) if query.endswith("deep") else query for name, query in QUERIES.items()}
+    queries |= {query: query for query in EVERYTHING}
+    times: dict[str, list[float]] = {name: [] for name in queries}
+    with click.progressbar(range(rounds), label="Rounds", file=sys.stderr) as bar:
+        for _ in bar:
+            for name, query in queries.items():
+                times[name].append(service.ask(query)[0])
+    medians = {name: median(values) for name, values in times.items()}
+    slowest = max(medians, key=lambda name: medians[name])
+    click.echo(f"slowest: {slowest} ({medians[slowest]:.1f} ms)", err=True)
+    return {name: medians[name] for name in QUERIES} | {SLOWEST: medians[slowest]}
+
+
+def show(sizes: Sequence[int], results: dict[str, list[float]]) -> bool:
+    """Print the table and the goals; return whether they are met."""
+    width = max(map(len, results))
+    print(f"| {'p50, ms; tasks of other people:':{width}} | " + " | ".join(f"{size:>9,}" for size in sizes) + " |")
+    print(f"|{'-' * (width + 2)}|" + "|".join(["----------:"] * len(sizes)) + "|")
+    for name, values in results.items():
+        print(f"| {name:{width}} | " + " | ".join(f"{value:9.1f}" for value in values) + " |")
+    pages = [results[name] for name in ("first page, newest first", "a page 10,000 deep")]
+    growth = max(values[-1] / values[0] for values in pages)
+    slowest = max(results[SLOWEST])
+    goals = {
+        f"pages by default order grow by {growth:.2f}, at most {GROWTH_ALLOWED}": growth <= GROWTH_ALLOWED,
+        f"the slowest takes {slowest:.1f} ms, at most {MILLISECONDS_ALLOWED}": slowest <= MILLISECONDS_ALLOWED,
+    }
+    for goal, met in goals.items():
+        print(f"{'met' if met else 'MISSED'}: {goal}")
+    return all(goals.values())
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Small tables, few rounds: to see that it works, in under a minute.")
+def main(quick: bool) -> None:
+    """Measure how long finding takes as a database grows."""
+    sizes = [1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
+    results: dict[str, list[float]] = {name: [] for name in (*QUERIES, SLOWEST)}
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        postgres = EmbeddedPostgres(Path(folder) / "postgres")
+        postgres.start()
+        try:
+            service = Service(postgres.url("todo"))
+            service.run("flask", "db", "upgrade")
+            with service.serve():
+                for before, size in pairwise([0, *sizes]):
+                    fill(service, before, size)
+                    vacuum(postgres.url("todo"))
+                    for name, milliseconds in time_queries(service, 5 if quick else 31).items():
+                        results[name].append(milliseconds)
+        finally:
+            postgres.close()
+    if not show(sizes, results) and not quick:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
