@@ -1,10 +1,13 @@
 """The flask command, run as a person runs it."""
 
+from collections.abc import Callable
+
 import jwt
 import pytest
 from flask.testing import FlaskClient
 
 from config import Settings
+from tests.callers import Caller, read_tasks
 from tests.commands import run
 from tests.servers import SECRET, Database, Server
 from todo.cli import format_first_call
@@ -40,6 +43,27 @@ def test_where_public_keys_alone_decide_no_token_can_be_made() -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: BETTER_AUTH_SECRET is not set, and tokens are made with it;")
     assert "<JWT from Better Auth>" in format_first_call(Settings(jwks_url="https://app.example.com/jwks"))
+
+
+def test_made_up_tasks_are_each_of_their_user(database: Database, meet: Callable[[str], Caller]) -> None:
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
+    seeded = run("flask", "seed", "--users", "2", "--tasks", "1200", "--start", "900", settings=settings)
+    assert seeded.returncode == 0, seeded.stderr
+    assert "Added 2400 tasks." in seeded.stderr
+    for user_id in ("user900", "user901"):
+        caller = meet(user_id)
+        assert len(read_tasks(caller.get("/api/tasks"))) == 1000
+        found = read_tasks(caller.get("/api/tasks?search=молоко&sort=due_date"))
+        assert found
+        assert {task["title"] for task in found} == {"Купить молоко"}
+    assert read_tasks(meet("user902").get("/api/tasks")) == []
+
+
+def test_made_up_tasks_need_a_database_that_is_migrated(empty_database: Database) -> None:
+    refused = run("flask", "seed", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()})
+    assert refused.returncode == 1
+    assert "Error: " in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_the_database_is_upgraded_with_nothing_but_the_contract_s_variables(server: Server) -> None:

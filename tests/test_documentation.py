@@ -5,8 +5,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from todo.tasks.finding import MEMBERS
+from todo.tasks.schemas import FindSchema
+
 ROOT = Path(__file__).parent.parent
 CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
+FINDING = (ROOT / "docs" / "finding-tasks.md").read_text()
+README = (ROOT / "README.md").read_text()
 BEGINNINGS = ("The token", "This is not", "No token", "The Authorization", "A claim", "The keys that")
 
 
@@ -37,3 +42,13 @@ def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
     explained = {re.sub(r"…\.$", "…", sentence) for sentence in sentences if sentence.startswith(BEGINNINGS)}
     assert said == explained
     assert len(said) > 20
+
+
+def test_every_parameter_of_the_list_is_explained_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", FINDING, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert explained == set(FindSchema().fields)
+
+
+def test_every_member_of_a_task_is_in_the_readme() -> None:
+    assert [name for name in MEMBERS if f"`{name}`" not in README] == []

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.callers import Caller, read_problem, read_task
+from tests.callers import Caller, read_problem, read_task, read_tasks
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
     max_leaves=8,
 )
-members = st.dictionaries(st.sampled_from(["title", "description", "completed", "id", "user_id", "x"]), anything)
+names = ["title", "description", "completed", "priority", "tags", "due_date", "id", "user_id", "x"]
+members = st.dictionaries(st.sampled_from(names), anything)
+parameters = ["status", "completed", "priority", "tag", "due_before", "due_after", "search", "sort", "order", "limit"]
 many = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
@@ -37,6 +39,34 @@ def test_any_json_changes_a_task_or_is_refused(
     path = f"/api/tasks/{alice.add()['id']}" + ("/complete" if complete else "")
     response = alice.call("PATCH" if complete else method, path, data=json.dumps(body), content_type="application/json")
     assert response.status_code in {200, 400, 422}, response.text
+
+
+@many
+@given(
+    query=st.lists(
+        st.tuples(
+            st.sampled_from([*parameters, "cursor", "x"]), st.text(max_size=20) | st.sampled_from(["1", "title"])
+        ),
+        max_size=4,
+    ),
+    raw=st.binary(max_size=30),
+)
+def test_any_query_lists_or_is_refused(alice: Caller, query: list[tuple[str, str]], raw: bytes) -> None:
+    encoded = "&".join(f"{name}={quote(value.encode('utf-8', 'surrogatepass'))}" for name, value in query)
+    assert alice.get(f"/api/tasks?{encoded}").status_code in {200, 400, 422}
+    assert alice.get("/api/tasks", query_string=raw.decode("latin-1")).status_code in {200, 400, 422}
+
+
+@many
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
+def test_any_text_is_found_by_its_words(alice: Caller, text: str) -> None:
+    title = text.strip()[:200].strip()
+    if title:
+        task = alice.add(title, description=text)
+        search = " ".join(title.split())[:200]
+        for sort in ("created", "title"):
+            found = read_tasks(alice.get("/api/tasks", query_string={"search": search, "sort": sort}))
+            assert task in found
 
 
 @many

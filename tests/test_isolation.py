@@ -14,10 +14,12 @@ import pytest
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from tests.callers import Caller, operations_on_a_task, read_problem, read_task
+from tests.callers import Caller, operations_on_a_task, read_problem, read_task, read_tasks
 from tests.servers import Database, Server, closing_pool
+from tests.test_pages import read_next
 from todo import create_app
 from todo.extensions import db
+from todo.tasks.sorting import SORTS
 
 WALLS = ["both walls", "the database alone", "the application alone"]
 MISSING = 2**62
@@ -87,6 +89,21 @@ def test_another_s_spelling_of_the_list_is_not_there(house: House) -> None:
     for method in ("GET", "POST"):
         read_missing(bob.call(method, f"/api/{alice.user_id}/tasks", json={"title": "hers too"}))
     assert alice.titles() == ["hers"]
+
+
+def test_no_query_and_no_cursor_finds_another_s_tasks(house: House) -> None:
+    alice, bob = house.meet(), house.meet()
+    members = {"description": "shared word", "tags": ["t"], "priority": "high", "due_date": "2026-12-31"}
+    for caller, title in ((alice, "hers 1"), (bob, "his 1"), (alice, "hers 2"), (bob, "his 2"), (alice, "hers 3")):
+        caller.add(title, **members)
+    filters = ["", "status=pending", "priority=high", "tag=t", "due_before=2027-01-01", "search=shared", "search=hers"]
+    for sort, order, given in product(SORTS, ("asc", "desc"), filters):
+        query = f"sort={sort}&order={order}&{given}"
+        theirs = alice.get(f"/api/tasks?{query}&limit=1")
+        assert {task["user_id"] for task in read_tasks(theirs)} == {alice.user_id}
+        url = str(read_next(theirs)).replace(f"/{alice.user_id}/", f"/{bob.user_id}/")
+        for asked in (f"/api/tasks?{query}", url):
+            assert {task["user_id"] for task in read_tasks(bob.get(asked))} <= {bob.user_id}
 
 
 def test_everybody_lists_their_own_and_creates_for_themselves(house: House) -> None:

@@ -44,6 +44,9 @@ def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]
         ("PATCH", "/api/tasks/1000000000", {"title": "x"}, 404),
         ("DELETE", "/api/tasks/1000000000", None, 404),
         ("GET", "/api/{user}/tasks", None, 200),
+        ("GET", "/api/tasks?sort=due_date&order=desc&limit=1", None, 200),
+        ("GET", "/api/tasks?sort=priority&status=pending&tag=x&priority=low&due_before=2026-12-31", None, 200),
+        ("GET", "/api/tasks?sort=title&search=some words&completed=true&limit=5", None, 200),
     ],
 )
 def test_an_operation_is_one_message(
@@ -69,6 +72,8 @@ def test_an_operation_is_one_message(
         ("POST", "/api/tasks", {"json": {"title": ""}}, 422),
         ("POST", "/api/tasks", {"data": "x"}, 415),
         ("PUT", "/api/tasks", {}, 405),
+        ("GET", "/api/tasks?sort=nonsense", {}, 422),
+        ("GET", "/api/tasks?cursor=nonsense", {}, 400),
         ("GET", "/healthz", {}, 200),
         ("GET", "/api/openapi.json", {}, 200),
     ],

@@ -67,7 +67,8 @@ class Choice(fields.String):
 
     def __init__(self, *allowed: str, values: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self._values = values or {name: name for name in allowed}
-        super().__init__(metadata={"enum": list(self._values)}, **kwargs)
+        nothing = [None] if kwargs.get("allow_none") else []
+        super().__init__(metadata={"enum": [*self._values, *nothing]}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, str) or value not in self._values:

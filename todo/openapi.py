@@ -50,7 +50,8 @@ def build_document(app: Flask) -> dict[str, Any]:
 
 
 def _describe(rule: Rule, method: str, docstring: str | None, declaration: Declaration) -> dict[str, Any]:
-    refusals = {*ALWAYS, *((404,) if rule.arguments else ()), *((400, 413, 415, 422) if declaration.body else ())}
+    refusals = {*ALWAYS, *((404,) if rule.arguments else ())}
+    refusals |= {400, 422} if declaration.query else {400, 413, 415, 422} if declaration.body else set()
     answers: dict[str, Any] = {
         str(status): _answer(status, "application/json", shape) for status, shape in declaration.responses.items()
     }
@@ -61,11 +62,13 @@ def _describe(rule: Rule, method: str, docstring: str | None, declaration: Decla
         "security": [{"bearer": []}],
         "responses": answers,
     }
-    if rule.arguments:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]}
-            for name in sorted(rule.arguments)
-        ]
+    parameters: list[Any] = [
+        {"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]} for name in sorted(rule.arguments)
+    ]
+    if declaration.query is not None:
+        parameters.append({"in": "query", "schema": declaration.query})
+    if parameters:
+        operation["parameters"] = parameters
     if declaration.body is not None:
         body = {media_type: {"schema": declaration.body} for media_type in accepted_media_types(method)}
         required = any(field.required for field in declaration.body.fields.values())

@@ -20,7 +20,7 @@ class Tags(fields.List[Any]):
     """Tags in the order they came, no two the same but for case; null means none."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, **kwargs)
+        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata={"maxItems": MAX_TAGS}, **kwargs)
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return super().deserialize([] if value is None else value, *args, **kwargs)
@@ -45,6 +45,12 @@ class Tags(fields.List[Any]):
 class DueDate(fields.Field[Due]):
     """A whole day or an instant."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        kinds = [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
+        super().__init__(
+            metadata={"anyOf": [*kinds, *([{"type": "null"}] if kwargs.get("allow_none") else [])]}, **kwargs
+        )
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Due:
         if not isinstance(value, str):
             raise ValidationError(f"Must be a string, a date or a date-time, not {name_type(value)}.")
@@ -59,7 +65,7 @@ class DayLimit(fields.Field[datetime]):
 
     def __init__(self, take: Callable[[date], datetime], **kwargs: Any) -> None:
         self._take = take
-        super().__init__(**kwargs)
+        super().__init__(metadata={"type": "string", "format": "date"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         try:
@@ -83,7 +89,7 @@ class Words(fields.Field[list[str]]):
 
     def __init__(self, maximum: int, **kwargs: Any) -> None:
         self._text = Text(0, maximum)
-        super().__init__(**kwargs)
+        super().__init__(metadata={"type": "string", "maxLength": maximum}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         words: list[str] = []
