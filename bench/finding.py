@@ -1,8 +1,9 @@
 """How long finding takes as a database grows.
 
-Serves this service with gunicorn on a PostgreSQL of its own, gives one user 20,000 tasks and other people 10 thousand,
-100 thousand and a million in all, and asks over HTTP as that user. Prints medians in milliseconds as a table, and
-whether the goals are met; exits with 1 if one is not.
+Fills three databases of a PostgreSQL of its own: in each, one user has 20,000 tasks, and other people 10 thousand, 100
+thousand or a million in all. Serves each with gunicorn and asks all of them in turns over HTTP as that user, so that
+what else the machine does falls on all alike. Prints medians in milliseconds as a table, and whether the goals are met;
+exits with 1 if one is not.
 """
 
 import http.client
@@ -14,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import pairwise, product
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -124,43 +125,40 @@ class Service:
         return str(page).replace("limit=1000", "limit=50")
 
 
-def fill(database_url: str, before: int, size: int) -> None:
-    """Add other people until they have that many tasks in all; the user's own lie among the first of them."""
-    own = OWN if before == 0 else 0
-    people = range(2 + before // EACH, 2 + size // EACH)
+def fill(database_url: str, size: int) -> None:
+    """Store the user's own tasks, and that many of other people between them."""
+    people = size // EACH
     random = Random(size)  # noqa: S311 - the same tasks every time
     app = create_app(Settings.read({"NEON_DB_URL": database_url, "BETTER_AUTH_SECRET": SECRET}))
-    label = f"{size:,} tasks of other people"
-    with app.app_context(), click.progressbar(length=len(people) * EACH + own, label=label, file=sys.stderr) as bar:
-        for number in people:
-            share = own // len(people)
-            for user_id, tasks in (("user1", share), (f"user{number}", EACH)):
+    label = f"{size:9,} tasks of other people"
+    with app.app_context(), click.progressbar(length=size + OWN, label=label, file=sys.stderr) as bar:
+        for number in range(people):
+            own = OWN * (number + 1) // people - OWN * number // people
+            for user_id, tasks in (("user1", own), (f"user{number + 2}", EACH)):
                 for added in add_tasks(user_id, tasks, random):
                     bar.update(added)
-
-
-def vacuum(database_url: str) -> None:
-    """Let PostgreSQL tidy up and count, as it does by itself after a while."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
-    connection.cursor().execute("VACUUM ANALYZE todo.tasks")
+    connection.cursor().execute("VACUUM ANALYZE todo.tasks")  # As PostgreSQL does by itself after a while.
     connection.close()
 
 
-def time_queries(service: Service, rounds: int) -> dict[str, float]:
-    """Return the median of each query, asked in turns, and the largest median of all filters and orders."""
-    service.connection.close()  # It was idle: the next request opens it again.
-    queries = {name: service.go_deep(query) if query.endswith("deep") else query for name, query in QUERIES.items()}
-    queries |= {query: query for query in EVERYTHING}
-    times: dict[str, list[float]] = {name: [] for name in queries}
-    with click.progressbar(range(rounds), label="Rounds", file=sys.stderr) as bar:
+def time_queries(services: Sequence[Service], rounds: int) -> dict[str, list[float]]:
+    """Return each query's median of each service, asked in turns, and last the largest of all filters and orders."""
+    times: dict[str, list[list[float]]] = {name: [[] for _ in services] for name in (*QUERIES, *EVERYTHING)}
+    pages = [
+        {name: service.go_deep(query) if query.endswith("deep") else query for name, query in QUERIES.items()}
+        | dict(zip(EVERYTHING, EVERYTHING, strict=True))
+        for service in services
+    ]
+    with click.progressbar(range(rounds), label=f"{len(times)} queries, {rounds} rounds", file=sys.stderr) as bar:
         for _ in bar:
-            for name, query in queries.items():
-                times[name].append(service.ask(query)[0])
-    medians = {name: median(values) for name, values in times.items()}
-    slowest = max(medians, key=lambda name: medians[name])
-    click.echo(f"slowest: {slowest} ({medians[slowest]:.1f} ms)", err=True)
-    return {name: medians[name] for name in QUERIES} | {SLOWEST: medians[slowest]}
+            for name, taken in times.items():
+                for service, queries, values in zip(services, pages, taken, strict=True):
+                    values.append(service.ask(queries[name])[0])
+    medians = {name: [median(values) for values in taken] for name, taken in times.items()}
+    slowest = [max(medians[name][number] for name in medians) for number in range(len(services))]
+    return {name: medians[name] for name in QUERIES} | {SLOWEST: slowest}
 
 
 def show(sizes: Sequence[int], results: dict[str, list[float]]) -> bool:
@@ -187,24 +185,31 @@ def show(sizes: Sequence[int], results: dict[str, list[float]]) -> bool:
 def main(quick: bool) -> None:
     """Measure how long finding takes as a database grows."""
     sizes = [1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
-    results: dict[str, list[float]] = {name: [] for name in (*QUERIES, SLOWEST)}
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, ExitStack() as stack:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
         postgres.start()
-        try:
-            database_url = postgres.url("todo")
-            service = Service(database_url)
-            service.run("flask", "db", "upgrade")
-            with service.serve():
-                for before, size in pairwise([0, *sizes]):
-                    fill(database_url, before, size)
-                    vacuum(database_url)
-                    for name, milliseconds in time_queries(service, 5 if quick else 31).items():
-                        results[name].append(milliseconds)
-        finally:
-            postgres.close()
-    if not show(sizes, results) and not quick:
+        stack.callback(postgres.close)
+        services = []
+        for size in sizes:
+            database_url = create_database(postgres, f"with_{size}")
+            services.append(Service(database_url))
+            services[-1].run("flask", "db", "upgrade")
+            fill(database_url, size)
+        for service in services:
+            stack.enter_context(service.serve())
+        met = show(sizes, time_queries(services, 5 if quick else 31))
+    if not met and not quick:
         sys.exit(1)
+
+
+def create_database(postgres: EmbeddedPostgres, name: str) -> str:
+    """Create a database of its own and return its URL."""
+    connection = psycopg2.connect(postgres.url("postgres"))
+    connection.autocommit = True
+    connection.cursor().execute(f"CREATE DATABASE {name}")
+    connection.close()
+    parts = urlsplit(postgres.url("postgres"))
+    return parts._replace(path=f"/{name}").geturl()
 
 
 if __name__ == "__main__":
