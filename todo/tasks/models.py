@@ -63,3 +63,20 @@ class Task(Base):
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
     # Grows with every change and never returns: the ETag.
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+
+
+class IdempotencyKey(Base):
+    """A key that a client chose for one creation, and the task that came of it."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "key"),
+        CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key_length"),
+    )
+
+    user_id: Mapped[str] = mapped_column(Text(collation="C"))
+    key: Mapped[str] = mapped_column(Text(collation="C"))
+    # Of what was asked for: another body under the same key is refused.
+    fingerprint: Mapped[bytes]
+    task_id: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())

@@ -1,107 +1,28 @@
-"""The only SQL about tasks. Every function takes the owner first, and none can see every user's tasks.
+"""What routes ask the database about tasks. Each function takes the owner first and sends one statement.
 
-Each is one statement, built once. Queries name the owner although row security would hold without it:
-it is the key's first column, and two walls are better than one.
+The statements name the owner although row security would hold without it: two walls are better than one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    CompoundSelect,
-    Row,
-    bindparam,
-    case,
-    delete,
-    exists,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy import func as sql
-from werkzeug.exceptions import NotFound
+import orjson
+from marshmallow import ValidationError
+from sqlalchemy import Executable, Row
+from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
 from todo.isolation import fetch
-from todo.tasks.finding import FILTERS, MINE, OWNER, SHOWN, Start, build_page, tasks
-from todo.tasks.folding import fold, fold_unless_ascii
+from todo.tasks.finding import FILTERS, Start, build_page
 from todo.tasks.sorting import SORTS
-
-ID = bindparam("task_id", type_=BigInteger)
-COMPLETED = bindparam("new_completed", type_=Boolean)
-THIS = MINE & (tasks.c.id == ID)
+from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DELETE, GET, PLAIN, TOGGLE, build_change_of, spread
 
 
-def spread(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that a task's members are stored in, with their values."""
-    columns = dict(members)
-    if "due_date" in columns:
-        columns["due_at"], columns["due_all_day"] = columns.pop("due_date") or (None, False)
-    if "tags" in columns:
-        columns["tags_folded"] = [fold(tag) for tag in columns["tags"]]
-    for name in columns.keys() & {"title", "description"}:
-        columns[f"{name}_folded"] = fold_unless_ascii(columns[name])
-    return columns
+class Changed(PreconditionFailed):
+    """412: the task is another version than the caller knows (RFC 9110 section 13.1.1). Nothing was written."""
 
-
-# What a task is that nothing is said about but its title.
-PLAIN: dict[str, Any] = {"description": None, "priority": None, "tags": [], "due_date": None}
-
-GET = select(*SHOWN).where(THIS)
-CREATE = (
-    insert(tasks)
-    .values(
-        **{name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in spread({"title": "", **PLAIN})},
-        user_id=OWNER,
-        completed_at=case((COMPLETED, sql.now())),  # now(), as created_at's default is.
-    )
-    .returning(*SHOWN)
-)
-DELETE = delete(tasks).where(THIS).returning(tasks.c.id)
-
-Columns = dict[str, ColumnElement[Any]]
-
-
-def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSelect[Any]:
-    """Build the statement that sets columns of one task: lock the row, write what differs, return what is there then.
-
-    ``columns`` takes the time of the change and returns the new values. The lock makes the second of two
-    concurrent changes see the first; the clock is read after it, and once.
-    """
-    old = select(*SHOWN).where(THIS).with_for_update().cte("old")
-    clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
-    now = select(clock.c.now).scalar_subquery()
-    values = columns(now)
-    new = (
-        update(tasks)
-        .where(tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id)
-        .where(or_(*(tasks.c[name].is_distinct_from(value) for name, value in values.items())))
-        .values(**values, version=tasks.c.version + 1, updated_at=now)
-        .returning(*SHOWN)
-        .cte("new")
-    )
-    return select(new).union_all(select(old).where(~exists(select(new))))
-
-
-TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now))})
-
-
-@cache
-def build_change_of(names: frozenset[str]) -> CompoundSelect[Any]:
-    """Build the statement that changes these columns of one task, ``completed`` standing for ``completed_at``."""
-
-    def columns(now: ColumnElement[Any]) -> Columns:
-        values: Columns = {name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in names}
-        if values.pop("completed", None) is not None:
-            values["completed_at"] = case((COMPLETED, sql.coalesce(tasks.c.completed_at, now)))
-        return values
-
-    return build_change(columns)
+    description = "The task has changed since you got it; get it again, and repeat the change on what it is now."
 
 
 class Page(NamedTuple):
@@ -135,31 +56,63 @@ def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:
     return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
 
 
+def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Row[Any], bool]:
+    """Store a task unless one was stored under this key; return the key's task, and whether it was there already.
+
+    Raises UnprocessableEntity if the key was used for something else, Conflict if its task was deleted since.
+    """
+    columns = spread({"completed": False, **PLAIN, **new})
+    fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()
+    values = {**name_values(columns), "owner": user_id, "key": key, "fingerprint": fingerprint}
+    [task] = fetch(user_id, CREATE_ONCE, values)
+    if bytes(task.fingerprint) != fingerprint:
+        raise ValidationError({"Idempotency-Key": ["It was used for another body; choose a new key."]})
+    if task.id is None:
+        raise Conflict("The task that was created with this Idempotency-Key has been deleted; choose a new key.")
+    return task, not task.is_new
+
+
 def get_task(user_id: str, task_id: int) -> Row[Any]:
     """Return the user's task; raises NotFound."""
     return take_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
 
 
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any]) -> Row[Any]:
-    """Change the members given and return the task as it is then; raises NotFound.
+def change_task(
+    user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None
+) -> Row[Any]:
+    """Change the members given and return the task as it is then, if its version is one of those given.
 
-    What is so already is not written: a repeated request moves neither ``updated_at`` nor the version.
+    What is so already is not written: a repeated request moves neither ``updated_at`` nor the version. Raises NotFound,
+    or Changed.
     """
-    if not changes:
-        return get_task(user_id, task_id)
     columns = spread(changes)
-    values = {**name_values(columns), "owner": user_id, "task_id": task_id}
-    return take_one(fetch(user_id, build_change_of(frozenset(columns)), values))
+    statement = build_change_of(frozenset(columns)) if columns else COMPARE
+    return change(user_id, task_id, statement, versions, name_values(columns))
 
 
-def toggle_task(user_id: str, task_id: int) -> Row[Any]:
-    """Complete an open task, reopen a completed one, and return it; raises NotFound."""
-    return take_one(fetch(user_id, TOGGLE, {"owner": user_id, "task_id": task_id}))
+def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Row[Any]:
+    """Complete an open task, reopen a completed one, and return it; raises NotFound, or Changed."""
+    return change(user_id, task_id, TOGGLE, versions)
 
 
-def delete_task(user_id: str, task_id: int) -> None:
-    """Delete the user's task; raises NotFound."""
-    take_one(fetch(user_id, DELETE, {"owner": user_id, "task_id": task_id}))
+def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> None:
+    """Delete the user's task; raises NotFound, or Changed."""
+    change(user_id, task_id, DELETE, versions)
+
+
+def change(
+    user_id: str,
+    task_id: int,
+    statement: Executable,
+    versions: Sequence[int] | None,
+    values: Mapping[str, Any] | None = None,
+) -> Row[Any]:
+    """Run a statement that begins with lock_task; raises NotFound, or Changed if the task is another version."""
+    values = {**(values or {}), "owner": user_id, "task_id": task_id, "versions": versions}
+    task = take_one(fetch(user_id, statement, values))
+    if not task.expected:
+        raise Changed
+    return task
 
 
 def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:

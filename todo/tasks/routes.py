@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 from sqlalchemy import Row
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 
 from todo.endpoints import build_url, empty_response, endpoint, reply
 from todo.tasks import queries
@@ -32,7 +32,7 @@ def read_path() -> None:
         raise NotFound
     task_id = request.view_args.get("task_id")
     if task_id is not None:
-        if not re.fullmatch(r"[1-9][0-9]{0,18}", task_id) or int(task_id) > MAX_ID:
+        if not is_id(task_id):
             raise NotFound
         request.view_args["task_id"] = int(task_id)
 
@@ -51,9 +51,15 @@ def list_tasks(find: dict[str, Any]) -> Response:
 @tasks.post("")
 @endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
 def create_task(new: dict[str, Any]) -> Response:
-    """Create a task."""
-    task = queries.create_task(g.user_id, new)
+    """Create a task; with an Idempotency-Key, only once."""
+    key, replayed = read_idempotency_key(), False
+    if key is None:
+        task = queries.create_task(g.user_id, new)
+    else:
+        task, replayed = queries.create_task_once(g.user_id, new, key)
     response = reply_task(task, 201)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"{request.script_root}/api/tasks/{task.id}"
     return response
 
@@ -74,7 +80,7 @@ def get_task(task_id: int) -> Response:
 @endpoint(body=TaskChangesSchema(), responses={200: TaskSchema()})
 def change_task(changes: dict[str, Any], task_id: int) -> Response:
     """Change the members sent; those not sent stay as they are."""
-    return reply_task(queries.change_task(g.user_id, task_id, changes))
+    return reply_task(queries.change_task(g.user_id, task_id, changes, read_if_match()))
 
 
 @tasks.patch("/<task_id>/complete")
@@ -82,16 +88,39 @@ def change_task(changes: dict[str, Any], task_id: int) -> Response:
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Set whether a task is completed; without a body, toggle it."""
     if completion:
-        return reply_task(queries.change_task(g.user_id, task_id, completion))
-    return reply_task(queries.toggle_task(g.user_id, task_id))
+        return reply_task(queries.change_task(g.user_id, task_id, completion, read_if_match()))
+    return reply_task(queries.toggle_task(g.user_id, task_id, read_if_match()))
 
 
 @tasks.delete("/<task_id>")
 @endpoint(responses={204: None})
 def delete_task(task_id: int) -> Response:
     """Delete a task."""
-    queries.delete_task(g.user_id, task_id)
+    queries.delete_task(g.user_id, task_id, read_if_match())
     return empty_response(204)
+
+
+def read_idempotency_key() -> str | None:
+    """Return the key that makes a creation one that can be repeated; raises BadRequest if it is none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[ -~]{1,255}", key):
+        raise BadRequest("Idempotency-Key: must have 1 to 255 printable ASCII characters.")
+    return key
+
+
+def read_if_match() -> list[int] | None:
+    """Return the versions that the caller will have changed; None for any (RFC 9110 section 13.1.1).
+
+    A weak tag counts as well: a proxy that compresses may have made it so.
+    """
+    if "If-Match" not in request.headers or request.if_match.star_tag:
+        return None
+    return [int(tag) for tag in request.if_match.as_set(include_weak=True) if is_id(tag)]
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text can be an id or a version, as they are written."""
+    return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID
 
 
 def show_task(task: Row[Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from todo.isolation import fetch
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.queries import spread
+from todo.tasks.writing import spread
 
 BATCH = 1000
 DAYS = 730

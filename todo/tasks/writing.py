@@ -1,0 +1,144 @@
+"""The statements about one task, each built once. A change locks the task, compares, writes and returns it in one."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    any_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from todo.tasks.finding import MINE, OWNER, SHOWN, tasks
+from todo.tasks.folding import fold, fold_unless_ascii
+
+# How long a key is kept at least; it goes when its user creates with a key after that.
+KEY_HOURS = 24
+
+ID = bindparam("task_id", type_=BigInteger)
+COMPLETED = bindparam("new_completed", type_=Boolean)
+THIS = MINE & (tasks.c.id == ID)
+
+
+def spread(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that a task's members are stored in, with their values."""
+    columns = dict(members)
+    if "due_date" in columns:
+        columns["due_at"], columns["due_all_day"] = columns.pop("due_date") or (None, False)
+    if "tags" in columns:
+        columns["tags_folded"] = [fold(tag) for tag in columns["tags"]]
+    for name in columns.keys() & {"title", "description"}:
+        columns[f"{name}_folded"] = fold_unless_ascii(columns[name])
+    return columns
+
+
+# What a task is that nothing is said about but its title.
+PLAIN: dict[str, Any] = {"description": None, "priority": None, "tags": [], "due_date": None}
+WRITTEN = list(spread({"title": "", **PLAIN}))
+
+GET = select(*SHOWN).where(THIS)
+CREATE = (
+    insert(tasks)
+    .values(
+        **{name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in WRITTEN},
+        user_id=OWNER,
+        completed_at=case((COMPLETED, sql.now())),  # now(), as created_at's default is.
+    )
+    .returning(*SHOWN)
+)
+# As CREATE, but only if the key is new: three statements in one message, which PostgreSQL runs as one transaction, each
+# with a view of its own. So who waits in the second for another who has the same key sees in the third what came of it.
+CREATE_ONCE = text(
+    f"""
+    DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '{KEY_HOURS} hours';
+    WITH claimed AS (
+      INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
+      VALUES (:owner, :key, :fingerprint, nextval('todo.tasks_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
+    )
+    INSERT INTO todo.tasks (id, user_id, completed_at, {", ".join(WRITTEN)}) OVERRIDING SYSTEM VALUE
+    SELECT task_id, :owner, CASE WHEN :new_completed THEN now() END, {", ".join(f":new_{name}" for name in WRITTEN)}
+    FROM claimed;
+    SELECT {", ".join(f"tasks.{column.name}" for column in SHOWN)}, keys.fingerprint,
+           keys.xmin = pg_current_xact_id()::xid AS is_new
+    FROM todo.idempotency_keys AS keys LEFT JOIN todo.tasks ON (tasks.user_id, tasks.id) = (keys.user_id, keys.task_id)
+    WHERE keys.user_id = :owner AND keys.key = :key
+    """
+)
+
+# Which versions the caller will have changed; None, in the values, for any.
+VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
+
+Columns = dict[str, ColumnElement[Any]]
+
+
+def lock_task() -> CTE:
+    """Build the part of a statement that takes the task as it is now, and finds whether it is what the caller knows.
+
+    The lock makes the second of two concurrent changes see the first, and tells a task that is gone from one that
+    has changed.
+    """
+    expected = or_(VERSIONS.is_(None), tasks.c.version == any_(VERSIONS)).label("expected")
+    return select(*SHOWN, expected).where(THIS).with_for_update().cte("old")
+
+
+def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSelect[Any]:
+    """Build the statement that sets columns of one task: lock the row, write what differs, return what is there then.
+
+    ``columns`` takes the time of the change, read once and after the lock, and returns the new values.
+    """
+    old = lock_task()
+    clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
+    now = select(clock.c.now).scalar_subquery()
+    values = columns(now)
+    new = (
+        update(tasks)
+        .where(old.c.expected, tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id)
+        .where(or_(*(tasks.c[name].is_distinct_from(value) for name, value in values.items())))
+        .values(**values, version=tasks.c.version + 1, updated_at=now)
+        .returning(*SHOWN, old.c.expected)
+        .cte("new")
+    )
+    return select(new).union_all(select(old).where(~exists(select(new))))
+
+
+TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now))})
+
+
+@cache
+def build_change_of(names: frozenset[str]) -> CompoundSelect[Any]:
+    """Build the statement that changes these columns of one task, ``completed`` standing for ``completed_at``."""
+
+    def columns(now: ColumnElement[Any]) -> Columns:
+        values: Columns = {name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in names}
+        if values.pop("completed", None) is not None:
+            values["completed_at"] = case((COMPLETED, sql.coalesce(tasks.c.completed_at, now)))
+        return values
+
+    return build_change(columns)
+
+
+def build_delete() -> Select[Any]:
+    """Build the statement that deletes one task and returns what it was."""
+    old = lock_task()
+    gone = delete(tasks).where(old.c.expected, tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id).cte("gone")
+    return select(old).add_cte(gone)
+
+
+DELETE = build_delete()
+COMPARE = select(lock_task())
