@@ -1,4 +1,4 @@
-"""The only place where the environment and the application meet: ``gunicorn wsgi:app``, ``flask db upgrade``."""
+"""Where the environment and the application meet: ``gunicorn wsgi:app``, ``flask db upgrade``."""
 
 from config import Settings, environment
 from todo import create_app

@@ -1,4 +1,4 @@
-"""How migrations run: all of them in one transaction, one process at a time, and in our schema only."""
+"""How migrations run: one process at a time, in our schema only, and in one transaction but for those that commit."""
 
 from time import sleep
 
@@ -45,6 +45,9 @@ def migrate_schema(connection: Connection) -> None:
         connection=connection,
         target_metadata=migrate.db.metadata,
         version_table_schema=SCHEMA,
+        include_schemas=True,
+        # Of a database that may be shared, our schema and nothing else.
+        include_name=lambda name, kind, parents: kind != "schema" or name == SCHEMA,
         **migrate.configure_args,
     )
     with context.begin_transaction():
@@ -60,4 +63,6 @@ def migrate_schema(connection: Connection) -> None:
 try:
     run()
 except OperationalError as error:
-    raise ClickException(f"Nothing was migrated: {describe(error)}") from None
+    raise ClickException(
+        f"The migration stopped: {describe(error)}. Run flask db upgrade again; what was committed is kept"
+    ) from None

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from todo.tasks.finding import MEMBERS
-from todo.tasks.schemas import FindSchema
+from todo.tasks.columns import MEMBERS
+from todo.tasks.schemas import TaskQuerySchema
 
 ROOT = Path(__file__).parent.parent
 CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
@@ -47,7 +47,7 @@ def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
 def test_every_parameter_of_the_list_is_explained_and_no_other() -> None:
     rows = re.findall(r"^\| (`.*?) \|", FINDING, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert explained == set(FindSchema().fields)
+    assert explained == set(TaskQuerySchema().fields)
 
 
 def test_every_member_of_a_task_is_in_the_readme() -> None:

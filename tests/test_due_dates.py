@@ -36,7 +36,10 @@ def test_an_instant_comes_back_in_utc(alice: Caller, written: str, answered: str
 @pytest.mark.parametrize(
     ("due_date", "message"),
     [
-        ("2026-12-31T17:00:00", "Has no offset from UTC: write 2026-12-31T17:00:00Z if it is UTC"),
+        (
+            "2026-12-31T17:00:00",
+            "Must have an offset from UTC: 2026-12-31T17:00:00Z for UTC, or one like",
+        ),
         ("2026-12-31 17:00:00Z", "Must be a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00."),
         ("2026-12-31T17:00Z", "Must be a date like"),
         ("2026-12-31T17:00:00+0500", "Must be a date like"),

@@ -94,7 +94,7 @@ def test_a_host_that_is_none_is_not_named(alice: Caller, fill: None, host: str) 
     assert host not in response.headers.get("Link", "")
 
 
-def test_another_user_s_id_in_the_path_may_be_any_text(meet: Any) -> None:
+def test_the_next_page_is_named_for_a_user_id_of_any_text(meet: Any) -> None:
     caller = meet("auth0|ü ber/ünter?#")
     caller.add()
     caller.add()

@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import ROOT, Settings
 from todo import cli, database, health, openapi, problems
 from todo.auth import hook
-from todo.extensions import cors, db, include_name, migrate
+from todo.extensions import cors, db, migrate
 from todo.routing import strip_trailing_slash
 from todo.tasks.routes import tasks
 
@@ -19,11 +19,11 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # Else /api//tasks is redirected, which breaks a preflighted call.
     app.wsgi_app = strip_trailing_slash(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    # What a proxy says of the address that the client knows. Anyone can say it, but only of their own answer.
+    # Trust X-Forwarded-Host, -Proto and -Prefix from anybody: they only shape links in the sender's own answer.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
 
     database.init_app(app, settings)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"), include_schemas=True, include_name=include_name)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     hook.init_app(app, settings)
     problems.init_app(app)
     cors.init_app(

@@ -30,7 +30,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         click.echo(issue_token(settings, user, 7 * DAY_SECONDS))
 
     @app.cli.command("seed")
-    @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000))
+    @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
     @click.option("--tasks", default=50, show_default=True, type=click.IntRange(1, 1_000_000), help="For each user.")
     @click.option("--start", default=1, show_default=True, type=click.IntRange(0), help="The first user's number.")
     def seed(users: int, tasks: int, start: int) -> None:
@@ -40,7 +40,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             for number in range(start, start + users):
                 for added in add_tasks(f"user{number}", tasks, random):
                     bar.update(added)
-        click.echo(f"Added {users * tasks} tasks. See some with the token of: flask token user{start}", err=True)
+        click.echo(f"Added {users * tasks} tasks. To see some: flask token user{start} prints a token.", err=True)
 
 
 @contextmanager

@@ -16,10 +16,10 @@ CHECKSUM_BYTES = 9
 
 
 class InvalidCursor(BadRequest):
-    """400: the cursor is none, was altered, or belongs to another list."""
+    """400: it is not a cursor, was altered, or belongs to another list."""
 
     def __init__(self) -> None:
-        super().__init__("cursor: it is not one of this list; it was altered, or made with another filter or order.")
+        super().__init__("cursor: not valid here; it was altered, or made with other filters or another order.")
 
 
 def write_cursor(place: Sequence[Any], scope: Any) -> str:

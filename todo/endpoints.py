@@ -37,14 +37,14 @@ class Declaration:
 def endpoint(
     *, query: Schema | None = None, body: Schema | None = None, responses: Mapping[int, Schema | None]
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declare a view. With ``query`` or ``body``, the view's first argument is that as the schema loads it."""
+    """Declare a view. Its first arguments are the ``query`` and the ``body``, if declared, as the schemas load them."""
+    loaders = [partial(load_query, query)] if query else []
+    loaders += [partial(load_body, body)] if body else []
 
     def declare(view: Callable[..., Response]) -> Callable[..., Response]:
-        load = partial(load_query, query) if query else partial(load_body, body) if body else None
-
         @wraps(view)
         def run(*args: Any, **kwargs: Any) -> Response:
-            return view(load(), *args, **kwargs) if load else view(*args, **kwargs)
+            return view(*(load() for load in loaders), *args, **kwargs)
 
         run.declaration = Declaration(query, body, responses)  # type: ignore[attr-defined]
         return run

@@ -1,7 +1,5 @@
 """The Flask extensions, unbound. Imports nothing of ours, so that everything may import it."""
 
-from typing import Any
-
 from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -28,8 +26,3 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
 cors = CORS()
-
-
-def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """Alembic's filter: our schema and nothing else of a database that may be shared."""
-    return name == SCHEMA if kind == "schema" else True

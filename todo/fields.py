@@ -36,7 +36,7 @@ class Text(fields.String):
 
 
 class Length(validate.Length):
-    """marshmallow's rule, with a message that says how long the text is."""
+    """marshmallow's rule, from which the document takes the bounds, with a message that says how long the text is."""
 
     def __init__(self, minimum: int, maximum: int, *, trimmed: bool) -> None:
         super().__init__(min=minimum, max=maximum)
@@ -81,7 +81,7 @@ class WholeNumber(fields.Integer):
 
     def __init__(self, minimum: int, maximum: int, **kwargs: Any) -> None:
         self._numbers = range(minimum, maximum + 1)
-        super().__init__(validate=validate.Range(minimum, maximum), **kwargs)
+        super().__init__(metadata={"minimum": minimum, "maximum": maximum}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) not in self._numbers:

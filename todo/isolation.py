@@ -34,7 +34,7 @@ PREFIX = (
 
 
 class NoUserError(RuntimeError):
-    """A statement was about to be sent without saying for which user."""
+    """A statement was refused before it was sent: it has no user, or a form that the user could not be put before."""
 
 
 def fetch(user_id: str, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
@@ -48,7 +48,7 @@ def fetch(user_id: str, statement: Executable, values: Mapping[str, Any] | None 
 
 @contextmanager
 def administration() -> Iterator[Connection]:
-    """A bare connection, for what no user asks for: migrations, readiness, the command line."""
+    """A bare connection, for what no user asks for: migrations and readiness."""
     with db.engine.connect() as connection:
         yield connection.execution_options(administers=True)
 

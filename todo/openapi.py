@@ -51,7 +51,8 @@ def build_document(app: Flask) -> dict[str, Any]:
 
 def _describe(rule: Rule, method: str, docstring: str | None, declaration: Declaration) -> dict[str, Any]:
     refusals = {*ALWAYS, *((404,) if rule.arguments else ())}
-    refusals |= {400, 422} if declaration.query else {400, 413, 415, 422} if declaration.body else set()
+    refusals |= {400, 422} if declaration.query else set()
+    refusals |= {400, 413, 415, 422} if declaration.body else set()
     answers: dict[str, Any] = {
         str(status): _answer(status, "application/json", shape) for status, shape in declaration.responses.items()
     }

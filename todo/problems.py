@@ -3,15 +3,17 @@
 The exceptions are Werkzeug's; a view or a hook raises one, with a sentence for whoever reads it:
 
     HTTPException
-    ├── BadRequest             400  the body is not a JSON object
+    ├── BadRequest             400  the body is not a JSON object, the cursor none of this list
     ├── Unauthorized           401  no valid token; carries WWW-Authenticate (RFC 6750)
     ├── NotFound               404  it does not exist, or it is another user's: the same bytes
     ├── MethodNotAllowed       405  carries Allow
+    ├── Conflict               409  the task of this Idempotency-Key was deleted
+    ├── PreconditionFailed     412  the task is another version than If-Match names
     ├── RequestEntityTooLarge  413  the body is larger than it may be
     ├── UnsupportedMediaType   415  the body is not declared as JSON
     ├── UnprocessableEntity    422  from marshmallow's ValidationError; names each field
     ├── InternalServerError    500  from anything unforeseen; says nothing internal
-    └── ServiceUnavailable     503  the database is away or overloaded; carries Retry-After
+    └── ServiceUnavailable     503  the database, or the keys of tokens, cannot be reached; carries Retry-After
 """
 
 import logging
@@ -73,6 +75,7 @@ def init_app(app: Flask) -> None:
 def to_problem(error: HTTPException, **members: Any) -> Response:
     """Turn an exception into its problem; ``members`` are RFC 9457 extension members."""
     status = error.code or 500
+    # Only a text of its own: Werkzeug's stock sentences give way to ours.
     described = error.description if type(error).description != error.description else None
     problem = {
         "type": "about:blank",

@@ -3,12 +3,11 @@
 It runs outside a transaction, step by step, and each step may be done again: if it stops halfway, upgrade again.
 """
 
+import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-
-from todo.tasks.folding import fold_unless_ascii
 
 revision = "0003"
 down_revision = "0002"
@@ -71,3 +70,12 @@ def fold_what_is_there(connection: sa.Connection) -> None:
         values = {"user_ids": user_ids, "ids": ids, "titles": titles, "descriptions": descriptions, **folded}
         connection.execute(FOLD, values)
         place = {"user_id": user_ids[-1], "id": ids[-1]}
+
+
+def fold_unless_ascii(text: str | None) -> str | None:
+    """As todo/tasks/folding.py had it at this migration."""
+    if text is None or text.isascii():
+        return None
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    ascii_lower = "".join(character.lower() if character.isascii() else character for character in text)
+    return folded if folded != ascii_lower else None

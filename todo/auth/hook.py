@@ -8,7 +8,7 @@ from flask import Flask, current_app, g, request
 from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from config import Settings
-from todo.auth.jwks import KeysUnavailable
+from todo.auth.key_cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
 from todo.database import POOL_SIZE
@@ -23,6 +23,7 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=%-]+)", re.IGNORECASE)
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Build the verifier once, from the settings; the hook does not know which tokens it takes."""
+    # Two threads stay free for requests whose key is known.
     app.extensions["verifier"] = TokenVerifier(settings, max_waiting=POOL_SIZE - 2)
 
 

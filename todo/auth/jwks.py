@@ -1,127 +1,117 @@
-"""The public keys of a Better Auth server: its JWKS (RFC 7517), fetched when first needed and kept for a while.
+"""One look at a JWKS endpoint (RFC 7517): what it answers, and the keys in it that can verify tokens."""
 
-A request whose key is held never waits for the network: keys are fetched by a thread of their own, well before
-those that are held grow too old to be trusted. A request whose key is not held waits for a fetch, but only so
-many do at once, and an endpoint that is asked again and again for keys it does not have is spared.
-"""
-
+import json
 import logging
 from collections.abc import Mapping
-from math import ceil
-from threading import BoundedSemaphore, Event, Lock, Thread
-from time import monotonic
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from socket import SHUT_RDWR, socket
+from threading import Event, Timer
+from typing import Any
+from urllib.parse import urlsplit
 
 from jwt import PyJWK
-
-from todo.auth.keys import Keys, download, read_keys
+from jwt.exceptions import PyJWTError
 
 log = logging.getLogger(__name__)
 
-# A key that the endpoint no longer lists is trusted no longer than this; and if the endpoint is away, none is.
-LIFETIME_SECONDS = 600
-# Keys older than this are fetched anew while they still serve.
-REFRESH_SECONDS = 120
-# Between two fetches after a failure, and between two for keys that the endpoint did not list.
-PAUSE_SECONDS = 5
-# For a fetch as a whole: a serverless Better Auth may have to wake up, and so may its database.
-TIMEOUT_SECONDS = 5
+# A thousand keys, more or less.
+MAX_BYTES = 512 * 1024
+
+# The algorithms of Better Auth's jwt plugin by the type and curve of a key: before version 1.3 a key does not say.
+ALGORITHMS = {
+    ("OKP", "Ed25519"): ("EdDSA",),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-521"): ("ES512",),
+    ("RSA", None): ("RS256", "PS256"),
+}
+JWKS_ALGORITHMS = tuple(algorithm for algorithms in ALGORITHMS.values() for algorithm in algorithms)
+
+PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+# Public keys by their id, and then by the algorithms each may be used with.
+KeySet = Mapping[str, Mapping[str, PyJWK]]
 
 
-class KeysUnavailable(Exception):
-    """Whether the server has a key cannot be found out right now; the text may be shown to the caller."""
+def download(url: str, seconds: float) -> bytes:
+    """Return what the URL answers; raises OSError or ValueError. Redirects are not followed.
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__("The keys that verify tokens cannot be fetched right now; try again in a few seconds.")
-        self.retry_after_seconds = retry_after_seconds
-
-
-class Fetch:
-    """One request for the keys: when it began, whether it is done, and what it brought; None if it failed."""
-
-    def __init__(self, *, again: bool) -> None:
-        self.again = again
-        self.began = monotonic()
-        self.done = Event()
-        self.keys: Keys | None = None
-
-    @property
-    def age(self) -> float:
-        """Seconds since it began."""
-        return monotonic() - self.began
-
-
-class Jwks:
-    """The keys of one endpoint, shared by the threads of a process.
-
-    ``url`` is http or https; redirects are not followed. ``max_waiting`` threads at most wait for a fetch, so that
-    a slow endpoint leaves some for requests that need none.
+    A socket's timeout bounds only each wait for the next bytes, so once connected, a clock hangs up.
     """
-
-    def __init__(self, url: str, max_waiting: int) -> None:
-        self._url = url
-        self._lock = Lock()
-        self._places = BoundedSemaphore(max_waiting)
-        self._held: Fetch | None = None  # the last one that succeeded
-        self._last: Fetch | None = None
-
-    def find(self, kid: str) -> Mapping[str, PyJWK]:
-        """Return the key of that id by each algorithm it may be used with; empty if the endpoint has none.
-
-        Raises KeysUnavailable if the endpoint does not say.
-        """
-        held = self._held
-        if held is None or held.keys is None or held.age >= LIFETIME_SECONDS:
-            keys = self._wait(self._fetch())
-        else:
-            keys = held.keys
-            if held.age >= REFRESH_SECONDS:
-                self._fetch()
-        # Better Auth does not publish a key before it signs with it: an unknown one may be new.
-        return keys.get(kid) or self._wait(self._fetch(again=True)).get(kid, {})
-
-    def _fetch(self, *, again: bool = False) -> Fetch:
-        """Begin a fetch, unless it is too early for another; return the last one, which may be under way.
-
-        One that is stuck, say in looking up a name, counts as failed: it keeps no other from being tried.
-        """
-        with self._lock:
-            last = self._last
-            if last is not None:
-                usual = 0 if again else REFRESH_SECONDS
-                pause = PAUSE_SECONDS if last.keys is None or (again and last.again) else usual
-                if last.age < pause:
-                    return last
-            self._last = fetch = Fetch(again=again)
-            try:
-                Thread(target=self._run, args=(fetch,), name="jwks", daemon=True).start()
-            except RuntimeError as error:  # Too many threads.
-                self._fail(fetch, error)
-            return fetch
-
-    def _run(self, fetch: Fetch) -> None:
+    address = urlsplit(url)
+    connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    # Without a port, http.client would look for one in an IPv6 address.
+    port = address.port or connect.default_port
+    body = bytearray(MAX_BYTES + 1)
+    with closing(connect(address.hostname or "", port, timeout=seconds)) as connection:
+        connection.connect()
+        late = Event()
+        clock = Timer(seconds, hang_up, [connection.sock, late])
+        clock.daemon = True
+        clock.start()
         try:
-            keys = read_keys(download(self._url, TIMEOUT_SECONDS))
-        except (OSError, ValueError) as error:
-            self._fail(fetch, error)
-            return
-        with self._lock:
-            fetch.keys = keys
-            if self._held is None or self._held.began < fetch.began:
-                self._held = fetch
-        fetch.done.set()
+            path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
+            connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "todo"})
+            response = connection.getresponse()
+            if response.status != 200:
+                redirects = " and redirects are not followed" if 300 <= response.status < 400 else ""
+                raise ValueError(f"it answers {response.status}{redirects}")
+            # Into a buffer, since http.client lets a chunk say that it has -1 bytes, and then reads without end.
+            del body[response.readinto(body) :]
+        except HTTPException as error:  # Whose text is what the endpoint sent.
+            raise ValueError(f"it does not answer in HTTP, or not in time ({type(error).__name__})") from None
+        finally:
+            clock.cancel()
+    if late.is_set():
+        raise ValueError("it does not answer in time")
+    if len(body) > MAX_BYTES:
+        raise ValueError(f"it answers with more than {MAX_BYTES} bytes")
+    return bytes(body)
 
-    def _fail(self, fetch: Fetch, error: Exception) -> None:
-        log.warning("The keys cannot be fetched from %s: %s", self._url.partition("?")[0], error)
-        fetch.done.set()
 
-    def _wait(self, fetch: Fetch) -> Keys:
-        if not fetch.done.is_set():
-            if not self._places.acquire(blocking=False):
-                raise KeysUnavailable(1)
-            try:
-                fetch.done.wait(max(0, TIMEOUT_SECONDS - fetch.age))
-            finally:
-                self._places.release()
-        if fetch.keys is None:
-            raise KeysUnavailable(max(1, ceil(PAUSE_SECONDS - fetch.age)))
-        return fetch.keys
+def hang_up(sock: socket, late: Event) -> None:
+    """End a connection that takes too long.
+
+    By the plain socket's method: an SSLSocket's own puts encryption aside first, and whoever is reading at that moment
+    would take what comes in clear.
+    """
+    late.set()
+    with suppress(OSError):
+        socket.shutdown(sock, SHUT_RDWR)
+
+
+def read_keys(body: bytes) -> KeySet:
+    """Return the usable keys of a JWKS by id and algorithm; raises ValueError if it is not a JWKS."""
+    try:
+        # As floats, numbers may have any length; none means anything here.
+        document = json.loads(body, parse_int=float)
+    except (ValueError, RecursionError):
+        document = None
+    match document:
+        case {"keys": list(listed)}:
+            pass
+        case _:
+            raise ValueError('it answers with something else than a JWKS: {"keys": […]}')
+    keys: dict[str, dict[str, PyJWK]] = {}
+    for jwk in listed:
+        if found := read_key(jwk):
+            keys.setdefault(jwk["kid"], {}).update(found)
+    if listed and not keys:
+        log.warning("None of the %d keys in the JWKS can be used: the algorithms are %s.", len(listed), JWKS_ALGORITHMS)
+    return keys
+
+
+def read_key(jwk: Any) -> dict[str, PyJWK]:
+    """Return a public key by each algorithm it may be used with; empty if it cannot verify Better Auth's tokens.
+
+    A key that says its private half (RFC 7518 section 6, RFC 8037 section 2) is everybody's: worth nothing.
+    """
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or PRIVATE_MEMBERS & jwk.keys():
+        return {}
+    key_type, curve, algorithm, use = (jwk.get(name) for name in ("kty", "crv", "alg", "use"))
+    possible = ALGORITHMS.get((str(key_type), None if key_type == "RSA" else str(curve)), ())
+    try:
+        keys = {name: PyJWK(jwk, name) for name in possible if algorithm in {None, name} and use in {None, "sig"}}
+    except (PyJWTError, ValueError, TypeError):
+        return {}
+    return {name: key for name, key in keys.items() if key.Algorithm.check_key_length(key.key) is None}

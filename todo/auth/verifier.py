@@ -11,8 +11,8 @@ from typing import NamedTuple
 from jwt import PyJWK
 
 from config import Settings
-from todo.auth.jwks import Jwks
-from todo.auth.keys import JWKS_ALGORITHMS
+from todo.auth.jwks import JWKS_ALGORITHMS
+from todo.auth.key_cache import KeyCache
 from todo.auth.tokens import Expected, InvalidToken, Key, read_claims, read_header
 from todo.auth.users import find_user_id_problem
 
@@ -104,18 +104,18 @@ def make_families(settings: Settings, max_waiting: int) -> dict[str, Family]:
         expected = Expected(
             settings.jwt_issuer or settings.auth_origin, settings.jwt_audience or settings.auth_origin, required
         )
-        find_key = partial(find_public_key, Jwks(settings.jwks_url, max_waiting))
+        find_key = partial(find_public_key, KeyCache(settings.jwks_url, max_waiting))
         families |= dict.fromkeys(JWKS_ALGORITHMS, Family(find_key, expected))
     return families
 
 
-def find_public_key(jwks: Jwks, algorithm: str, kid: object) -> PyJWK:
+def find_public_key(keys: KeyCache, algorithm: str, kid: object) -> PyJWK:
     """Return the key of that id and that algorithm; raises InvalidToken, or KeysUnavailable."""
     if not isinstance(kid, str):
         raise InvalidToken("The token does not name its key; Better Auth's tokens do, in the header's kid.")
-    keys = jwks.find(kid)
-    if not keys:
+    found = keys.find(kid)
+    if not found:
         raise InvalidToken("The token's key is not in the JWKS: it is another server's, or the key was removed.")
-    if algorithm not in keys:
+    if algorithm not in found:
         raise InvalidToken("The token's key is one for another algorithm.")
-    return keys[algorithm]
+    return found[algorithm]

@@ -1,1 +1,5 @@
-"""Tasks: the resource. models (the table), schemas (what comes in), queries (the SQL), routes (the operations)."""
+"""Tasks: the resource. A request comes to routes, is read by schemas, and is answered by queries.
+
+What they are made of: models and columns (the tables), fields and due (what comes in), folding (comparing text),
+sorting and finding (the statements that list), writing (the statements about one task), seeding (made-up tasks).
+"""

@@ -31,7 +31,7 @@ def read_due(text: str) -> Due:
         raise ValueError("Must be a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00.")
     day, clock, fraction, offset = found.groups()
     if offset is None:
-        raise ValueError(f"Has no offset from UTC: write {day}T{clock}Z if it is UTC, or an offset like +05:00 for Z.")
+        raise ValueError(f"Must have an offset from UTC: {text}Z for UTC, or one like {text}+05:00.")
     microseconds = (fraction or ".0")[:7]
     try:
         at = datetime.fromisoformat(f"{day}T{clock}{microseconds:0<7}{offset.upper()}").astimezone(UTC)

@@ -37,7 +37,7 @@ class Tags(fields.List[Any]):
             except ValidationError as error:
                 raise ValidationError([f"Tag {number}: {message}" for message in error.messages]) from None
             if fold(tag) in seen:
-                raise ValidationError(f"Tag {number}: the same one comes before it; case does not count.")
+                raise ValidationError(f"Tag {number} is a duplicate of an earlier tag; case is ignored.")
             seen[fold(tag)] = tag
         return list(seen.values())
 

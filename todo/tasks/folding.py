@@ -27,6 +27,6 @@ def fold_unless_ascii(text: str | None) -> str | None:
     return folded if folded != text.translate(ASCII_LOWER) else None
 
 
-def folded(text: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[str]:
+def build_folded(text: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the SQL for the folded form of a column, which compares by code points."""
     return collate(sql.coalesce(stored, sql.lower(collate(text, "C"))), "C")

@@ -14,9 +14,10 @@ from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
 from todo.isolation import fetch
+from todo.tasks.columns import to_columns
 from todo.tasks.finding import FILTERS, Start, build_page
 from todo.tasks.sorting import SORTS
-from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DELETE, GET, PLAIN, TOGGLE, build_change_of, spread
+from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DEFAULTS, DELETE, GET, TOGGLE, build_change_statement
 
 
 class Changed(PreconditionFailed):
@@ -32,27 +33,27 @@ class Page(NamedTuple):
     cursor: str | None
 
 
-def find_tasks(user_id: str, find: Mapping[str, Any]) -> Page:
-    """Return a page of the user's tasks, as FindSchema loads what to find; raises InvalidCursor."""
-    sort = SORTS[find["sort"]]
-    order = find.get("order", sort.order)
-    filters = {name: find[name] for name in FILTERS if find.get(name) not in (None, [])}
-    scope = [find["sort"], order, filters]
-    values = {**filters, "owner": user_id, "size": find["limit"] + 1}
+def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
+    """Return a page of the user's tasks, as TaskQuerySchema loads the query; raises InvalidCursor."""
+    sort = SORTS[query["sort"]]
+    order = query.get("order", sort.order)
+    filters = {name: query[name] for name in FILTERS if query.get(name) not in (None, [])}
+    scope = [query["sort"], order, filters]
+    values = {**filters, "owner": user_id, "size": query["limit"] + 1}
     start: Start = "first"
-    if "cursor" in find:
-        place = sort.read_place(read_cursor(find["cursor"], scope))
-        start = "valueless" if place[0] is None else "valued"
-        values |= {f"place_{number}": part for number, part in enumerate(reversed(place))}
-    found = fetch(user_id, build_page(frozenset(filters), find["sort"], order, start), values)
-    listed = found[: find["limit"]]
+    if "cursor" in query:
+        place = sort.read_place(read_cursor(query["cursor"], scope))
+        start = "valueless" if place[0] is None else "valued"  # An id alone is a value too.
+        values |= {f"after_{number}": part for number, part in enumerate(place[:-1])} | {"after_id": place[-1]}
+    found = fetch(user_id, build_page(frozenset(filters), query["sort"], order, start), values)
+    listed = found[: query["limit"]]
     more = len(found) > len(listed)
-    return Page(listed, write_cursor(sort.find_place(listed[-1]), scope) if more else None)
+    return Page(listed, write_cursor(sort.place_of(listed[-1]), scope) if more else None)
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:
     """Store a task and return it."""
-    values = name_values(spread({"completed": False, **PLAIN, **new}))
+    values = name_values(to_columns({**DEFAULTS, **new}))
     return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
 
 
@@ -61,7 +62,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
 
     Raises UnprocessableEntity if the key was used for something else, Conflict if its task was deleted since.
     """
-    columns = spread({"completed": False, **PLAIN, **new})
+    columns = to_columns({**DEFAULTS, **new})
     fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()
     values = {**name_values(columns), "owner": user_id, "key": key, "fingerprint": fingerprint}
     [task] = fetch(user_id, CREATE_ONCE, values)
@@ -74,7 +75,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
 
 def get_task(user_id: str, task_id: int) -> Row[Any]:
     """Return the user's task; raises NotFound."""
-    return take_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
+    return get_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
 
 
 def change_task(
@@ -85,8 +86,8 @@ def change_task(
     What is so already is not written: a repeated request moves neither ``updated_at`` nor the version. Raises NotFound,
     or Changed.
     """
-    columns = spread(changes)
-    statement = build_change_of(frozenset(columns)) if columns else COMPARE
+    columns = to_columns(changes)
+    statement = build_change_statement(frozenset(columns)) if columns else COMPARE
     return change(user_id, task_id, statement, versions, name_values(columns))
 
 
@@ -109,7 +110,7 @@ def change(
 ) -> Row[Any]:
     """Run a statement that begins with lock_task; raises NotFound, or Changed if the task is another version."""
     values = {**(values or {}), "owner": user_id, "task_id": task_id, "versions": versions}
-    task = take_one(fetch(user_id, statement, values))
+    task = get_one(fetch(user_id, statement, values))
     if not task.expected:
         raise Changed
     return task
@@ -120,7 +121,7 @@ def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in columns.items()}
 
 
-def take_one(rows: Sequence[Row[Any]]) -> Row[Any]:
+def get_one(rows: Sequence[Row[Any]]) -> Row[Any]:
     """Return the only row; raises NotFound without one."""
     if not rows:
         raise NotFound

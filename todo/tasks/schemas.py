@@ -41,7 +41,7 @@ class CompletionSchema(IncomingSchema):
     completed = StrictBoolean()
 
 
-class FindSchema(Schema):
+class TaskQuerySchema(Schema):
     """Which tasks to list, and in which order. A typo must not be a silently wrong list: nothing is ignored."""
 
     status = Choice(values={"all": None, "pending": False, "completed": True})
@@ -59,9 +59,6 @@ class FindSchema(Schema):
 
 class TaskSchema(Schema):
     """A task as it is answered. Documents and tests; rows go to JSON without passing through it."""
-
-    class Meta:
-        unknown = "raise"
 
     id = fields.Integer(required=True, strict=True, metadata={"format": "int64"})
     user_id = fields.String(required=True)

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import text
 
 from todo.isolation import fetch
+from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.writing import spread
 
 BATCH = 1000
 DAYS = 730
@@ -80,7 +80,7 @@ def make_tasks(number: int, random: Random) -> Iterator[dict[str, Any]]:
         age = timedelta(days=DAYS) * (number - place) / number
         created_at = now - age
         completed_at = created_at + age * random.random() if random.random() < 0.7 else None
-        columns = spread(make_members(created_at, random))
+        columns = to_columns(make_members(created_at, random))
         times = {
             "due_at": columns["due_at"],
             "created_at": created_at,

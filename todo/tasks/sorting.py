@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Row, case
 from todo.cursors import InvalidCursor
 from todo.fields import UNSTORABLE
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.folding import fold, folded
+from todo.tasks.folding import build_folded, fold
 
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
 MAX_ID = 2**63 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sort:
     """An order of tasks. Ties are broken by id, in the same direction; tasks without a value come last in both."""
 
@@ -29,7 +29,7 @@ class Sort:
     # What a task without a value is, if there can be one.
     valueless: Callable[[Any], ColumnElement[bool]] | None = None
 
-    def find_place(self, task: Row[Any]) -> list[Any]:
+    def place_of(self, task: Row[Any]) -> list[Any]:
         """Return a task's place: the values it is sorted by, or None for each, and its id."""
         return [*self.values(task), task.id]
 
@@ -75,29 +75,29 @@ def read_number(value: Any) -> int:
 
 SORTS = {
     # The id's order, which the primary key serves.
-    "created": Sort(lambda columns: (), lambda task: (), (), order="desc"),
+    "created": Sort(key=lambda columns: (), values=lambda task: (), readers=(), order="desc"),
     "updated": Sort(
-        lambda columns: (columns.updated_at,),
-        lambda task: (task.updated_at,),
-        (read_instant,),
+        key=lambda columns: (columns.updated_at,),
+        values=lambda task: (task.updated_at,),
+        readers=(read_instant,),
         order="desc",
     ),
     "title": Sort(
-        lambda columns: (folded(columns.title, columns.title_folded),),
-        lambda task: (fold(task.title),),
-        (read_text,),
+        key=lambda columns: (build_folded(columns.title, columns.title_folded),),
+        values=lambda task: (fold(task.title),),
+        readers=(read_text,),
     ),
     "due_date": Sort(
-        lambda columns: (columns.due_at, columns.due_all_day),
-        lambda task: (task.due_at, task.due_all_day) if task.due_at else (None, None),
-        (read_instant, read_flag),
+        key=lambda columns: (columns.due_at, columns.due_all_day),
+        values=lambda task: (task.due_at, task.due_all_day) if task.due_at else (None, None),
+        readers=(read_instant, read_flag),
         # With every column of the index, so that it serves them by id.
         valueless=lambda columns: columns.due_at.is_(None) & ~columns.due_all_day,
     ),
     "priority": Sort(
-        lambda columns: (case(RANKS, value=columns.priority),),
-        lambda task: (RANKS.get(task.priority),),
-        (read_number,),
+        key=lambda columns: (case(RANKS, value=columns.priority),),
+        values=lambda task: (RANKS.get(task.priority),),
+        readers=(read_number,),
         order="desc",
         valueless=lambda columns: columns.priority.is_(None),
     ),

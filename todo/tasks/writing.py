@@ -1,6 +1,6 @@
 """The statements about one task, each built once. A change locks the task, compares, writes and returns it in one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -25,34 +25,20 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.tasks.finding import MINE, OWNER, SHOWN, tasks
-from todo.tasks.folding import fold, fold_unless_ascii
+from todo.tasks.columns import IS_OWN, OWNER, SHOWN, WRITTEN, tasks
 
 # How long a key is kept at least; it goes when its user creates with a key after that.
 KEY_HOURS = 24
 
 ID = bindparam("task_id", type_=BigInteger)
 COMPLETED = bindparam("new_completed", type_=Boolean)
-THIS = MINE & (tasks.c.id == ID)
-
-
-def spread(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that a task's members are stored in, with their values."""
-    columns = dict(members)
-    if "due_date" in columns:
-        columns["due_at"], columns["due_all_day"] = columns.pop("due_date") or (None, False)
-    if "tags" in columns:
-        columns["tags_folded"] = [fold(tag) for tag in columns["tags"]]
-    for name in columns.keys() & {"title", "description"}:
-        columns[f"{name}_folded"] = fold_unless_ascii(columns[name])
-    return columns
+IS_IT = IS_OWN & (tasks.c.id == ID)
 
 
 # What a task is that nothing is said about but its title.
-PLAIN: dict[str, Any] = {"description": None, "priority": None, "tags": [], "due_date": None}
-WRITTEN = list(spread({"title": "", **PLAIN}))
+DEFAULTS: dict[str, Any] = {"description": None, "completed": False, "priority": None, "tags": [], "due_date": None}
 
-GET = select(*SHOWN).where(THIS)
+GET = select(*SHOWN).where(IS_IT)
 CREATE = (
     insert(tasks)
     .values(
@@ -94,7 +80,7 @@ def lock_task() -> CTE:
     has changed.
     """
     expected = or_(VERSIONS.is_(None), tasks.c.version == any_(VERSIONS)).label("expected")
-    return select(*SHOWN, expected).where(THIS).with_for_update().cte("old")
+    return select(*SHOWN, expected).where(IS_IT).with_for_update().cte("old")
 
 
 def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSelect[Any]:
@@ -121,7 +107,7 @@ TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now
 
 
 @cache
-def build_change_of(names: frozenset[str]) -> CompoundSelect[Any]:
+def build_change_statement(names: frozenset[str]) -> CompoundSelect[Any]:
     """Build the statement that changes these columns of one task, ``completed`` standing for ``completed_at``."""
 
     def columns(now: ColumnElement[Any]) -> Columns:
