@@ -51,8 +51,8 @@ def test_an_endpoint_that_misbehaves_is_503_in_bounded_time_and_the_log_says_why
     keys.answer = answer
     started = time.monotonic()
     read_unavailable(ask())
-    assert time.monotonic() - started < 1
-    wait_for(lambda: any(keys.url in message for message in caplog.messages), seconds=1)
+    assert time.monotonic() - started < 3
+    wait_for(lambda: any(keys.url in message for message in caplog.messages), seconds=3)
     [message] = [message for message in caplog.messages if keys.url in message]
     assert reason in message
     assert "/elsewhere" not in keys.asked
@@ -66,7 +66,7 @@ def test_an_endpoint_that_does_not_answer_is_503_in_time(
     keys.delay = 1
     started = time.monotonic()
     read_unavailable(ask())
-    assert 0.5 <= time.monotonic() - started < 0.8
+    assert 0.5 <= time.monotonic() - started < 0.95
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256"])

@@ -103,7 +103,7 @@ def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Data
         WHERE c.relnamespace = 'todo'::regnamespace AND c.relkind IN ('r', 'p')
         """
     )
-    assert tables == [("tasks", True, 1)]
+    assert sorted(tables) == [("idempotency_keys", True, 1), ("tasks", True, 1)]
 
 
 def test_every_index_and_key_starts_with_the_user(database: Database) -> None:
