@@ -58,6 +58,8 @@ def download(url: str, seconds: float) -> bytes:
                 raise ValueError(f"it answers {response.status}{redirects}")
             # Into a buffer, since http.client lets a chunk say that it has -1 bytes, and then reads without end.
             del body[response.readinto(body) :]
+        except TimeoutError:
+            raise ValueError("it does not answer in time") from None
         except HTTPException as error:  # Whose text is what the endpoint sent.
             raise ValueError(f"it does not answer in HTTP, or not in time ({type(error).__name__})") from None
         finally:

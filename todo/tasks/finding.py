@@ -67,9 +67,8 @@ def build_page(filters: frozenset[str], sort: str, order: str, start: Start) -> 
         return valueless
     valued = cut_page(found.where(key[0].is_not(None)), key, order, (*key, tasks.c.id) if start == "valued" else ())
     both = union_all(select(valued.subquery()), select(valueless.subquery())).subquery()
-    return (
-        select(both).order_by(is_valueless(both.c), *list_order(SORTS[sort].key(both.c), both.c.id, order)).limit(SIZE)
-    )
+    ordered = list_order(SORTS[sort].key(both.c), both.c.id, order)
+    return select(both).order_by(is_valueless(both.c), *ordered).limit(SIZE)
 
 
 def cut_page(
