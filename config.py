@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -48,8 +49,16 @@ class Settings:
     jwt_audience: str | None = None
     jwt_user_claim: str = "sub"
     cors_origins: tuple[str, ...] = ("http://localhost:3000",)
+    rate_limit: str | None = "600/minute"
+    rate_limit_storage: str | None = field(default=None, repr=False)
     port: int = 8000
     web_concurrency: int = os.cpu_count() or 1
+    threads: int = 8
+    connect_seconds: int = 5
+    pool_seconds: int = 5
+    lock_seconds: int = 3
+    statement_seconds: int = 5
+    worker_seconds: int = 30
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -68,8 +77,16 @@ class Settings:
             jwt_audience=_text(given, "JWT_AUDIENCE"),
             jwt_user_claim=_text(given, "JWT_USER_CLAIM") or cls.jwt_user_claim,
             cors_origins=_origins(given.get("CORS_ORIGINS", ",".join(cls.cors_origins))),
+            rate_limit=_rate_limit(given),
+            rate_limit_storage=_rate_limit_storage(given),
             port=_integer(given, "PORT", cls.port, 65535),
             web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, 512),
+            threads=_integer(given, "THREADS", cls.threads, 256),
+            connect_seconds=_integer(given, "CONNECT_SECONDS", cls.connect_seconds, 60),
+            pool_seconds=_integer(given, "POOL_SECONDS", cls.pool_seconds, 60),
+            lock_seconds=_integer(given, "LOCK_SECONDS", cls.lock_seconds, 60),
+            statement_seconds=_integer(given, "STATEMENT_SECONDS", cls.statement_seconds, 60),
+            worker_seconds=_integer(given, "WORKER_SECONDS", cls.worker_seconds, 600),
         )
 
 
@@ -184,6 +201,27 @@ def _origins(text: str) -> tuple[str, ...]:
                 f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *",
             )
     return origins
+
+
+def _rate_limit(given: Mapping[str, str]) -> str | None:
+    text = given.get("RATE_LIMIT", "600/minute").strip()
+    if text.lower() == "off":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8} ?/ ?(second|minute|hour|day)", text):
+        raise SettingError("RATE_LIMIT", f"is {text!r}: it must be like 600/minute (second, hour, day), or off")
+    return text
+
+
+def _rate_limit_storage(given: Mapping[str, str]) -> str | None:
+    name = "RATE_LIMIT_STORAGE"
+    url = _text(given, name)
+    if url is None:
+        return None
+    if not re.match(r"rediss?://[^/\s]", url):
+        raise SettingError(name, "is not the URL of a Redis: it must look like redis://host:6379")
+    if find_spec("redis") is None:
+        raise SettingError(name, "needs a package that is not installed: pip install redis")
+    return url
 
 
 def _integer(given: Mapping[str, str], name: str, default: int, largest: int) -> int:

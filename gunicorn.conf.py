@@ -8,7 +8,7 @@ from typing import Any
 
 from config import SettingError, Settings, environment
 from todo.cli import format_first_call
-from todo.database import POOL_SIZE, make_embedded
+from todo.database import make_embedded
 
 try:
     settings = Settings.read(environment())
@@ -30,7 +30,9 @@ bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S1
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
 worker_class = "gthread"
-threads = POOL_SIZE
+threads = settings.threads
+# A worker whose loop does not turn for so long is replaced; one that stops lets requests finish for as long.
+timeout = graceful_timeout = settings.worker_seconds
 # By default a client on this machine may say what the path's prefix is.
 forwarder_headers = ""
 # As much as a header may have.

@@ -79,6 +79,7 @@ class Service:
             "BETTER_AUTH_SECRET": SECRET,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "1",
+            "RATE_LIMIT": "off",
         }
 
     def run(self, program: str, *arguments: str) -> str:

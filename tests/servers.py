@@ -101,7 +101,8 @@ class Database:
 
     def settings(self, login: str = "owner", **values: Any) -> Settings:
         """The service's settings for this database."""
-        return Settings(**{"better_auth_secret": SECRET, "database_url": sqlalchemy_url(self.url(login)), **values})
+        url = sqlalchemy_url(self.url(login))
+        return Settings(**{"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, **values})
 
     def migrate(self, login: str = "owner") -> None:
         """Bring the database to the newest migration, as ``flask db upgrade`` does."""

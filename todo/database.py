@@ -11,11 +11,10 @@ from config import ROOT, SettingError, Settings
 from embedded import EmbeddedPostgres, is_installed
 from todo import isolation
 from todo.extensions import db
+from todo.watchdog import Watchdog
 
-# One connection for each thread that gunicorn runs, so no thread waits for another's.
-POOL_SIZE = 8
-POOL_SECONDS = 5
-CONNECT_SECONDS = 5
+# Beyond what PostgreSQL allows a statement, before it counts as lost.
+GRACE_SECONDS = 2
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -23,20 +22,22 @@ def init_app(app: Flask, settings: Settings) -> None:
     options: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
         "hide_parameters": True,
-        "pool_size": POOL_SIZE,
+        # One connection for each thread that gunicorn runs, so no thread waits for another's.
+        "pool_size": settings.threads,
         "max_overflow": 0,
-        "pool_timeout": POOL_SECONDS,
+        "pool_timeout": settings.pool_seconds,
         "pool_use_lifo": True,
     }
     if settings.database_url is None:
         options["creator"] = make_embedded().connect
     else:
-        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"}
+        options["connect_args"] = {"connect_timeout": settings.connect_seconds, "client_encoding": "utf8"}
+    app.extensions["watchdog"] = Watchdog(settings.statement_seconds + GRACE_SECONDS)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url or "postgresql+psycopg2://"
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     with app.app_context():
-        isolation.guard(db.engine)
+        isolation.guard(db.engine, settings)
         event.listen(db.engine, "checkout", _discard_dead)
 
 

@@ -15,34 +15,59 @@ and raw DBAPI cursors, which no event sees, are out of bounds.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import Connection, Engine, Executable, Row, event
+from sqlalchemy.exc import DBAPIError
 
+from config import Settings
 from todo.extensions import db
+from todo.watchdog import Watchdog
 
 ROLE = "todo_app"
-STATEMENT_TIMEOUT_MS = 5000
 
-# The time zone too: answers are in UTC whatever the server's or the role's default is.
-PREFIX = (
-    f"SELECT set_config('role', '{ROLE}', true),"
-    " set_config('todo.user_id', %(todo_user_id)s, true),"
-    f" set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', true),"
-    " set_config('timezone', 'UTC', true); "
-)
+
+def build_prefix(settings: Settings) -> str:
+    """Return what goes before every statement, with the user left open.
+
+    The time zone too: answers are in UTC whatever the server's or the role's default is.
+    """
+    return (
+        f"SELECT set_config('role', '{ROLE}', true),"
+        " set_config('todo.user_id', %(todo_user_id)s, true),"
+        f" set_config('statement_timeout', '{settings.statement_seconds}s', true),"
+        f" set_config('lock_timeout', '{settings.lock_seconds}s', true),"
+        " set_config('timezone', 'UTC', true); "
+    )
 
 
 class NoUserError(RuntimeError):
     """A statement was refused before it was sent: it has no user, or a form that the user could not be put before."""
 
 
-def fetch(user_id: str, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+def fetch(
+    user_id: str, statement: Executable, values: Mapping[str, Any] | None = None, *, repeatable: bool = False
+) -> Sequence[Row[Any]]:
     """Run one statement as that user and return its rows: one round trip, committed when this returns.
 
-    Raises SQLAlchemy's DBAPIError, or its TimeoutError when no connection was free in time.
+    If the connection is lost while it runs, nobody knows whether it was committed: only what is ``repeatable``, a read
+    or a creation under a key, is sent again, once. Raises SQLAlchemy's DBAPIError, or its TimeoutError when no
+    connection was free in time.
     """
-    with db.engine.connect() as connection:
+    try:
+        return send(user_id, statement, values)
+    except DBAPIError as error:
+        if not (repeatable and error.connection_invalidated):
+            raise
+    return send(user_id, statement, values)
+
+
+def send(user_id: str, statement: Executable, values: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
+    """Run one statement as that user, once; whoever answers nothing in time is hung up on."""
+    watchdog: Watchdog = current_app.extensions["watchdog"]
+    with db.engine.connect() as connection, watchdog.watch(connection.connection.fileno()):
         return connection.execute(statement, values, execution_options={"user_id": user_id}).all()
 
 
@@ -53,13 +78,13 @@ def administration() -> Iterator[Connection]:
         yield connection.execution_options(administers=True)
 
 
-def guard(engine: Engine) -> None:
+def guard(engine: Engine, settings: Settings) -> None:
     """Put every statement of this engine behind the prefix, or refuse it."""
-    event.listen(engine, "before_cursor_execute", _become_user, retval=True)
+    event.listen(engine, "before_cursor_execute", partial(_become_user, build_prefix(settings)), retval=True)
 
 
 def _become_user(
-    connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    prefix: str, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> tuple[str, Any]:
     options = context.execution_options if context else connection.get_execution_options()
     user_id = options.get("user_id")
@@ -74,4 +99,4 @@ def _become_user(
     if cursor.name is not None:
         # A server-side cursor would make the prefix a query to be read later, and run the rest as the login.
         raise NoUserError("For a user, do not stream results")
-    return PREFIX + statement, {**parameters, "todo_user_id": user_id}
+    return prefix + statement, {**parameters, "todo_user_id": user_id}

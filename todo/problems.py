@@ -12,6 +12,7 @@ The exceptions are Werkzeug's; a view or a hook raises one, with a sentence for 
     ├── RequestEntityTooLarge  413  the body is larger than it may be
     ├── UnsupportedMediaType   415  the body is not declared as JSON
     ├── UnprocessableEntity    422  from marshmallow's ValidationError; names each field
+    ├── TooManyRequests        429  the user asks too often; carries Retry-After
     ├── InternalServerError    500  from anything unforeseen; says nothing internal
     └── ServiceUnavailable     503  the database, or the keys of tokens, cannot be reached; carries Retry-After
 """

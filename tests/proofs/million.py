@@ -13,7 +13,7 @@ from sqlalchemy import event
 from tests.callers import Caller, read_tasks
 from tests.servers import Database
 from todo.extensions import db
-from todo.isolation import PREFIX
+from todo.isolation import build_prefix
 
 OWN = 20_000
 BIG = "somebody with much to do"
@@ -89,7 +89,8 @@ class Reader:
         found = len(read_tasks(self.caller.get(path)))
         event.remove(engine, "before_cursor_execute", keep)
         [(statement, parameters)] = sent
-        explained = statement.replace(PREFIX, PREFIX + "EXPLAIN (ANALYZE, FORMAT JSON) ", 1)
+        prefix = build_prefix(self.database.settings())
+        explained = statement.replace(prefix, prefix + "EXPLAIN (ANALYZE, FORMAT JSON) ", 1)
         assert explained != statement
         connection = psycopg2.connect(self.database.url("web"))
         with connection, connection.cursor() as cursor:

@@ -11,8 +11,8 @@ from config import Settings
 from todo.auth.key_cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
-from todo.database import POOL_SIZE
 from todo.problems import request_id
+from todo.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +24,15 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=%-]+)", re.IGNORECASE)
 def init_app(app: Flask, settings: Settings) -> None:
     """Build the verifier once, from the settings; the hook does not know which tokens it takes."""
     # Two threads stay free for requests whose key is known.
-    app.extensions["verifier"] = TokenVerifier(settings, max_waiting=POOL_SIZE - 2)
+    app.extensions["verifier"] = TokenVerifier(settings, max_waiting=max(1, settings.threads - 2))
+    app.extensions["rate_limiter"] = RateLimiter(settings)
 
 
 def authenticate() -> None:
     """Put the caller's id on ``g.user_id``.
 
-    Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had. A preflight
+    Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had, TooManyRequests when
+    the user asks too often. A preflight
     carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
     """
     if request.method == "OPTIONS":
@@ -49,6 +51,8 @@ def authenticate() -> None:
     except KeysUnavailable as error:
         log.warning("request %s: the keys of its token cannot be had", request_id())
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
+    rate_limiter: RateLimiter = current_app.extensions["rate_limiter"]
+    rate_limiter.count(g.user_id)
 
 
 class Unauthenticated(Unauthorized):

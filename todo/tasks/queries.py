@@ -45,7 +45,7 @@ def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
         place = sort.read_place(read_cursor(query["cursor"], scope))
         start = "valueless" if place[0] is None else "valued"  # An id alone is a value too.
         values |= {f"after_{number}": part for number, part in enumerate(place[:-1])} | {"after_id": place[-1]}
-    found = fetch(user_id, build_page(frozenset(filters), query["sort"], order, start), values)
+    found = fetch(user_id, build_page(frozenset(filters), query["sort"], order, start), values, repeatable=True)
     listed = found[: query["limit"]]
     more = len(found) > len(listed)
     return Page(listed, write_cursor(sort.place_of(listed[-1]), scope) if more else None)
@@ -65,7 +65,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
     columns = to_columns({**DEFAULTS, **new})
     fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()
     values = {**name_values(columns), "owner": user_id, "key": key, "fingerprint": fingerprint}
-    [task] = fetch(user_id, CREATE_ONCE, values)
+    [task] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
     if bytes(task.fingerprint) != fingerprint:
         raise ValidationError({"Idempotency-Key": ["It was used for another body; choose a new key."]})
     if task.id is None:
@@ -75,7 +75,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
 
 def get_task(user_id: str, task_id: int) -> Row[Any]:
     """Return the user's task; raises NotFound."""
-    return get_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}))
+    return get_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}, repeatable=True))
 
 
 def change_task(

@@ -1,0 +1,103 @@
+"""What is acknowledged is kept, and what is broken is said in time: real servers killed, stopped and locked under load."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from embedded import EmbeddedPostgres
+from tests.clusters import ask, server_of, supervisor_of, wait_until
+from tests.commands import call, free_port, run, serve
+from tests.proofs.load import people_at_work
+from tests.servers import SECRET
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of their own, which is started again when it dies."""
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("faults") / "postgres")
+    postgres.start()
+    yield postgres
+    postgres.close()
+
+
+@pytest.fixture(scope="module")
+def port(postgres: EmbeddedPostgres) -> Iterator[int]:
+    """Where the service is, two workers of it."""
+    port = free_port()
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": postgres.url(), "RATE_LIMIT": "off"}
+    assert run("flask", "db", "upgrade", settings=settings).returncode == 0
+    with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "2", settings=settings) as service:
+        MASTER.append(psutil.Process(service.pid))
+        yield port
+
+
+MASTER: list[psutil.Process] = []
+
+
+def test_nothing_breaks(port: int) -> None:
+    with people_at_work(port) as people:
+        time.sleep(1)
+    assert not any(503 in person.statuses for person in people)
+
+
+def test_workers_are_killed(port: int) -> None:
+    with people_at_work(port):
+        for _ in range(5):
+            MASTER[0].children()[0].kill()
+            time.sleep(1)
+
+
+def test_postgresql_is_killed(port: int, postgres: EmbeddedPostgres) -> None:
+    with people_at_work(port):
+        for _ in range(3):
+            server_of(postgres.home.path).kill()
+            time.sleep(3)
+    assert call(port, "GET", "/readyz").status == 200
+
+
+def test_all_connections_are_ended_while_they_work(port: int, postgres: EmbeddedPostgres) -> None:
+    with people_at_work(port):
+        for _ in range(10):
+            ask(postgres, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            time.sleep(0.3)
+
+
+def test_a_table_is_locked(port: int, postgres: EmbeddedPostgres) -> None:
+    with people_at_work(port) as people:
+        with postgres.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE todo.tasks")
+            time.sleep(6)
+        connection.close()
+    assert any(503 in person.statuses for person in people)
+
+
+def test_postgresql_is_stopped_for_ten_seconds(port: int, postgres: EmbeddedPostgres) -> None:
+    with people_at_work(port) as people:
+        supervisor = supervisor_of(postgres.home.path)
+        supervisor.suspend()  # It would start the server at once.
+        server_of(postgres.home.path).send_signal(signal.SIGINT)
+        time.sleep(10)
+        assert call(port, "GET", "/healthz").status == 200
+        assert call(port, "GET", "/readyz").status == 503
+        supervisor.resume()
+        wait_until(lambda: call(port, "GET", "/readyz").status == 200)
+    assert all(503 in person.statuses for person in people)
+
+
+def test_postgresql_goes_silent_for_ten_seconds(port: int, postgres: EmbeddedPostgres) -> None:
+    """As when its machine stops, or a proxy keeps the line open: nothing is refused, and nothing comes."""
+    with people_at_work(port) as people:
+        server = server_of(postgres.home.path)
+        silent = [server, *server.children()]
+        for process in silent:
+            with suppress(psutil.Error):
+                process.suspend()
+        time.sleep(10)
+        for process in silent:
+            with suppress(psutil.Error):
+                process.resume()
+    assert all(503 in person.statuses for person in people)

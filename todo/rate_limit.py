@@ -1,0 +1,98 @@
+"""How often a user may ask: counted per user, in each process or, for all of them together, in Redis."""
+
+import logging
+import time
+from math import ceil
+from threading import Lock
+from typing import Any
+
+from limits import parse
+from limits.errors import StorageError
+from limits.storage import RedisStorage, Storage
+from limits.strategies import FixedWindowRateLimiter
+from werkzeug.exceptions import TooManyRequests
+
+from config import Settings
+
+log = logging.getLogger(__name__)
+
+# For a word with Redis; and how long it is left alone after it did not answer.
+STORAGE_SECONDS = 0.25
+PAUSE_SECONDS = 5
+SWEEP_SECONDS = 60
+
+
+class RateLimiter:
+    """Counts requests; where they are counted may be away, and then nobody is stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limit = parse(settings.rate_limit) if settings.rate_limit else None
+        self._strategy = FixedWindowRateLimiter(open_storage(settings.rate_limit_storage))
+        self._asks_again_at = 0.0
+
+    def count(self, user_id: str) -> None:
+        """Count a request of the user; raises TooManyRequests, with when to come again, once there are too many."""
+        if self._limit is None or time.monotonic() < self._asks_again_at:
+            return
+        try:
+            if self._strategy.hit(self._limit, user_id):
+                return
+            reset_at = self._strategy.get_window_stats(self._limit, user_id).reset_time
+        except StorageError as error:
+            self._asks_again_at = time.monotonic() + PAUSE_SECONDS
+            log.warning("Requests are not counted for %s s: %s", PAUSE_SECONDS, error)
+            return
+        wait = max(1, ceil(reset_at - time.time()))
+        raise TooManyRequests(f"More than {self._limit}; try again in {wait} seconds.", retry_after=wait)
+
+
+class MemoryCounter(Storage):
+    """Counts in this process. (The library's own starts a thread a hundred times a second, which costs more.)"""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._counts: dict[str, tuple[float, int]] = {}  # until when, and how many
+        self._sweep_at = 0.0
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = time.time()
+        with self._lock:
+            if now >= self._sweep_at:
+                self._counts = {each: count for each, count in self._counts.items() if count[0] > now}
+                self._sweep_at = now + SWEEP_SECONDS
+            until, count = self._counts.get(key, (0.0, 0))
+            until, count = (until, count + amount) if until > now else (now + expiry, amount)
+            self._counts[key] = until, count
+        return count
+
+    def get(self, key: str) -> int:
+        until, count = self._counts.get(key, (0.0, 0))
+        return count if until > time.time() else 0
+
+    def get_expiry(self, key: str) -> float:
+        return self._counts.get(key, (time.time(), 0))[0]
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int:
+        number, self._counts = len(self._counts), {}
+        return number
+
+    def clear(self, key: str) -> None:
+        self._counts.pop(key, None)
+
+
+def open_storage(url: str | None) -> Storage:
+    """Return where requests are counted: in the Redis of this URL, or in this process."""
+    if url is None:
+        return MemoryCounter()
+    seconds: Any = STORAGE_SECONDS  # Whatever the library's types say, the client takes numbers.
+    return RedisStorage(url, wrap_exceptions=True, socket_timeout=seconds, socket_connect_timeout=seconds)
