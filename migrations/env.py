@@ -6,7 +6,7 @@ from alembic import context
 from click import ClickException, echo
 from flask import current_app
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from todo.extensions import SCHEMA
 from todo.isolation import administration
@@ -62,7 +62,7 @@ def migrate_schema(connection: Connection) -> None:
 
 try:
     run()
-except OperationalError as error:
+except SQLAlchemyError as error:
     raise ClickException(
         f"The migration stopped: {describe(error)}. Run flask db upgrade again; what was committed is kept"
     ) from None

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.callers import Caller, read_problem, read_task
-from tests.servers import Database
+from tests.servers import Database, closing_pool
+from todo import create_app
 
 
 @pytest.mark.parametrize("day", ["2026-12-31", "2024-02-29", "0001-01-01", "9999-12-31"])
@@ -58,6 +59,7 @@ def test_an_instant_comes_back_in_utc(alice: Caller, written: str, answered: str
         ("2026-12-31T24:00:00Z", "Is not a time that exists"),
         ("2026-12-31T23:59:60Z", "Is not a time that exists"),
         ("2026-12-31T17:00:00+24:00", "Is not a time that exists"),
+        ("2026-12-31T17:00:00+05:60", "Must be a date like"),
         ("9999-12-31T23:00:00-05:00", "Is not a time that exists between the years 1 and 9999 in UTC."),
         ("0001-01-01T00:00:00+05:00", "Is not a time that exists between the years 1 and 9999 in UTC."),
         (1767225600, "Must be a string, a date or a date-time, not a number."),
@@ -87,7 +89,13 @@ def test_a_day_is_that_day_whatever_the_database_s_time_zone_is(alice: Caller, d
     task = alice.add(due_date="2026-12-31")
     stored = "SELECT due_at AT TIME ZONE 'UTC' = '2026-12-31 23:59:59.999999' FROM todo.tasks WHERE id = %s"
     assert database.run(stored, (task["id"],)) == [(True,)]
+    settings = database.settings()
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
         database.run(f"ALTER ROLE {database.role('owner')} SET timezone TO '{zone}'")
-        assert alice.add(due_date="2026-12-31")["due_date"] == "2026-12-31"
-    database.run(f"ALTER ROLE {database.role('owner')} RESET timezone")
+        try:
+            with closing_pool(create_app(settings)) as app:  # Connections that are open keep theirs.
+                caller = Caller(app.test_client(), settings)
+                assert caller.add(due_date="2026-12-31")["due_date"] == "2026-12-31"
+                assert caller.add(due_date="2026-12-31T17:00:00Z")["due_date"] == "2026-12-31T17:00:00Z"
+        finally:
+            database.run(f"ALTER ROLE {database.role('owner')} RESET timezone")

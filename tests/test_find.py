@@ -1,10 +1,12 @@
 """GET /api/tasks with a query: which tasks, in which order. A typo is never a silently wrong list."""
 
+import time
 from typing import Any
 
 import pytest
 
 from tests.callers import Caller, read_problem, read_tasks
+from tests.servers import Database
 
 
 def find(caller: Caller, **query: Any) -> list[str]:
@@ -78,6 +80,20 @@ def test_every_word_must_occur_in_the_title_or_the_description(alice: Caller) ->
     assert find(alice, search="milktwo") == []
     assert find(alice, search="axb") == find(alice, search="m%k") == find(alice, search="m_lk") == []
     assert find(alice, search="") == find(alice, search="  ") == ["bread", "milk"]
+
+
+def test_a_search_that_takes_too_long_says_so(alice: Caller, database: Database) -> None:
+    database.run(
+        "INSERT INTO todo.tasks (user_id, title, description) SELECT %s, repeat('é', 200), repeat('é', 1000)"
+        " FROM generate_series(1, 20000)",
+        (alice.user_id,),
+    )
+    started = time.monotonic()
+    response = alice.get("/api/tasks", query_string={"search": "b" + "é" * 199, "limit": "1"})
+    assert time.monotonic() - started < 3
+    if response.status_code != 200:  # A machine may be fast enough.
+        assert "fewer words" in read_problem(response, 422, "search")["detail"]
+    assert find(alice, search="é" * 199 + "b", limit="1") == []
 
 
 def test_a_changed_text_is_found_by_what_it_is_now(alice: Caller) -> None:

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import re
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import orjson
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.callers import Caller, read_problem, read_task, read_tasks
+from tests.servers import Database
 from todo.tasks.sorting import SORTS
 
 
@@ -26,8 +27,9 @@ def read_next(response: TestResponse) -> str | None:
 
 def walk(caller: Caller, url: str | None) -> list[list[str]]:
     """The titles on each page, from one to the last."""
-    pages = []
+    pages: list[list[str]] = []
     while url is not None:
+        assert len(pages) < 20, "there is no end to it"
         response = caller.get(url)
         pages.append([task["title"] for task in read_tasks(response)])
         url = read_next(response)
@@ -104,6 +106,45 @@ def test_the_next_page_is_named_for_a_user_id_of_any_text(meet: Any) -> None:
     assert len(read_tasks(caller.get(url))) == 1
 
 
+@pytest.mark.parametrize("user_id", ["a%41b", "a%2Fb", "%25", "a+b", "a/b", "ü", "a b"])
+def test_the_next_page_can_be_followed_for_any_user_id(meet: Any, user_id: str) -> None:
+    caller = meet(user_id)
+    caller.add()
+    caller.add()
+    url = read_next(caller.get(f"/api/{quote(user_id)}/tasks?limit=1"))
+    assert len(read_tasks(caller.get(url))) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-Proto": "http://["},
+        {"X-Forwarded-Proto": "javascript"},
+        {"X-Forwarded-Prefix": "todo"},
+        {"X-Forwarded-Prefix": "//evil.example"},
+        {"X-Forwarded-Prefix": "/a b"},
+        {"X-Forwarded-Host": "x:99999"},
+        {"X-Forwarded-Host": "user@x"},
+        {"Host": ""},
+    ],
+)
+def test_what_a_proxy_says_that_cannot_be_is_not_said_again(alice: Caller, fill: None, headers: dict[str, str]) -> None:
+    link = alice.get("/api/tasks?limit=1", headers=headers).headers["Link"]
+    assert re.match(r"<(http://localhost)?/api/tasks\?limit=1&cursor=", link), link
+    location = alice.post("/api/tasks", json={"title": "x"}, headers=headers).headers["Location"]
+    assert location.startswith("/api/tasks/")
+
+
+def test_text_that_an_older_release_wrote_is_met_once(alice: Caller, database: Database) -> None:
+    """Such a release does not fold: until the task is written again, it sorts as PostgreSQL lower-cases it."""
+    for title in ("äpfel", "Übung", "zebra", "Ö"):
+        alice.add(title)
+    database.run("UPDATE todo.tasks SET title = 'ÄRGER' WHERE user_id = %s AND title = 'Übung'", (alice.user_id,))
+    for order in ("asc", "desc"):
+        pages = walk(alice, f"/api/tasks?sort=title&order={order}&limit=1")
+        assert sorted(title for page in pages for title in page) == sorted(["äpfel", "ÄRGER", "zebra", "Ö"])
+
+
 def test_the_limit_may_change_from_page_to_page(alice: Caller, fill: None) -> None:
     url = read_next(alice.get("/api/tasks?limit=1"))
     assert walk(alice, str(url).replace("limit=1", "limit=1000")) == [["3", "2", "1", "0"]]
@@ -163,7 +204,7 @@ def test_a_cursor_of_another_list_is_400(alice: Caller, fill: None, query: dict[
 
 def forge(place: Any, sort: str) -> str:
     """A cursor that somebody made up: anyone can compute the checksum."""
-    text, scope = orjson.dumps(place), orjson.dumps([sort, SORTS[sort].order, {}])
+    text, scope = orjson.dumps(place), orjson.dumps([sort, SORTS[sort].order, {}, []])
     checksum = hashlib.sha256(scope + b"\n" + text).digest()[:9]
     return base64.urlsafe_b64encode(checksum + text).decode().rstrip("=")
 

@@ -18,6 +18,13 @@ def test_tags_keep_their_order_and_their_case_and_are_trimmed(alice: Caller) -> 
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
 
 
+def test_a_tag_is_found_however_it_is_written(alice: Caller) -> None:
+    alice.add("one", tags=["STRASSE", "ὈΔΎΣΣΕΙΑ"])
+    for tag in ("straße", "Strasse", "ὀδύσσεια"):
+        found = alice.get("/api/tasks", query_string={"tag": tag}).json
+        assert [task["title"] for task in found or []] == ["one"]
+
+
 def test_null_means_none(alice: Caller) -> None:
     task = alice.add(tags=None, priority=None)
     assert (task["tags"], task["priority"]) == ([], None)

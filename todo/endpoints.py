@@ -9,19 +9,22 @@ says; one that is there must be JSON, an object, and of bounded size.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
-from werkzeug.urls import iri_to_uri
 
 MAX_BODY_BYTES = 64 * 1024
+# Of what a proxy, or whoever says they are one, says of the address that the client knows.
+HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 JSON_OPTIONS = orjson.OPT_UTC_Z
 
 
@@ -93,10 +96,21 @@ def empty_response(status: int) -> Response:
     return response
 
 
+def build_path(path: str) -> str:
+    """Return a path of this service as the client knows it: under the prefix that a proxy takes off."""
+    prefix = request.script_root if PREFIX.fullmatch(request.script_root) else ""
+    return quote(prefix + path, safe="/:@!$&'()*+,;=~")
+
+
 def build_url(**changes: str) -> str:
-    """Return this request's complete URL with other values for some of the query's parameters (RFC 8288)."""
+    """Return this request's complete URL with other values for some of the query's parameters.
+
+    Without its origin if what the request says of that cannot be: every client knows where it asked.
+    """
     query = [(name, value) for name, value in request.args.items(multi=True) if name not in changes]
-    return f"{iri_to_uri(request.base_url)}?{urlencode([*query, *changes.items()])}"
+    known = request.scheme in {"http", "https"} and HOST.fullmatch(request.host)
+    origin = f"{request.scheme}://{request.host}" if known else ""
+    return f"{origin}{build_path(request.path)}?{urlencode([*query, *changes.items()])}"
 
 
 def accepted_media_types(method: str) -> tuple[str, ...]:

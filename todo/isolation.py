@@ -15,7 +15,6 @@ and raw DBAPI cursors, which no event sees, are out of bounds.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from flask import current_app
@@ -37,9 +36,10 @@ def build_prefix(settings: Settings) -> str:
     return (
         f"SELECT set_config('role', '{ROLE}', true),"
         " set_config('todo.user_id', %(todo_user_id)s, true),"
-        f" set_config('statement_timeout', '{settings.statement_seconds}s', true),"
+        " set_config('statement_timeout', %(todo_statement_timeout)s, true),"
         f" set_config('lock_timeout', '{settings.lock_seconds}s', true),"
-        " set_config('timezone', 'UTC', true); "
+        # Statements are small: to compile one costs more than it saves.
+        " set_config('jit', 'off', true), set_config('timezone', 'UTC', true); "
     )
 
 
@@ -48,27 +48,35 @@ class NoUserError(RuntimeError):
 
 
 def fetch(
-    user_id: str, statement: Executable, values: Mapping[str, Any] | None = None, *, repeatable: bool = False
+    user_id: str,
+    statement: Executable,
+    values: Mapping[str, Any] | None = None,
+    *,
+    repeatable: bool = False,
+    seconds: int | None = None,
 ) -> Sequence[Row[Any]]:
     """Run one statement as that user and return its rows: one round trip, committed when this returns.
 
-    If the connection is lost while it runs, nobody knows whether it was committed: only what is ``repeatable``, a read
-    or a creation under a key, is sent again, once. Raises SQLAlchemy's DBAPIError, or its TimeoutError when no
-    connection was free in time.
+    ``seconds`` bounds it, if not as the settings do. If the connection is lost while it runs, nobody knows whether it
+    was committed: only what is ``repeatable``, a read or a creation under a key, is sent again, once. Raises
+    SQLAlchemy's DBAPIError, or its TimeoutError when no connection was free in time.
     """
     try:
-        return send(user_id, statement, values)
+        return send(user_id, statement, values, seconds)
     except DBAPIError as error:
         if not (repeatable and error.connection_invalidated):
             raise
-    return send(user_id, statement, values)
+    return send(user_id, statement, values, seconds)
 
 
-def send(user_id: str, statement: Executable, values: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
+def send(
+    user_id: str, statement: Executable, values: Mapping[str, Any] | None, seconds: int | None
+) -> Sequence[Row[Any]]:
     """Run one statement as that user, once; whoever answers nothing in time is hung up on."""
     watchdog: Watchdog = current_app.extensions["watchdog"]
     with db.engine.connect() as connection, watchdog.watch(connection.connection.fileno()):
-        return connection.execute(statement, values, execution_options={"user_id": user_id}).all()
+        options = {"user_id": user_id, "seconds": seconds}
+        return connection.execute(statement, values, execution_options=options).all()
 
 
 @contextmanager
@@ -80,23 +88,24 @@ def administration() -> Iterator[Connection]:
 
 def guard(engine: Engine, settings: Settings) -> None:
     """Put every statement of this engine behind the prefix, or refuse it."""
-    event.listen(engine, "before_cursor_execute", partial(_become_user, build_prefix(settings)), retval=True)
+    prefix = build_prefix(settings)
 
-
-def _become_user(
-    prefix: str, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-) -> tuple[str, Any]:
-    options = context.execution_options if context else connection.get_execution_options()
-    user_id = options.get("user_id")
-    if user_id is None:
-        if options.get("administers"):
-            return statement, parameters
-        raise NoUserError(
-            "A statement was sent without a user: use isolation.fetch(user_id, …), or isolation.administration()"
-        )
-    if executemany or not isinstance(parameters, dict):
-        raise NoUserError("For a user, send one statement with named parameters")
-    if cursor.name is not None:
-        # A server-side cursor would make the prefix a query to be read later, and run the rest as the login.
-        raise NoUserError("For a user, do not stream results")
-    return prefix + statement, {**parameters, "todo_user_id": user_id}
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def become_user(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> tuple[str, Any]:
+        options = context.execution_options if context else connection.get_execution_options()
+        user_id = options.get("user_id")
+        if user_id is None:
+            if options.get("administers"):
+                return statement, parameters
+            raise NoUserError(
+                "A statement was sent without a user: use isolation.fetch(user_id, …), or isolation.administration()"
+            )
+        if executemany or not isinstance(parameters, dict):
+            raise NoUserError("For a user, send one statement with named parameters")
+        if cursor.name is not None:
+            # A server-side cursor would make the prefix a query to be read later, and run the rest as the login.
+            raise NoUserError("For a user, do not stream results")
+        timeout = f"{options.get('seconds') or settings.statement_seconds}s"
+        return prefix + statement, {**parameters, "todo_user_id": user_id, "todo_statement_timeout": timeout}

@@ -20,6 +20,7 @@ INDEXES = {
     "tasks_by_due_date": "user_id, due_at, due_all_day, id",
 }
 BATCH = 5000
+ARRAYS = ("user_ids", "ids", "titles", "descriptions", "titles_folded", "descriptions_folded")
 
 # Only text with more than ASCII may need to be folded here.
 FIND = sa.text(
@@ -62,20 +63,17 @@ def fold_what_is_there(connection: sa.Connection) -> None:
     """Fold the text of the tasks that PostgreSQL cannot fold by itself, batch by batch."""
     place: dict[str, Any] = {"user_id": "", "id": 0}
     while rows := connection.execute(FIND, {**place, "size": BATCH}).all():
-        user_ids, ids, titles, descriptions = (list(column) for column in zip(*rows, strict=True))
-        folded = {
-            "titles_folded": [fold_unless_ascii(title) for title in titles],
-            "descriptions_folded": [fold_unless_ascii(description) for description in descriptions],
-        }
-        values = {"user_ids": user_ids, "ids": ids, "titles": titles, "descriptions": descriptions, **folded}
-        connection.execute(FOLD, values)
-        place = {"user_id": user_ids[-1], "id": ids[-1]}
+        folded = [(*row, fold_unless_ascii(row.title), fold_unless_ascii(row.description)) for row in rows]
+        if needed := [each for each in folded if each[4] is not None or each[5] is not None]:
+            columns = zip(*needed, strict=True)
+            connection.execute(FOLD, dict(zip(ARRAYS, map(list, columns), strict=True)))
+        place = {"user_id": rows[-1].user_id, "id": rows[-1].id}
 
 
 def fold_unless_ascii(text: str | None) -> str | None:
     """As todo/tasks/folding.py had it at this migration."""
     if text is None or text.isascii():
         return None
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
     ascii_lower = "".join(character.lower() if character.isascii() else character for character in text)
     return folded if folded != ascii_lower else None

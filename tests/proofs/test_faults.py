@@ -1,4 +1,4 @@
-"""What is acknowledged is kept, and what is broken is said in time: real servers killed, stopped and locked under load."""
+"""What is acknowledged is kept, what is broken is said in time: real servers killed, stopped and locked under load."""
 
 import signal
 import time

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 # RFC 3339 section 5.6, with the case of T and Z as it allows; leap seconds excepted.
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII)
 
 END_OF_DAY = time(23, 59, 59, 999999, UTC)
 

@@ -1,6 +1,5 @@
 """The kinds of value that only tasks have: tags, due dates, and what is asked of them in a query."""
 
-import re
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -85,20 +84,15 @@ class TagFilter(fields.List[Any]):
 
 
 class Words(fields.Field[list[str]]):
-    """Words that a task must all have, as patterns for LIKE; a word that is part of another goes without saying."""
+    """Words that a task must all have, as they compare; one that is part of another goes without saying."""
 
     def __init__(self, maximum: int, **kwargs: Any) -> None:
         self._text = Text(0, maximum)
         super().__init__(metadata={"type": "string", "maxLength": maximum}, **kwargs)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         words: list[str] = []
         for word in sorted(set(fold(self._text.deserialize(value)).split()), key=lambda word: (-len(word), word)):
             if not any(word in longer for longer in words):
                 words.append(word)
-        return [f"%{escape_like(word)}%" for word in words]
-
-
-def escape_like(text: str) -> str:
-    """Return the pattern that matches just this text."""
-    return re.sub(r"[\\%_]", r"\\\g<0>", text)
+        return words

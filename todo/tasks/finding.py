@@ -15,11 +15,11 @@ from sqlalchemy import (
     DateTime,
     Select,
     Text,
-    all_,
     asc,
     bindparam,
     desc,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -30,11 +30,6 @@ from todo.tasks.columns import IS_OWN, SHOWN, tasks
 from todo.tasks.folding import build_folded
 from todo.tasks.sorting import SORTS
 
-# Words have no white space in them, so none is found across the two.
-SEARCHED = build_folded(tasks.c.title, tasks.c.title_folded) + sql.coalesce(
-    "\n" + build_folded(tasks.c.description, tasks.c.description_folded), ""
-)
-
 FILTERS: dict[str, ColumnElement[bool]] = {
     "status": tasks.c.completed == bindparam("status", type_=Boolean),
     "completed": tasks.c.completed == bindparam("completed", type_=Boolean),
@@ -42,8 +37,20 @@ FILTERS: dict[str, ColumnElement[bool]] = {
     "tag": tasks.c.tags_folded.contains(bindparam("tag", type_=ARRAY(Text))),
     "due_before": tasks.c.due_at <= bindparam("due_before", type_=DateTime(timezone=True)),
     "due_after": tasks.c.due_at >= bindparam("due_after", type_=DateTime(timezone=True)),
-    "search": SEARCHED.like(all_(bindparam("search", type_=ARRAY(Text)))),
 }
+
+# What words are looked for in, made once for each task. No word has white space, so none is found across the two.
+SEARCHED = (
+    select(
+        (
+            build_folded(tasks.c.title, tasks.c.title_folded)
+            + sql.coalesce("\n" + build_folded(tasks.c.description, tasks.c.description_folded), "")
+        ).label("text")
+    )
+    .correlate(tasks)
+    .offset(0)
+    .lateral("searched")
+)
 
 SIZE = bindparam("size", type_=BigInteger)
 
@@ -52,23 +59,30 @@ Start = Literal["first", "valued", "valueless"]
 
 
 @cache
-def build_page(filters: frozenset[str], sort: str, order: str, start: Start) -> Select[Any]:
-    """Build the statement of a page with these filters, in this order.
+def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Select[Any]:
+    """Build the statement of a page with these filters and that many words, in this order.
 
-    Its parameters are ``owner``, ``size``, each filter's, and the place's: ``after_0`` and so on, ``after_id``.
+    Its parameters are ``owner``, ``size``, each filter's, ``word_0`` and so on, and the place's: ``after_0`` and so on,
+    ``after_id``. Its rows have the columns of a task, and then the parts of its key.
     """
-    found = select(*SHOWN).where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))
-    key, is_valueless = SORTS[sort].key(tasks.c), SORTS[sort].valueless
-    if is_valueless is None:
+    key, valueless = SORTS[sort].key(order), SORTS[sort].valueless
+    found = select(*SHOWN, *(part.label(f"key_{number}") for number, part in enumerate(key)))
+    found = found.where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))
+    if words:
+        found = found.select_from(tasks.join(SEARCHED, true()))
+        found = found.where(
+            *(sql.strpos(SEARCHED.c.text, bindparam(f"word_{n}", type_=Text)) > 0 for n in range(words))
+        )
+    if valueless is None:
         return cut_page(found, key, order, (*key, tasks.c.id) if start != "first" else ())
     # Two parts, each of which an index has in its order; both are cut before they are put together.
-    valueless = cut_page(found.where(is_valueless(tasks.c)), key, order, (tasks.c.id,) if start == "valueless" else ())
+    without = cut_page(found.where(valueless), key, order, (tasks.c.id,) if start == "valueless" else ())
     if start == "valueless":
-        return valueless
+        return without
     valued = cut_page(found.where(key[0].is_not(None)), key, order, (*key, tasks.c.id) if start == "valued" else ())
-    both = union_all(select(valued.subquery()), select(valueless.subquery())).subquery()
-    ordered = list_order(SORTS[sort].key(both.c), both.c.id, order)
-    return select(both).order_by(is_valueless(both.c), *ordered).limit(SIZE)
+    both = union_all(select(valued.subquery()), select(without.subquery())).subquery()
+    ordered = list_order([both.c[f"key_{number}"] for number in range(len(key))], both.c.id, order)
+    return select(both).order_by(both.c.key_0.is_(None), *ordered).limit(SIZE)
 
 
 def cut_page(

@@ -16,7 +16,7 @@ ASCII_LOWER = str.maketrans({chr(upper): chr(upper + 32) for upper in range(ord(
 
 def fold(text: str) -> str:
     """Return a form that is the same for texts that differ in case only, or in how accents are composed."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def fold_unless_ascii(text: str | None) -> str | None:

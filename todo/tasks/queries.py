@@ -9,15 +9,19 @@ from typing import Any, NamedTuple
 
 import orjson
 from marshmallow import ValidationError
+from psycopg2.errors import QueryCanceled
 from sqlalchemy import Executable, Row
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
 from todo.isolation import fetch
-from todo.tasks.columns import to_columns
+from todo.tasks.columns import SHOWN, to_columns
 from todo.tasks.finding import FILTERS, Start, build_page
 from todo.tasks.sorting import SORTS
 from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DEFAULTS, DELETE, GET, TOGGLE, build_change_statement
+
+SEARCH_SECONDS = 1
 
 
 class Changed(PreconditionFailed):
@@ -34,21 +38,34 @@ class Page(NamedTuple):
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
-    """Return a page of the user's tasks, as TaskQuerySchema loads the query; raises InvalidCursor."""
+    """Return a page of the user's tasks, as TaskQuerySchema loads the query.
+
+    Raises InvalidCursor, or ValidationError if to search takes too long: it is bounded by the user's own tasks, but
+    these, and the words, may be chosen to be slow.
+    """
     sort = SORTS[query["sort"]]
     order = query.get("order", sort.order)
     filters = {name: query[name] for name in FILTERS if query.get(name) not in (None, [])}
-    scope = [query["sort"], order, filters]
+    words = query.get("search", [])
+    scope = [query["sort"], order, filters, words]
     values = {**filters, "owner": user_id, "size": query["limit"] + 1}
+    values |= {f"word_{number}": word for number, word in enumerate(words)}
     start: Start = "first"
     if "cursor" in query:
         place = sort.read_place(read_cursor(query["cursor"], scope))
         start = "valueless" if place[0] is None else "valued"  # An id alone is a value too.
         values |= {f"after_{number}": part for number, part in enumerate(place[:-1])} | {"after_id": place[-1]}
-    found = fetch(user_id, build_page(frozenset(filters), query["sort"], order, start), values, repeatable=True)
+    statement = build_page(frozenset(filters), len(words), query["sort"], order, start)
+    try:
+        found = fetch(user_id, statement, values, repeatable=True, seconds=SEARCH_SECONDS if words else None)
+    except OperationalError as error:
+        if words and isinstance(error.orig, QueryCanceled):
+            raise ValidationError({"search": ["Takes too long among your tasks; search for fewer words."]}) from None
+        raise
     listed = found[: query["limit"]]
-    more = len(found) > len(listed)
-    return Page(listed, write_cursor(sort.place_of(listed[-1]), scope) if more else None)
+    if len(found) == len(listed):
+        return Page(listed, None)
+    return Page(listed, write_cursor([*listed[-1][len(SHOWN) :], listed[-1].id], scope))
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:

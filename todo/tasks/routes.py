@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from sqlalchemy import Row
 from werkzeug.exceptions import BadRequest, NotFound
 
-from todo.endpoints import build_url, empty_response, endpoint, reply
+from todo.endpoints import build_path, build_url, empty_response, endpoint, reply
 from todo.tasks import queries
 from todo.tasks.columns import MEMBERS
 from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema, TaskSchema
@@ -60,7 +60,7 @@ def create_task(new: dict[str, Any]) -> Response:
     response = reply_task(task, 201)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"{request.script_root}/api/tasks/{task.id}"
+    response.headers["Location"] = build_path(f"/api/tasks/{task.id}")
     return response
 
 

@@ -1,16 +1,17 @@
-"""The orders that tasks come in, and the place of a task in each: what a page goes on from."""
+"""The orders that tasks come in, and a place in each, as a cursor holds it: what a page goes on from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case
+from sqlalchemy import ColumnElement, case
 
 from todo.cursors import InvalidCursor
 from todo.fields import UNSTORABLE
+from todo.tasks.columns import tasks
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.folding import build_folded, fold
+from todo.tasks.folding import build_folded
 
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
 MAX_ID = 2**63 - 1
@@ -20,27 +21,27 @@ MAX_ID = 2**63 - 1
 class Sort:
     """An order of tasks. Ties are broken by id, in the same direction; tasks without a value come last in both."""
 
-    # What a table's or a subquery's columns are sorted by, before the id.
-    key: Callable[[Any], Sequence[ColumnElement[Any]]]
-    # The same of a task that was found, and how each part is read back from a cursor.
-    values: Callable[[Row[Any]], Sequence[Any]]
+    # What tasks are sorted by in that direction, before the id.
+    key: Callable[[str], Sequence[ColumnElement[Any]]]
+    # How each part of it is read back from a cursor.
     readers: Sequence[Callable[[Any], Any]]
     order: str = "asc"
-    # What a task without a value is, if there can be one.
-    valueless: Callable[[Any], ColumnElement[bool]] | None = None
-
-    def place_of(self, task: Row[Any]) -> list[Any]:
-        """Return a task's place: the values it is sorted by, or None for each, and its id."""
-        return [*self.values(task), task.id]
+    # What a task without a value is, where an index has those apart.
+    valueless: ColumnElement[bool] | None = None
 
     def read_place(self, parts: Sequence[Any]) -> list[Any]:
-        """Return the place that a cursor holds; raises InvalidCursor, since anyone can write one."""
+        """Return the place that a cursor holds: the parts of a key, or None for each, and an id.
+
+        Raises InvalidCursor, since anyone can write one.
+        """
         *values, task_id = parts or [None]
         try:
-            if not (self.valueless and values == [None] * len(self.readers)):
+            if self.valueless is not None and values and values[0] is None:
+                values = [None] * len(self.readers)
+            else:
                 values = [read(value) for read, value in zip(self.readers, values, strict=True)]
             return [*values, read_number(task_id)]
-        except ValueError:
+        except (ValueError, OverflowError):
             raise InvalidCursor from None
 
 
@@ -49,7 +50,7 @@ def read_instant(value: Any) -> datetime:
     instant = datetime.fromisoformat(read_text(value))
     if instant.tzinfo is None:
         raise ValueError
-    return instant
+    return instant.astimezone(UTC)  # PostgreSQL takes fewer offsets than Python.
 
 
 def read_text(value: Any) -> str:
@@ -68,37 +69,26 @@ def read_flag(value: Any) -> bool:
 
 def read_number(value: Any) -> int:
     """Return a rank or an id that a cursor holds; raises ValueError."""
-    if type(value) is int and 1 <= value <= MAX_ID:
+    if type(value) is int and 0 <= value <= MAX_ID:
         return value
     raise ValueError
 
 
 SORTS = {
     # The id's order, which the primary key serves.
-    "created": Sort(key=lambda columns: (), values=lambda task: (), readers=(), order="desc"),
-    "updated": Sort(
-        key=lambda columns: (columns.updated_at,),
-        values=lambda task: (task.updated_at,),
-        readers=(read_instant,),
-        order="desc",
-    ),
-    "title": Sort(
-        key=lambda columns: (build_folded(columns.title, columns.title_folded),),
-        values=lambda task: (fold(task.title),),
-        readers=(read_text,),
-    ),
+    "created": Sort(key=lambda order: (), readers=(), order="desc"),
+    "updated": Sort(key=lambda order: (tasks.c.updated_at,), readers=(read_instant,), order="desc"),
+    "title": Sort(key=lambda order: (build_folded(tasks.c.title, tasks.c.title_folded),), readers=(read_text,)),
     "due_date": Sort(
-        key=lambda columns: (columns.due_at, columns.due_all_day),
-        values=lambda task: (task.due_at, task.due_all_day) if task.due_at else (None, None),
+        key=lambda order: (tasks.c.due_at, tasks.c.due_all_day),
         readers=(read_instant, read_flag),
         # With every column of the index, so that it serves them by id.
-        valueless=lambda columns: columns.due_at.is_(None) & ~columns.due_all_day,
+        valueless=tasks.c.due_at.is_(None) & ~tasks.c.due_all_day,
     ),
+    # No index serves it: one look at all of the user's tasks, and a rank that puts those without a priority last.
     "priority": Sort(
-        key=lambda columns: (case(RANKS, value=columns.priority),),
-        values=lambda task: (RANKS.get(task.priority),),
+        key=lambda order: (case(RANKS, value=tasks.c.priority, else_=len(RANKS) + 1 if order == "asc" else 0),),
         readers=(read_number,),
         order="desc",
-        valueless=lambda columns: columns.priority.is_(None),
     ),
 }
