@@ -38,6 +38,8 @@ DEEP = 10_000
 EACH = 50  # tasks of each other person
 GROWTH_ALLOWED = 1.5
 MILLISECONDS_ALLOWED = 100
+# A share of the memory as is usual for a server; PostgreSQL's own default is 128 MB.
+SHARED_BUFFERS = "1GB"
 
 QUERIES = {
     "first page, newest first": "limit=50",
@@ -188,8 +190,9 @@ def main(quick: bool) -> None:
     sizes = [1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
     with tempfile.TemporaryDirectory(prefix="bench") as folder, ExitStack() as stack:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
-        postgres.start()
         stack.callback(postgres.close)
+        run_as_superuser(postgres, f"ALTER SYSTEM SET shared_buffers = '{SHARED_BUFFERS}'")
+        postgres.close()  # It is read at the start.
         services = []
         for size in sizes:
             database_url = create_database(postgres, f"with_{size}")
@@ -205,12 +208,17 @@ def main(quick: bool) -> None:
 
 def create_database(postgres: EmbeddedPostgres, name: str) -> str:
     """Create a database of its own and return its URL."""
+    run_as_superuser(postgres, f"CREATE DATABASE {name}")
+    return urlsplit(postgres.url("postgres"))._replace(path=f"/{name}").geturl()
+
+
+def run_as_superuser(postgres: EmbeddedPostgres, statement: str) -> None:
+    """Run a statement on the server, which is started if it does not run."""
+    postgres.start()
     connection = psycopg2.connect(postgres.url("postgres"))
     connection.autocommit = True
-    connection.cursor().execute(f"CREATE DATABASE {name}")
+    connection.cursor().execute(statement)
     connection.close()
-    parts = urlsplit(postgres.url("postgres"))
-    return parts._replace(path=f"/{name}").geturl()
 
 
 if __name__ == "__main__":

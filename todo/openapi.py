@@ -20,7 +20,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "user_id": {"type": "string"},
 }
 # What any operation may answer besides what it declares.
-ALWAYS = (401, 500, 503)
+ALWAYS = (401, 429, 500, 503)
 
 
 def init_app(app: Flask) -> None:

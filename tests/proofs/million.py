@@ -97,14 +97,13 @@ class Reader:
             cursor.execute(explained, parameters)
             [(plan,)] = cursor.fetchall()
         connection.close()
-        return Plan(found, plan[0]["Plan"], plan[0]["Execution Time"])
+        return Plan(found, plan[0]["Plan"])
 
 
 @dataclass
 class Plan:
     found: int
     top: dict[str, Any]
-    milliseconds: float
 
     @property
     def scans(self) -> list[dict[str, Any]]:

@@ -36,6 +36,10 @@ def port(postgres: EmbeddedPostgres) -> Iterator[int]:
 
 
 MASTER: list[psutil.Process] = []
+END_ALL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE usename = current_user AND pid <> pg_backend_pid()"
+)
 
 
 def test_nothing_breaks(port: int) -> None:
@@ -62,7 +66,7 @@ def test_postgresql_is_killed(port: int, postgres: EmbeddedPostgres) -> None:
 def test_all_connections_are_ended_while_they_work(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port):
         for _ in range(10):
-            ask(postgres, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            ask(postgres, END_ALL)
             time.sleep(0.3)
 
 
