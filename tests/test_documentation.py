@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.finding import QUERIES, SLOWEST
 from todo.tasks.columns import MEMBERS
 from todo.tasks.schemas import TaskQuerySchema
 
@@ -48,6 +49,12 @@ def test_every_parameter_of_the_list_is_explained_and_no_other() -> None:
     rows = re.findall(r"^\| (`.*?) \|", FINDING, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert explained == set(TaskQuerySchema().fields)
+
+
+def test_the_times_are_those_of_the_benchmark() -> None:
+    assert [
+        name for name in (*QUERIES, SLOWEST) if not re.search(rf"^\| {re.escape(name)} +\|", FINDING, re.MULTILINE)
+    ] == []
 
 
 def test_every_member_of_a_task_is_in_the_readme() -> None:
