@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,17 +48,23 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    port: int, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT, application: str = "wsgi:app"
+    port: int,
+    *arguments: str,
+    settings: Mapping[str, str],
+    cwd: Path = ROOT,
+    application: str = "wsgi:app",
+    log: Path | None = None,
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run gunicorn as the README has it, until it answers."""
-    service = subprocess.Popen(
-        [BIN / "gunicorn", application, *arguments],
-        cwd=cwd,
-        env=make_environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """Run gunicorn as the README has it, until it answers. What it says goes to the file, or, if little, to stdout."""
+    with log.open("w") if log else nullcontext(subprocess.PIPE) as output:
+        service = subprocess.Popen(
+            [BIN / "gunicorn", application, *arguments],
+            cwd=cwd,
+            env=make_environment(settings),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     try:
         deadline = time.monotonic() + 30
         while service.poll() is None and time.monotonic() < deadline:

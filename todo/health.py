@@ -14,7 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from config import ROOT
 from todo.endpoints import reply
 from todo.extensions import SCHEMA
-from todo.isolation import ROLE, administration
+from todo.isolation import ROLE, watched_administration
 from todo.problems import RETRY_AFTER_SECONDS, describe, request_id
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def report_alive() -> Response:
 def report_ready() -> Response:
     """The database is reachable and migrated, and keeps users apart; else 503, and the log says what is missing."""
     try:
-        with administration() as connection:
+        with watched_administration() as connection:
             missing = find_missing_migrations(connection) + find_breaches(connection)
     except SQLAlchemyError as error:
         missing = [describe(error)]

@@ -86,6 +86,14 @@ def administration() -> Iterator[Connection]:
         yield connection.execution_options(administers=True)
 
 
+@contextmanager
+def watched_administration() -> Iterator[Connection]:
+    """The same for a request: whoever answers nothing in time is hung up on."""
+    watchdog: Watchdog = current_app.extensions["watchdog"]
+    with administration() as connection, watchdog.watch(connection.connection.fileno()):
+        yield connection
+
+
 def guard(engine: Engine, settings: Settings) -> None:
     """Put every statement of this engine behind the prefix, or refuse it."""
     prefix = build_prefix(settings)
