@@ -1,4 +1,7 @@
-"""Settings: read once, typed, from the environment or a ``.env`` file; a bad value is refused by name."""
+"""Settings: read once, typed, from the environment or a ``.env`` file; a bad value is refused by name.
+
+Longer than other files, so that all that can be said from outside is in one place.
+"""
 
 import os
 import re

@@ -110,3 +110,12 @@ def ask(jwks_app: Flask) -> Ask:
         return response
 
     return ask
+
+
+@pytest.fixture
+def fill(alice: Caller) -> None:
+    """Alice has five tasks, some with a due date, the others with a priority."""
+    for number in range(5):
+        alice.add(
+            str(number), due_date=f"2026-12-0{9 - number}" if number % 2 else None, priority=["low", None][number % 2]
+        )
