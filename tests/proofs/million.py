@@ -119,8 +119,9 @@ class Plan:
     @property
     def read(self) -> int:
         """How many rows were read, those that were passed over included."""
-        return sum(
+        rows = sum(
             (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
             for node in self.scans
             if node["Node Type"] != "Bitmap Index Scan"
         )
+        return round(rows)  # Means of many loops, to two digits.
