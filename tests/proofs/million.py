@@ -119,7 +119,7 @@ class Plan:
     @property
     def read(self) -> int:
         """How many rows were read, those that were passed over included."""
-        rows = sum(
+        rows: float = sum(
             (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
             for node in self.scans
             if node["Node Type"] != "Bitmap Index Scan"
