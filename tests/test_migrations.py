@@ -133,9 +133,10 @@ def test_several_processes_may_migrate_at_once(empty_database: Database) -> None
             ]
             deadline = time.monotonic() + 20
             others = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query = 'ROLLBACK'"
-            while empty_database.run(others, (empty_database.name,)) != [(3,)]:
+            while empty_database.run(others, (empty_database.name,)) == [(0,)]:
                 assert time.monotonic() < deadline, "nobody waited"
                 time.sleep(0.05)
+            time.sleep(1)  # So that those come too who are slower, or share a connection in PgBouncer.
             assert describe(empty_database) == []
         done = [upgrade.result() for upgrade in upgrades]
     assert [process.returncode for process in done] == [0, 0, 0], done
