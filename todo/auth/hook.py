@@ -32,8 +32,8 @@ def authenticate() -> None:
     """Put the caller's id on ``g.user_id``.
 
     Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had, TooManyRequests when
-    the user asks too often. A preflight
-    carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
+    the user asks too often. A preflight carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads
+    nothing.
     """
     if request.method == "OPTIONS":
         return

@@ -34,7 +34,6 @@ ID = bindparam("task_id", type_=BigInteger)
 COMPLETED = bindparam("new_completed", type_=Boolean)
 IS_IT = IS_OWN & (tasks.c.id == ID)
 
-
 # What a task is that nothing is said about but its title.
 DEFAULTS: dict[str, Any] = {"description": None, "completed": False, "priority": None, "tags": [], "due_date": None}
 
