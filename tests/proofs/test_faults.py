@@ -3,9 +3,10 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psutil
+import psycopg2
 import pytest
 
 from embedded import EmbeddedPostgres
@@ -68,6 +69,17 @@ def test_all_connections_are_ended_while_they_work(port: int, postgres: Embedded
         for _ in range(10):
             ask(postgres, END_ALL)
             time.sleep(0.3)
+
+
+def test_the_server_takes_no_more_connections(port: int, postgres: EmbeddedPostgres) -> None:
+    with people_at_work(port) as people, closing(psycopg2.connect(postgres.url("postgres"))) as administrator:
+        administrator.autocommit = True
+        with administrator.cursor() as cursor:
+            cursor.execute("ALTER ROLE todo CONNECTION LIMIT 0")
+            cursor.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'todo'")
+            time.sleep(2)
+            cursor.execute("ALTER ROLE todo CONNECTION LIMIT -1")
+    assert all(503 in person.statuses for person in people)
 
 
 def test_a_table_is_locked(port: int, postgres: EmbeddedPostgres) -> None:

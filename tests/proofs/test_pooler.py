@@ -1,0 +1,95 @@
+"""Through PgBouncer in transaction mode nothing leaks from one client to the next, and it may restart at any time."""
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from tests.callers import Caller, read_task, read_tasks
+from tests.commands import free_port, run, serve
+from tests.proofs.load import people_at_work
+from tests.proofs.poolers import PROGRAM, Pooler, client, pooling
+from tests.servers import SECRET, Database, closing_pool, sqlalchemy_url
+from todo import create_app
+
+pytestmark = pytest.mark.skipif(not PROGRAM, reason="PgBouncer is not installed")
+
+
+@pytest.fixture
+def single(database: Database) -> Iterator[Pooler]:
+    """All clients of a login share one connection to the server."""
+    with pooling(database, connections=1) as pooler:
+        yield pooler
+
+
+def settings_through(pooler: Pooler, database: Database) -> Settings:
+    return database.settings(database_url=sqlalchemy_url(pooler.url(database, "web")))
+
+
+def test_a_plain_set_leaks_on_a_shared_connection(single: Pooler, database: Database) -> None:
+    """So these clients do share one: what the service sends would leak too, were it not of one transaction only."""
+    url = single.url(database, "web")
+    with client(url) as one, client(url) as other:
+        one.execute("SET todo.user_id = 'alice'")
+        other.execute("SHOW todo.user_id")
+        assert other.fetchone() == ("alice",)
+
+
+def test_the_service_leaves_nothing_on_a_shared_connection(single: Pooler, database: Database) -> None:
+    settings = settings_through(single, database)
+    with closing_pool(create_app(settings)) as app, client(single.url(database, "web")) as other:
+        other.execute("SELECT pg_backend_pid(), current_user, current_setting('statement_timeout')")
+        before = other.fetchone()
+        alice = Caller(app.test_client(), settings)
+        alice.add()
+        other.execute("SELECT pg_backend_pid(), current_user, current_setting('statement_timeout')")
+        assert other.fetchone() == before
+        other.execute("SELECT coalesce(current_setting('todo.user_id', true), '')")
+        assert other.fetchone() == ("",)
+
+
+def test_services_that_share_one_connection_never_mix_their_users(single: Pooler, database: Database) -> None:
+    """Two processes' pools of eight connections each, in PgBouncer one."""
+    settings = settings_through(single, database)
+    with ExitStack() as stack:
+        apps = [stack.enter_context(closing_pool(create_app(settings))) for _ in range(2)]
+        people = [Caller(app.test_client(), settings) for app in apps for _ in range(6)]
+
+        def work(person: Caller) -> None:
+            for number in range(25):
+                task = person.add(str(number))
+                assert read_task(person.get(f"/api/tasks/{task['id']}"))["user_id"] == person.user_id
+                assert {each["user_id"] for each in read_tasks(person.get("/api/tasks"))} == {person.user_id}
+            assert len(person.titles()) == 25
+
+        with ThreadPoolExecutor(len(people)) as pool:
+            list(pool.map(work, people))
+        backends = database.run("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (database.role("web"),))
+        assert backends == [(1,)]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_is_restarted_under_load(signum: signal.Signals, empty_database: Database, tmp_path: Path) -> None:
+    """Migrated through it, too: as the login of Neon's pooled URL does."""
+    with pooling(empty_database, connections=4) as pooler:
+        settings = {
+            "BETTER_AUTH_SECRET": SECRET,
+            "NEON_DB_URL": pooler.url(empty_database, "owner"),
+            "RATE_LIMIT": "off",
+        }
+        migrated = run("flask", "db", "upgrade", settings=settings)
+        assert migrated.returncode == 0, migrated.stderr
+        port = free_port()
+        arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "2")
+        with serve(port, *arguments, settings=settings, log=tmp_path / "log"), people_at_work(port) as people:
+            for _ in range(3):
+                pooler.stop(signum)
+                time.sleep(0.5)
+                pooler.start()
+                time.sleep(2)
+    assert sum(person.statuses[201] for person in people) > 50
