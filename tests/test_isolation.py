@@ -6,12 +6,12 @@ the database's owner, a superuser, and one that owns nothing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from tests.callers import Caller, operations_on_a_task, read_problem, read_task, read_tasks
@@ -19,6 +19,7 @@ from tests.servers import Database, Server, closing_pool
 from tests.test_pages import read_next
 from todo import create_app
 from todo.extensions import db
+from todo.isolation import Isolation, Row, Statement
 from todo.tasks.sorting import SORTS
 
 WALLS = ["both walls", "the database alone", "the application alone"]
@@ -30,6 +31,18 @@ IMPOSSIBLE = [
 BODIES: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"title": "mine now", "completed": True}}]
 
 
+class Ownerless(Isolation):
+    """Sends every statement without the owner's filter in it."""
+
+    taken_out = 0
+
+    def fetch(self, user_id: str, statement: Statement, *rest: Any, **options: Any) -> Sequence[Row]:
+        statement = copy(statement)
+        statement.text, count = re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", statement.text)
+        self.taken_out += count
+        return super().fetch(user_id, statement, *rest, **options)
+
+
 class House:
     """The application on a database of its own, with both walls or with one of them taken down."""
 
@@ -37,20 +50,14 @@ class House:
         self.database = database
         self.settings = database.settings(login)
         self.app = create_app(self.settings)
-        self.unfiltered_statements = 0
         if walls == "the database alone":
             with self.app.app_context():
-                event.listen(db.engine, "before_cursor_execute", self._take_owner_out, retval=True)
+                self.app.extensions["isolation"] = Ownerless(db.engine, self.settings)
         if walls == "the application alone":
             database.run("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY")
 
     def meet(self, user_id: str | None = None) -> Caller:
         return Caller(self.app.test_client(), self.settings, user_id)
-
-    def _take_owner_out(self, _1: Any, _2: Any, statement: str, parameters: Any, *_3: Any) -> tuple[str, Any]:
-        statement, count = re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", statement)
-        self.unfiltered_statements += count
-        return statement, parameters
 
 
 @pytest.fixture(scope="module", params=list(product(WALLS, Database.LOGINS)), ids=" as ".join)
@@ -62,7 +69,9 @@ def house(request: pytest.FixtureRequest, server: Server) -> Iterator[House]:
         with closing_pool(house.app):
             yield house
         if walls == "the database alone":
-            assert house.unfiltered_statements > 20, "the owner's filter was not taken out of the statements"
+            assert house.app.extensions["isolation"].taken_out > 20, (
+                "the owner's filter was not taken out of the statements"
+            )
 
 
 def test_every_operation_on_every_id_answers_for_another_s_task_as_for_none(house: House) -> None:

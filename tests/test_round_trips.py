@@ -8,7 +8,7 @@ from flask import Flask
 
 from config import Settings
 from tests.callers import Caller
-from tests.servers import Database, closing_pool, sqlalchemy_url
+from tests.servers import Database, closing_pool
 from tests.wire import Wire
 from todo import create_app, isolation
 from todo.extensions import db
@@ -22,8 +22,7 @@ def wire(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]]:
-    url = database.url(host="127.0.0.1", port=wire.port, query={"sslmode": "disable", "gssencmode": "disable"})
-    settings = database.settings(database_url=sqlalchemy_url(url))
+    settings = wire.settings(database)
     with closing_pool(create_app(settings)) as app:
         yield app, settings
 

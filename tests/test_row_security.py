@@ -1,5 +1,6 @@
 """What the database holds by itself, whatever the application asks: row security, rights, and the guard before it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from tests.callers import Caller
+from tests.commands import ROOT
 from tests.servers import Database
 from todo import isolation
 from todo.extensions import db
@@ -22,7 +24,7 @@ def as_user(app: Flask) -> Callable[..., Any]:
 
     def run(caller: Caller, statement: Any) -> Any:
         with app.app_context():
-            return isolation.fetch(caller.user_id, statement)
+            return isolation.fetch(caller.user_id, isolation.Statement(statement), {})
 
     return run
 
@@ -62,6 +64,8 @@ def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None
             lambda: db.session.execute(select(Task)),
             lambda: db.engine.connect().execute(text("SELECT pg_sleep(60)")),
             lambda: db.engine.connect().exec_driver_sql("SELECT pg_sleep(60)"),
+            lambda: db.engine.connect().execute(text("SELECT :n"), [{"n": 1}, {"n": 2}]),
+            lambda: db.engine.connect().execution_options(stream_results=True).execute(text("SELECT 1")),
         ]
         for run in refused:
             with pytest.raises(isolation.NoUserError, match="without a user"):
@@ -69,16 +73,11 @@ def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None
         db.session.remove()
 
 
-def test_several_sets_of_values_are_refused_since_they_would_not_be_one_transaction(app: Flask) -> None:
-    with app.app_context(), db.engine.connect() as connection, pytest.raises(isolation.NoUserError, match="one state"):
-        connection.execute(text("SELECT :n"), [{"n": 1}, {"n": 2}], execution_options={"user_id": "alice"})
-
-
-def test_a_server_side_cursor_is_refused_since_the_prefix_would_not_run_first(app: Flask) -> None:
-    with app.app_context(), db.engine.connect() as connection:
-        connection.execution_options(isolation_level="READ COMMITTED", stream_results=True, user_id="alice")
-        with pytest.raises(isolation.NoUserError, match="stream"):
-            connection.execute(text("DELETE FROM todo.tasks"))
+def test_nothing_but_the_isolation_sends_statements_past_sqlalchemy_s_events() -> None:
+    """A bare cursor has no guard: there is one, and it sends the user first."""
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "todo").rglob("*.py")}
+    bare = re.compile(r"\bcursor\(|raw_connection|driver_connection")
+    assert {path for path, source in sources.items() if bare.search(source)} == {"todo/isolation.py"}
 
 
 def test_nothing_of_a_user_stays_behind_on_the_connection(

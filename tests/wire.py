@@ -8,6 +8,9 @@ from typing import Self
 
 from sqlalchemy import URL
 
+from config import Settings
+from tests.servers import Database, sqlalchemy_url
+
 
 class Wire:
     """Listens on a local port, forwards to the server, and keeps every message the client sends."""
@@ -24,6 +27,12 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+
+    def settings(self, database: Database, login: str = "owner") -> Settings:
+        """The service's settings to reach a database of the server this way."""
+        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        url = database.url(login, host="127.0.0.1", port=self.port, query=plain)
+        return database.settings(login, database_url=sqlalchemy_url(url))
 
     def _connect(self) -> socket.socket:
         host = self._server_url.query.get("host") or self._server_url.host or "localhost"

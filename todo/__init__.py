@@ -4,9 +4,9 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from todo import cli, database, health, openapi, problems
+from todo import cli, database, headers, health, openapi, problems
 from todo.auth import hook
-from todo.extensions import cors, db, migrate
+from todo.extensions import db, migrate
 from todo.routing import strip_trailing_slash
 from todo.tasks.routes import tasks
 
@@ -26,12 +26,7 @@ def create_app(settings: Settings) -> Flask:
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     hook.init_app(app, settings)
     problems.init_app(app)
-    cors.init_app(
-        app,
-        origins=list(settings.cors_origins),
-        expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-ID"],
-        max_age=3600,
-    )
+    headers.init_app(app, settings)
 
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(hook.authenticate)

@@ -11,10 +11,6 @@ from config import ROOT, SettingError, Settings
 from embedded import EmbeddedPostgres, is_installed
 from todo import isolation
 from todo.extensions import db
-from todo.watchdog import Watchdog
-
-# Beyond what PostgreSQL allows a statement, before it counts as lost.
-GRACE_SECONDS = 2
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -32,12 +28,11 @@ def init_app(app: Flask, settings: Settings) -> None:
         options["creator"] = make_embedded().connect
     else:
         options["connect_args"] = {"connect_timeout": settings.connect_seconds, "client_encoding": "utf8"}
-    app.extensions["watchdog"] = Watchdog(settings.statement_seconds + GRACE_SECONDS)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url or "postgresql+psycopg2://"
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     with app.app_context():
-        isolation.guard(db.engine, settings)
+        isolation.init_app(app, db.engine, settings)
         event.listen(db.engine, "checkout", _discard_dead)
 
 

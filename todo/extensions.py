@@ -1,6 +1,5 @@
 """The Flask extensions, unbound. Imports nothing of ours, so that everything may import it."""
 
-from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
@@ -25,4 +24,3 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
-cors = CORS()

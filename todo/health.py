@@ -14,8 +14,9 @@ from werkzeug.exceptions import ServiceUnavailable
 from config import ROOT
 from todo.endpoints import reply
 from todo.extensions import SCHEMA
+from todo.headers import request_id
 from todo.isolation import ROLE, watched_administration
-from todo.problems import RETRY_AFTER_SECONDS, describe, request_id
+from todo.problems import RETRY_AFTER_SECONDS, describe
 
 log = logging.getLogger(__name__)
 

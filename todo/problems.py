@@ -18,19 +18,19 @@ The exceptions are Werkzeug's; a view or a hook raises one, with a sentence for 
 """
 
 import logging
-import re
 import traceback
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import psycopg2
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from marshmallow import Schema, ValidationError, fields
 from psycopg2.errors import InvalidParameterValue, InvalidSchemaName, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, UnprocessableEntity
+
+from todo.headers import request_id
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class ProblemSchema(Schema):
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of the application as a problem; give every answer its request id and cache rules."""
+    """Answer every error of the application as a problem."""
     app.register_error_handler(HTTPException, to_problem)
     app.register_error_handler(ValidationError, handle_invalid)
     app.register_error_handler(OperationalError, handle_unavailable)
@@ -70,7 +70,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(PoolTimeoutError, handle_unavailable)
     app.register_error_handler(DBAPIError, handle_database_error)
     app.register_error_handler(Exception, handle_unforeseen)
-    app.after_request(add_common_headers)
 
 
 def to_problem(error: HTTPException, **members: Any) -> Response:
@@ -133,19 +132,3 @@ def describe(error: Exception) -> str:
     quotes_a_row = cause.pgcode.startswith(("22", "23"))
     message = "(not logged: it may quote a row)" if quotes_a_row else cause.diag.message_primary
     return f"{type(cause).__name__} {cause.pgcode}: {message}"
-
-
-def request_id() -> str:
-    """Return this request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
-    if "request_id" not in g:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid4().hex
-    return str(g.request_id)
-
-
-def add_common_headers(response: Response) -> Response:
-    """Private, revalidated, told apart by token: no shared cache may hand one user's answer to another."""
-    response.headers["X-Request-ID"] = request_id()
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.vary.update(("Authorization", "Origin"))
-    return response

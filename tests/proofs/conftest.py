@@ -14,6 +14,7 @@ from tests.clusters import servers_of
 from tests.commands import run
 from tests.proofs.million import BIG, ENRICH, FILL, Million, Reader, Writer
 from tests.servers import SECRET, Server, closing_pool
+from tests.wire import Wire
 from todo import create_app
 
 
@@ -57,9 +58,10 @@ def million(server: Server) -> Iterator[Million]:
 
 
 @pytest.fixture(scope="session")
-def reader(million: Million) -> Iterator[Reader]:
+def reader(server: Server, million: Million) -> Iterator[Reader]:
     million.database.run(ENRICH)
     million.database.run("VACUUM ANALYZE todo.tasks")
-    settings = million.database.settings("web")
-    with closing_pool(create_app(settings)) as app:
-        yield Reader(app, Caller(app.test_client(), settings, BIG), million.database)
+    with Wire(server.superuser_url) as wire:
+        settings = wire.settings(million.database, "web")
+        with closing_pool(create_app(settings)) as app:
+            yield Reader(wire, Caller(app.test_client(), settings, BIG), million.database)

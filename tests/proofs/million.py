@@ -2,18 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
 import psycopg2
-from flask import Flask
-from sqlalchemy import event
 
 from tests.callers import Caller, read_tasks
 from tests.servers import Database
-from todo.extensions import db
-from todo.isolation import build_prefix
+from tests.wire import Wire
 
 OWN = 20_000
 BIG = "somebody with much to do"
@@ -72,31 +70,19 @@ class Million:
 class Reader:
     """The user with 20,000 tasks, and what PostgreSQL does for them."""
 
-    app: Flask
+    wire: Wire
     caller: Caller
     database: Database
 
     def explain(self, path: str) -> "Plan":
-        """How the statement of this request runs."""
-        sent: list[tuple[str, Any]] = []
-
-        def keep(_1: Any, _2: Any, statement: str, parameters: Any, *_3: Any) -> None:
-            sent.append((statement, parameters))
-
-        with self.app.app_context():
-            engine = db.engine
-        event.listen(engine, "before_cursor_execute", keep)
+        """How the statement of this request runs, taken as it was sent."""
+        self.wire.messages.clear()
         found = len(read_tasks(self.caller.get(path)))
-        event.remove(engine, "before_cursor_execute", keep)
-        [(statement, parameters)] = sent
-        prefix = build_prefix(self.database.settings())
-        explained = statement.replace(prefix, prefix + "EXPLAIN (ANALYZE, FORMAT JSON) ", 1)
-        assert explained != statement
-        connection = psycopg2.connect(self.database.url("web"))
-        with connection, connection.cursor() as cursor:
-            cursor.execute(explained, parameters)
+        sent = [message for _, message in self.wire.messages if message.startswith("SELECT set_config('role'")]
+        [(prefix, statement)] = [message.split("; ", 1) for message in sent]
+        with closing(psycopg2.connect(self.database.url("web"))) as connection, connection.cursor() as cursor:
+            cursor.execute(f"{prefix}; EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
             [(plan,)] = cursor.fetchall()
-        connection.close()
         return Plan(found, plan[0]["Plan"])
 
 

@@ -11,7 +11,7 @@ from config import Settings
 from todo.auth.key_cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
-from todo.problems import request_id
+from todo.headers import request_id
 from todo.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from todo.isolation import Statement
 from todo.tasks.columns import IS_OWN, SHOWN, tasks
 from todo.tasks.folding import build_folded
 from todo.tasks.sorting import SORTS
@@ -59,12 +60,17 @@ Start = Literal["first", "valued", "valueless"]
 
 
 @cache
-def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Select[Any]:
+def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Statement:
     """Build the statement of a page with these filters and that many words, in this order.
 
     Its parameters are ``owner``, ``size``, each filter's, ``word_0`` and so on, and the place's: ``after_0`` and so on,
     ``after_id``. Its rows have the columns of a task, and then the parts of its key.
     """
+    return Statement(select_page(filters, words, sort, order, start))
+
+
+def select_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Select[Any]:
+    """Select a page as build_page says."""
     key, valueless = SORTS[sort].key(order), SORTS[sort].valueless
     found = select(*SHOWN, *(part.label(f"key_{number}") for number, part in enumerate(key)))
     found = found.where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import orjson
 from marshmallow import ValidationError
 from psycopg2.errors import QueryCanceled
-from sqlalchemy import Executable, Row
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
-from todo.isolation import fetch
+from todo.isolation import Row, Statement, fetch
 from todo.tasks.columns import SHOWN, to_columns
 from todo.tasks.finding import FILTERS, Start, build_page
 from todo.tasks.sorting import SORTS
@@ -33,7 +32,7 @@ class Changed(PreconditionFailed):
 class Page(NamedTuple):
     """Some of the tasks that were asked for, and the cursor of the next page, if there is one."""
 
-    tasks: Sequence[Row[Any]]
+    tasks: Sequence[Row]
     cursor: str | None
 
 
@@ -68,13 +67,13 @@ def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
     return Page(listed, write_cursor([*listed[-1][len(SHOWN) :], listed[-1].id], scope))
 
 
-def create_task(user_id: str, new: Mapping[str, Any]) -> Row[Any]:
+def create_task(user_id: str, new: Mapping[str, Any]) -> Row:
     """Store a task and return it."""
     values = name_values(to_columns({**DEFAULTS, **new}))
     return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
 
 
-def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Row[Any], bool]:
+def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Row, bool]:
     """Store a task unless one was stored under this key; return the key's task, and whether it was there already.
 
     Raises UnprocessableEntity if the key was used for something else, Conflict if its task was deleted since.
@@ -90,14 +89,12 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
     return task, not task.is_new
 
 
-def get_task(user_id: str, task_id: int) -> Row[Any]:
+def get_task(user_id: str, task_id: int) -> Row:
     """Return the user's task; raises NotFound."""
     return get_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}, repeatable=True))
 
 
-def change_task(
-    user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None
-) -> Row[Any]:
+def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Row:
     """Change the members given and return the task as it is then, if its version is one of those given.
 
     What is so already is not written: a repeated request moves neither ``updated_at`` nor the version. Raises NotFound,
@@ -108,7 +105,7 @@ def change_task(
     return change(user_id, task_id, statement, versions, name_values(columns))
 
 
-def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Row[Any]:
+def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Row:
     """Complete an open task, reopen a completed one, and return it; raises NotFound, or Changed."""
     return change(user_id, task_id, TOGGLE, versions)
 
@@ -121,10 +118,10 @@ def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = Non
 def change(
     user_id: str,
     task_id: int,
-    statement: Executable,
+    statement: Statement,
     versions: Sequence[int] | None,
     values: Mapping[str, Any] | None = None,
-) -> Row[Any]:
+) -> Row:
     """Run a statement that begins with lock_task; raises NotFound, or Changed if the task is another version."""
     values = {**(values or {}), "owner": user_id, "task_id": task_id, "versions": versions}
     task = get_one(fetch(user_id, statement, values))
@@ -138,7 +135,7 @@ def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in columns.items()}
 
 
-def get_one(rows: Sequence[Row[Any]]) -> Row[Any]:
+def get_one(rows: Sequence[Row]) -> Row:
     """Return the only row; raises NotFound without one."""
     if not rows:
         raise NotFound

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from todo.isolation import fetch
+from todo.isolation import Statement, fetch
 from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
@@ -40,8 +40,9 @@ DETAILS = [
 ]
 TAGS = ["home", "work", "errand", "family", "health", "money", "travel", "Büro", "学校", "waiting"]
 
-INSERT = text(
-    """
+INSERT = Statement(
+    text(
+        """
     INSERT INTO todo.tasks (user_id, title, description, completed_at, priority, tags, due_at, due_all_day,
                             title_folded, description_folded, tags_folded, created_at, updated_at)
     SELECT :owner, title, description, completed_at, priority, tags, due_at, due_all_day,
@@ -49,6 +50,7 @@ INSERT = text(
     FROM json_populate_recordset(CAST(NULL AS todo.tasks), CAST(:tasks AS json))
     RETURNING id
     """
+    )
 )
 
 

@@ -9,8 +9,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
-    CompoundSelect,
-    Select,
     any_,
     bindparam,
     case,
@@ -25,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from todo.isolation import Statement
 from todo.tasks.columns import IS_OWN, OWNER, SHOWN, WRITTEN, tasks
 
 # How long a key is kept at least; it goes when its user creates with a key after that.
@@ -37,8 +36,8 @@ IS_IT = IS_OWN & (tasks.c.id == ID)
 # What a task is that nothing is said about but its title.
 DEFAULTS: dict[str, Any] = {"description": None, "completed": False, "priority": None, "tags": [], "due_date": None}
 
-GET = select(*SHOWN).where(IS_IT)
-CREATE = (
+GET = Statement(select(*SHOWN).where(IS_IT))
+CREATE = Statement(
     insert(tasks)
     .values(
         **{name: bindparam(f"new_{name}", type_=tasks.c[name].type) for name in WRITTEN},
@@ -49,21 +48,32 @@ CREATE = (
 )
 # As CREATE, but only if the key is new: three statements in one message, which PostgreSQL runs as one transaction, each
 # with a view of its own. So who waits in the second for another who has the same key sees in the third what came of it.
-CREATE_ONCE = text(
-    f"""
-    DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '{KEY_HOURS} hours';
-    WITH claimed AS (
-      INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
-      VALUES (:owner, :key, :fingerprint, nextval('todo.tasks_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
-    )
-    INSERT INTO todo.tasks (id, user_id, completed_at, {", ".join(WRITTEN)}) OVERRIDING SYSTEM VALUE
-    SELECT task_id, :owner, CASE WHEN :new_completed THEN now() END, {", ".join(f":new_{name}" for name in WRITTEN)}
-    FROM claimed;
-    SELECT {", ".join(f"tasks.{column.name}" for column in SHOWN)}, keys.fingerprint,
-           keys.xmin = pg_current_xact_id()::xid AS is_new
-    FROM todo.idempotency_keys AS keys LEFT JOIN todo.tasks ON (tasks.user_id, tasks.id) = (keys.user_id, keys.task_id)
-    WHERE keys.user_id = :owner AND keys.key = :key
-    """
+CREATE_ONCE = Statement(
+    text(
+        f"""
+        DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '{KEY_HOURS} hours'
+        """
+    ),
+    text(
+        f"""
+        WITH claimed AS (
+          INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
+          VALUES (:owner, :key, :fingerprint, nextval('todo.tasks_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
+        )
+        INSERT INTO todo.tasks (id, user_id, completed_at, {", ".join(WRITTEN)}) OVERRIDING SYSTEM VALUE
+        SELECT task_id, :owner, CASE WHEN :new_completed THEN now() END, {", ".join(f":new_{name}" for name in WRITTEN)}
+        FROM claimed
+        """
+    ),
+    text(
+        f"""
+        SELECT {", ".join(f"tasks.{column.name}" for column in SHOWN)}, keys.fingerprint,
+               keys.xmin = pg_current_xact_id()::xid AS is_new
+        FROM todo.idempotency_keys AS keys
+        LEFT JOIN todo.tasks ON (tasks.user_id, tasks.id) = (keys.user_id, keys.task_id)
+        WHERE keys.user_id = :owner AND keys.key = :key
+        """
+    ),
 )
 
 # Which versions the caller will have changed; None, in the values, for any.
@@ -82,7 +92,7 @@ def lock_task() -> CTE:
     return select(*SHOWN, expected).where(IS_IT).with_for_update().cte("old")
 
 
-def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSelect[Any]:
+def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> Statement:
     """Build the statement that sets columns of one task: lock the row, write what differs, return what is there then.
 
     ``columns`` takes the time of the change, read once and after the lock, and returns the new values.
@@ -99,14 +109,14 @@ def build_change(columns: Callable[[ColumnElement[Any]], Columns]) -> CompoundSe
         .returning(*SHOWN, old.c.expected)
         .cte("new")
     )
-    return select(new).union_all(select(old).where(~exists(select(new))))
+    return Statement(select(new).union_all(select(old).where(~exists(select(new)))))
 
 
 TOGGLE = build_change(lambda now: {"completed_at": case((~tasks.c.completed, now))})
 
 
 @cache
-def build_change_statement(names: frozenset[str]) -> CompoundSelect[Any]:
+def build_change_statement(names: frozenset[str]) -> Statement:
     """Build the statement that changes these columns of one task, ``completed`` standing for ``completed_at``."""
 
     def columns(now: ColumnElement[Any]) -> Columns:
@@ -118,12 +128,12 @@ def build_change_statement(names: frozenset[str]) -> CompoundSelect[Any]:
     return build_change(columns)
 
 
-def build_delete() -> Select[Any]:
+def build_delete() -> Statement:
     """Build the statement that deletes one task and returns what it was."""
     old = lock_task()
     gone = delete(tasks).where(old.c.expected, tasks.c.user_id == old.c.user_id, tasks.c.id == old.c.id).cte("gone")
-    return select(old).add_cte(gone)
+    return Statement(select(old).add_cte(gone))
 
 
 DELETE = build_delete()
-COMPARE = select(lock_task())
+COMPARE = Statement(select(lock_task()))

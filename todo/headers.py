@@ -1,0 +1,53 @@
+"""What every answer carries: its request's id, how it may be kept, and which browsers' pages may read it (CORS)."""
+
+import re
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+
+from config import Settings
+
+# What a page may read of an answer besides its body, and for how long a browser keeps what a preflight said.
+EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
+PREFLIGHT_SECONDS = 3600
+# For all paths: a wrong method is better a 405 that the page can read than a call that the browser refuses.
+METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+# No shared cache may hand one user's answer to another, nor one origin's to another.
+CACHING = (("Cache-Control", "private, no-cache"), ("Vary", "Authorization, Origin"))
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give every answer its headers, those of errors and of unknown paths included."""
+    origins = settings.cors_origins
+
+    def add_headers(response: Response) -> Response:
+        headers = response.headers
+        headers.extend(CACHING)
+        headers["X-Request-ID"] = request_id()
+        origin = request.headers.get("Origin")
+        if origin is not None and (origin in origins or "*" in origins):
+            headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
+            if request.method == "OPTIONS":
+                allow_call(response)
+            else:
+                headers["Access-Control-Expose-Headers"] = EXPOSED
+        return response
+
+    app.after_request(add_headers)
+
+
+def allow_call(response: Response) -> None:
+    """Answer a preflight (Fetch standard, section 4.8): no cookie is ever read, so a page may send what it likes."""
+    response.headers["Access-Control-Allow-Methods"] = METHODS
+    response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+    if asked := request.headers.get("Access-Control-Request-Headers"):
+        response.headers["Access-Control-Allow-Headers"] = asked
+
+
+def request_id() -> str:
+    """Return this request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
+    if "request_id" not in g:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid4().hex
+    return str(g.request_id)
