@@ -12,13 +12,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import orjson
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 64 * 1024
@@ -26,6 +27,7 @@ MAX_BODY_BYTES = 64 * 1024
 HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 JSON_OPTIONS = orjson.OPT_UTC_Z
+WITHOUT_BODY = {204, 304}
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,18 @@ def load_body(schema: Schema) -> Any:
 
 
 def load_query(schema: Schema) -> Any:
-    """Return the query's parameters as the schema loads them; raises ValidationError.
+    """Return the query's parameters as the schema loads them; raises ValidationError."""
+    return read_query(schema, request.query_string)
+
+
+@lru_cache(maxsize=1024)  # People ask the same again and again.
+def read_query(schema: Schema, query: bytes) -> Any:
+    """Return a query's parameters as the schema loads them; raises ValidationError.
 
     A parameter that the schema does not have is refused, and so is one that is given twice unless it is a list:
     a typo must not be a silently wrong answer.
     """
-    given = request.args.to_dict(flat=False)
+    given = parse_qs(query.decode(errors="replace"), keep_blank_values=True, errors="werkzeug.url_quote")
     errors: dict[str, list[str]] = {}
     values: dict[str, Any] = {}
     for name, texts in given.items():
@@ -84,22 +92,31 @@ def load_query(schema: Schema) -> Any:
     return schema.load(values)
 
 
+class Answer(Response):
+    """A response whose headers are complete; Werkzeug's would be copied, and looked through again."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        if self.status_code not in WITHOUT_BODY:
+            self.headers["Content-Length"] = str(self.calculate_content_length())
+        return self.headers
+
+
 def reply(data: Any, status: int = 200) -> Response:
     """Answer JSON, with every time in UTC as RFC 3339 writes it."""
-    return Response(orjson.dumps(data, option=JSON_OPTIONS), status, content_type="application/json")
+    return Answer(orjson.dumps(data, option=JSON_OPTIONS), status, content_type="application/json")
 
 
 def empty_response(status: int) -> Response:
     """Answer without a body, and so without a Content-Type."""
-    response = Response(status=status)
+    response = Answer(status=status)
     del response.headers["Content-Type"]
     return response
 
 
-def build_path(path: str) -> str:
-    """Return a path of this service as the client knows it: under the prefix that a proxy takes off."""
-    prefix = request.script_root if PREFIX.fullmatch(request.script_root) else ""
-    return quote(prefix + path, safe="/:@!$&'()*+,;=~")
+def build_prefix() -> str:
+    """Return what is before this service's paths as the client knows them: what a proxy takes off."""
+    prefix = request.script_root
+    return prefix if PREFIX.fullmatch(prefix) else ""
 
 
 def build_url(**changes: str) -> str:
@@ -110,7 +127,8 @@ def build_url(**changes: str) -> str:
     query = [(name, value) for name, value in request.args.items(multi=True) if name not in changes]
     known = request.scheme in {"http", "https"} and HOST.fullmatch(request.host)
     origin = f"{request.scheme}://{request.host}" if known else ""
-    return f"{origin}{build_path(request.path)}?{urlencode([*query, *changes.items()])}"
+    path = quote(request.path, safe="/:@!$&'()*+,;=~")
+    return f"{origin}{build_prefix()}{path}?{urlencode([*query, *changes.items()])}"
 
 
 def accepted_media_types(method: str) -> tuple[str, ...]:
@@ -130,7 +148,7 @@ def read_body() -> dict[str, Any]:
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}.")
     try:
-        document = json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_parse_int)
+        document = DECODER.decode(body.decode())
     except RecursionError:
         raise BadRequest("The body is JSON nested too deeply.") from None
     except ValueError as error:
@@ -144,12 +162,12 @@ def read_body() -> dict[str, Any]:
 
 def _read_bytes() -> bytes:
     """Read the whole body, or refuse it: one cut short by a lost connection could mean something else."""
-    announced = request.content_length
+    announced, stream = request.content_length, request.stream
     body = b""
     # One byte more than is allowed, so that a chunked body is not cut short either.
     while max(announced or 0, len(body)) <= MAX_BODY_BYTES:
         try:
-            chunk = request.stream.read(MAX_BODY_BYTES + 1 - len(body))
+            chunk = stream.read(MAX_BODY_BYTES + 1 - len(body))
         except Exception as error:  # The server's own: a connection lost, a chunk that is none.
             raise BadRequest("The body could not be read to its end.") from error
         if not chunk:
@@ -169,3 +187,6 @@ def _refuse_constant(name: str) -> None:
 def _parse_int(digits: str) -> int | float:
     """JSON's numbers have no largest; Python's int() refuses to read thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_parse_int)

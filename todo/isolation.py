@@ -13,13 +13,13 @@ is sent, unless it says that it administers. What this stops is the forgotten fi
 back: values are bound, never formatted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 from flask import current_app
-from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import ClauseElement, Connection, Engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -51,6 +51,14 @@ class Statement:
         self.text = "; ".join(self.texts)
         # Of the values only those that the statement has from the start, not those that come with each request.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
+        self._make_row: Callable[[Iterable[Any]], Row] | None = None
+
+    def make_rows(self, cursor: Any) -> list[Row]:
+        """Return what the statement found, its columns by name. Their names are read once: they stay the same."""
+        if self._make_row is None:
+            names = [column.name for column in cursor.description]
+            self._make_row = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined] # noqa: PYI024
+        return list(map(self._make_row, cursor.fetchall()))
 
 
 class Isolation:
@@ -85,9 +93,9 @@ class Isolation:
         try:
             # SQLAlchemy's pool, without its Connection: that takes three times as long as psycopg2 itself.
             connection = self._engine.raw_connection()
-            with self.watchdog.watch(connection.fileno()), connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
                 cursor.execute(self._prefix + statement.text, values)
-                rows: Sequence[Row] = cursor.fetchall()
+                rows = statement.make_rows(cursor)
         except psycopg2.Error as error:
             lost = connection is not None and connection.closed
             if lost:

@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, UnprocessableEntity
 
+from todo.endpoints import Answer
 from todo.headers import request_id
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def to_problem(error: HTTPException, **members: Any) -> Response:
     }
     if status >= 500:
         problem["request_id"] = request_id()
-    response = Response(orjson.dumps(problem), status, content_type="application/problem+json")
+    response = Answer(orjson.dumps(problem), status, content_type="application/problem+json")
     for name, value in error.get_headers(request.environ):
         if name.lower() != "content-type":
             response.headers[name] = value

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from todo.endpoints import build_path, build_url, empty_response, endpoint, reply
+from todo.endpoints import build_prefix, build_url, empty_response, endpoint, reply
 from todo.isolation import Row
 from todo.tasks import queries
 from todo.tasks.columns import MEMBERS
@@ -60,7 +60,7 @@ def create_task(new: dict[str, Any]) -> Response:
     response = reply_task(task, 201)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = build_path(f"/api/tasks/{task.id}")
+    response.headers["Location"] = f"{build_prefix()}/api/tasks/{task.id}"
     return response
 
 
