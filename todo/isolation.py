@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg2
 from flask import current_app
+from psycopg2.extensions import new_type, register_type
 from sqlalchemy import ClauseElement, Connection, Engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -33,6 +34,18 @@ DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 GRACE_SECONDS = 2
 
 Row = Any  # A named tuple; its members depend on the statement.
+
+
+def write_time(text: Any, cursor: Any) -> str | None:
+    """Return a time as RFC 3339 has it, from how PostgreSQL writes one in UTC, as every statement has it.
+
+    To make a datetime of it, and that a text again, would be an eighth of what a list costs.
+    """
+    return text and f"{text[:10]}T{text[11:-3]}Z"
+
+
+TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
+TIME = new_type((TIMESTAMPTZ,), "TIME", write_time)
 
 
 class NoUserError(RuntimeError):
@@ -94,6 +107,7 @@ class Isolation:
             # SQLAlchemy's pool, without its Connection: that takes three times as long as psycopg2 itself.
             connection = self._engine.raw_connection()
             with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
+                register_type(TIME, cursor)
                 cursor.execute(self._prefix + statement.text, values)
                 rows = statement.make_rows(cursor)
         except psycopg2.Error as error:
