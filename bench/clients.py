@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import click
+
 OPERATIONS = {"list": 200, "get": 200, "create": 201, "update": 200}
 LISTED = 50
 PIECE = 1 << 18
@@ -26,7 +28,7 @@ NEW = {
 }
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(click.ClickException):
     """A service answered something else than it must."""
 
 

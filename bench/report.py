@@ -102,7 +102,7 @@ def list_goals(near: Phase, far: Phase, round_trips: Mapping[str, Mapping[str, f
 def format_phase(phase: Phase, round_trips: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """Yield the lines of a setting's table."""
     setting = phase.setting
-    yield f"{setting.name}: {len(phase.rounds)} rounds of {setting.seconds:g} s each, medians"
+    yield f"{setting.name}; medians of rounds of {setting.seconds:g} s: {len(phase.rounds)}"
     yield ""
     yield "| operation | service | requests/s |  p50, ms |  p99, ms | CPU, µs/request | ours to it | round trips |"
     yield "|-----------|---------|-----------:|---------:|---------:|----------------:|-----------:|------------:|"

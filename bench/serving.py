@@ -39,16 +39,16 @@ from todo.tasks.columns import MEMBERS
 FAR_MS = 5
 FAR = f"database {FAR_MS} ms away each way"
 SETTINGS = [
-    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=7, seconds=1.5),
-    Setting("two workers, 8 connections", workers=2, delay_ms=0, rounds=3, seconds=1.5),
-    Setting(FAR, workers=1, delay_ms=FAR_MS, rounds=3, seconds=1.5),
+    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=21, seconds=0.5),
+    Setting("two workers, 8 connections", workers=2, delay_ms=0, rounds=6, seconds=0.5),
+    Setting(FAR, workers=1, delay_ms=FAR_MS, rounds=6, seconds=0.7),
 ]
 QUICK_SETTINGS = [
-    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=1, seconds=0.5),
+    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=1, seconds=0.3),
     Setting(FAR, workers=1, delay_ms=FAR_MS, rounds=1, seconds=0.3),
 ]
 USERS, QUICK_USERS = 2000, 100
-WARM_UP_SHARE = 0.5
+WARM_UP_REQUESTS = 400
 COUNTED_REQUESTS = 20
 # What all must answer alike; how a time is written is left to each.
 SAME = ("id", "user_id", "title", "description", "completed", "priority", "tags")
@@ -98,11 +98,11 @@ def pick(tasks: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     return [[task[name] for name in SAME] for task in tasks]
 
 
-def warm_up(services: Mapping[str, Service], people: People, seconds: float, executor: Executor) -> None:
+def warm_up(services: Mapping[str, Service], people: People, executor: Executor) -> None:
     """Let every pool be filled, and everything be compiled that is compiled once."""
     for operation in OPERATIONS:
         for service in services.values():
-            service.measure(Load(operation, people.of(operation), seed=0, seconds=seconds), executor)
+            service.measure(Load(operation, people.of(operation), seed=0, requests=WARM_UP_REQUESTS), executor)
 
 
 def measure_round(
@@ -121,7 +121,7 @@ def measure_round(
 
 def measure_phase(setting: Setting, services: Mapping[str, Service], people: People, executor: Executor) -> Phase:
     """Measure all three in a setting that they are served in."""
-    warm_up(services, people, setting.seconds * WARM_UP_SHARE, executor)
+    warm_up(services, people, executor)
     with click.progressbar(range(setting.rounds), label=f"{setting.name:36}", file=sys.stderr) as bar:
         rounds = [measure_round(services, people, number, setting.seconds, executor) for number in bar]
     return Phase(setting, rounds, {name: service.measure_memory() for name, service in services.items()})
