@@ -20,13 +20,14 @@ STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
   .title { font-size: 16px; font-weight: 600 }
   .quiet { fill: #59636e }
-  .value { font-size: 12px; text-anchor: middle }
+  .value { font-size: 12px; text-anchor: middle; stroke: #ffffff; stroke-width: 4px; paint-order: stroke }
   .card { fill: #ffffff; stroke: #d1d9e0 }
   .line { stroke: #d1d9e0 }
   .ours { fill: #0969da } .peer { fill: #bc6a00 } .floor { fill: #818b98 }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc }
     .quiet { fill: #9198a1 }
+    .value { stroke: #0d1117 }
     .card { fill: #0d1117; stroke: #3d444d }
     .line { stroke: #3d444d }
     .ours { fill: #4493f8 } .peer { fill: #e09b3d } .floor { fill: #757e8a }

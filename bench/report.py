@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
@@ -70,10 +71,12 @@ class Goal:
 
 
 def read_cpu(sample: Sample) -> float:
+    """Return the figure that survives a noisy machine best."""
     return sample.cpu_us
 
 
 def read_p50(sample: Sample) -> float:
+    """Return the figure that a distant database shows in."""
     return sample.p50_ms
 
 
@@ -109,8 +112,8 @@ def format_phase(phase: Phase, round_trips: Mapping[str, Mapping[str, float]]) -
     for operation in OPERATIONS:
         for service in phase.rounds[0][operation]:
             values = [
-                phase.find_median(operation, service, lambda sample, place=place: sample[place])  # type: ignore[misc]
-                for place in range(1, len(Sample._fields))
+                phase.find_median(operation, service, attrgetter(name))
+                for name in ("per_second", "p50_ms", "p99_ms", "cpu_us")
             ]
             ratio = phase.find_ratio(operation, service, read_cpu)
             yield (
@@ -153,6 +156,15 @@ def describe_machine(postgres_version: str) -> dict[str, Any]:
         "postgresql": postgres_version,
         "packages": {name: version(name) for name in PACKAGES},
     }
+
+
+def format_machine(machine: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what it was measured on."""
+    yield (
+        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']},"
+        f" PostgreSQL {machine['postgresql']}"
+    )
+    yield ""
 
 
 def find_processor() -> str:

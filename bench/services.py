@@ -49,7 +49,12 @@ KINDS = {
         (
             # The package's own file has no settings; without this, gunicorn.conf.py would bring all of ours with it.
             *("gunicorn", "bench.floor:app", "--config=python:bench", "--no-control-socket", "--log-level=warning"),
-            *("--worker-class=gthread", f"--threads={Settings.threads}", "--workers={workers}", "--bind=:{port}"),
+            *(
+                "--worker-class=gthread",
+                f"--threads={Settings.threads}",
+                "--workers={workers}",
+                "--bind=127.0.0.1:{port}",
+            ),
         ),
         "tasks",
     ),
@@ -129,7 +134,7 @@ def read_cpu_seconds(process: psutil.Process) -> float:
 
 
 def find_percentile(ascending: Sequence[float], share: float) -> float:
-    """Return the smallest of the values that no more than this share are smaller than or equal to: the nearest rank."""
+    """Return the smallest value that at least this share of all do not exceed: the nearest rank."""
     return ascending[ceil(share * len(ascending)) - 1]
 
 
