@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install run test proofs check bench format clean
+.PHONY: help install run test proofs check bench bench-finding format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with everything; quick when nothing changed
 
@@ -46,7 +46,10 @@ check: install ## Lint, check types, run the tests and the proofs
 	$(BIN)/pytest
 	$(BIN)/pytest tests/proofs
 
-bench: install ## Measure how long finding takes as a database grows: some minutes; or bench ARGS=--quick
+bench: install ## Measure this service beside two others: about 6 minutes; or bench ARGS=--quick
+	$(BIN)/python -m bench.serving $(ARGS)
+
+bench-finding: install ## Measure how long finding takes as a database grows: some minutes; ARGS=--quick too
 	$(BIN)/python -m bench.finding $(ARGS)
 
 format: install ## Format the code

@@ -7,39 +7,29 @@ exits with 1 if one is not.
 """
 
 import http.client
-import os
 import re
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import product
-from pathlib import Path
 from random import Random
 from statistics import median
 from urllib.parse import quote, urlsplit
 
 import click
-import psycopg2
 
+from bench.databases import create_database, postgres_running, vacuum
+from bench.processes import SECRET, find_free_port, make_environment, run, running
 from config import Settings
-from embedded import EmbeddedPostgres
 from todo import create_app
 from todo.tasks.seeding import add_tasks
 
-ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
-SECRET = "throwaway-secret-for-measuring-0123456789"
 OWN = 20_000
 DEEP = 10_000
 EACH = 50  # tasks of each other person
 GROWTH_ALLOWED = 1.5
 MILLISECONDS_ALLOWED = 100
-# A share of the memory as is usual for a server; PostgreSQL's own default is 128 MB.
-SHARED_BUFFERS = "1GB"
 
 QUERIES = {
     "first page, newest first": "limit=50",
@@ -72,41 +62,16 @@ class Service:
     """This service, served by one gunicorn worker, and the user that asks it."""
 
     def __init__(self, database_url: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.environment = {
-            **os.environ,
-            "FLASK_SKIP_DOTENV": "1",
-            "NEON_DB_URL": database_url,
-            "BETTER_AUTH_SECRET": SECRET,
-            "PORT": str(self.port),
-            "WEB_CONCURRENCY": "1",
-            "RATE_LIMIT": "off",
-        }
-
-    def run(self, program: str, *arguments: str) -> str:
-        """Run a program of the virtual environment and return what it prints."""
-        command = [str(BIN / program), *arguments]
-        output = subprocess.check_output(command, cwd=ROOT, env=self.environment, text=True)
-        return str(output)
+        self.port = find_free_port()
+        self.environment = make_environment(database_url, PORT=str(self.port), WEB_CONCURRENCY="1", RATE_LIMIT="off")
 
     @contextmanager
     def serve(self) -> Iterator[None]:
         """Serve until it is left."""
-        command = [str(BIN / "gunicorn"), "wsgi:app", "--log-level", "warning"]
-        service = subprocess.Popen(command, cwd=ROOT, env=self.environment)
-        try:
-            while service.poll() is None:
-                with socket.socket() as client:
-                    if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                        break
-                time.sleep(0.1)
-            self.headers = {"Authorization": f"Bearer {self.run('flask', 'token', 'user1').strip()}"}
+        with running(["gunicorn", "wsgi:app", "--log-level", "warning"], self.environment, self.port):
+            self.headers = {"Authorization": f"Bearer {run(['flask', 'token', 'user1'], self.environment).strip()}"}
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
             yield
-        finally:
-            service.terminate()
-            service.wait()
 
     def ask(self, query: str) -> tuple[float, str | None]:
         """Ask for a list: the milliseconds until it is here, and the query of the next page."""
@@ -140,10 +105,7 @@ def fill(database_url: str, size: int) -> None:
             for user_id, tasks in (("user1", own), (f"user{number + 2}", EACH)):
                 for added in add_tasks(user_id, tasks, random):
                     bar.update(added)
-    connection = psycopg2.connect(database_url)
-    connection.autocommit = True
-    connection.cursor().execute("VACUUM ANALYZE todo.tasks")  # As PostgreSQL does by itself after a while.
-    connection.close()
+    vacuum(database_url, "todo.tasks")
 
 
 def time_queries(services: Sequence[Service], rounds: int) -> dict[str, list[float]]:
@@ -188,37 +150,18 @@ def show(sizes: Sequence[int], results: dict[str, list[float]]) -> bool:
 def main(quick: bool) -> None:
     """Measure how long finding takes as a database grows."""
     sizes = [1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
-    with tempfile.TemporaryDirectory(prefix="bench") as folder, ExitStack() as stack:
-        postgres = EmbeddedPostgres(Path(folder) / "postgres")
-        stack.callback(postgres.close)
-        run_as_superuser(postgres, f"ALTER SYSTEM SET shared_buffers = '{SHARED_BUFFERS}'")
-        postgres.close()  # It is read at the start.
+    with postgres_running() as postgres, ExitStack() as stack:
         services = []
         for size in sizes:
             database_url = create_database(postgres, f"with_{size}")
             services.append(Service(database_url))
-            services[-1].run("flask", "db", "upgrade")
+            run(["flask", "db", "upgrade"], services[-1].environment)
             fill(database_url, size)
         for service in services:
             stack.enter_context(service.serve())
         met = show(sizes, time_queries(services, 5 if quick else 31))
     if not met and not quick:
         sys.exit(1)
-
-
-def create_database(postgres: EmbeddedPostgres, name: str) -> str:
-    """Create a database of its own and return its URL."""
-    run_as_superuser(postgres, f"CREATE DATABASE {name}")
-    return urlsplit(postgres.url("postgres"))._replace(path=f"/{name}").geturl()
-
-
-def run_as_superuser(postgres: EmbeddedPostgres, statement: str) -> None:
-    """Run a statement on the server, which is started if it does not run."""
-    postgres.start()
-    connection = psycopg2.connect(postgres.url("postgres"))
-    connection.autocommit = True
-    connection.cursor().execute(statement)
-    connection.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,193 @@
+"""The same service as FastAPI's and SQLModel's documentation teach to write it: what this one is compared with.
+
+Models in a family, a session and a user as dependencies, functions that run in threads, the engine and the pool as they
+are made by default. It has no second wall between users, no ETag, no cursor and no limiter: it is not asked for them.
+Run as a program, it creates its table.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import jwt
+from fastapi import Depends, FastAPI, HTTPException, Query, status
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AwareDatetime, StringConstraints
+from sqlmodel import ARRAY, DateTime, Field, Index, Session, SQLModel, Text, col, create_engine, select
+
+SECRET = os.environ["BETTER_AUTH_SECRET"]
+
+engine = create_engine(os.environ["DATABASE_URL"])
+app = FastAPI()
+bearer = HTTPBearer()
+
+Instant: Any = DateTime(timezone=True)
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True)]
+
+
+class Priority(StrEnum):
+    """How much a task matters."""
+
+    low = "low"
+    medium = "medium"
+    high = "high"
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+class TaskBase(SQLModel):
+    """What a client writes into a task."""
+
+    model_config = {"str_strip_whitespace": True}
+
+    title: str = Field(min_length=1, max_length=200)
+    description: str | None = Field(default=None, max_length=1000)
+    completed: bool = False
+    priority: Priority | None = None
+    tags: list[Tag] = Field(default_factory=list, max_length=20, sa_type=ARRAY(Text))
+    due_date: AwareDatetime | None = Field(default=None, sa_type=Instant)
+
+
+class Task(TaskBase, table=True):
+    """A task as it is stored."""
+
+    __table_args__ = (Index("tasks_by_user", "user_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: str
+    completed_at: datetime | None = Field(default=None, sa_type=Instant)
+    created_at: datetime = Field(default_factory=now, sa_type=Instant)
+    updated_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
+class TaskPublic(TaskBase):
+    """A task as it is answered."""
+
+    id: int
+    user_id: str
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskCreate(TaskBase):
+    """A task to create."""
+
+
+class TaskUpdate(SQLModel):
+    """The members of a task to change."""
+
+    model_config = {"str_strip_whitespace": True}
+
+    title: str | None = Field(default=None, min_length=1, max_length=200)
+    description: str | None = Field(default=None, max_length=1000)
+    completed: bool | None = None
+    priority: Priority | None = None
+    tags: list[Tag] | None = Field(default=None, max_length=20)
+    due_date: AwareDatetime | None = None
+
+
+class Completion(SQLModel):
+    """Whether a task is completed."""
+
+    completed: bool
+
+
+def get_session() -> Iterator[Session]:
+    """Give a request its session."""
+    with Session(engine) as session:
+        yield session
+
+
+async def get_user_id(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
+    """Return who is calling, as the token says."""
+    try:
+        claims = jwt.decode(credentials.credentials, SECRET, algorithms=["HS256"], options={"require": ["sub", "exp"]})
+    except jwt.InvalidTokenError:
+        raise HTTPException(
+            status.HTTP_401_UNAUTHORIZED, "Could not validate credentials", {"WWW-Authenticate": "Bearer"}
+        ) from None
+    return str(claims["sub"])
+
+
+SessionDep = Annotated[Session, Depends(get_session)]
+UserDep = Annotated[str, Depends(get_user_id)]
+
+
+def find_task(session: Session, user_id: str, task_id: int) -> Task:
+    """Return the user's task, or answer that there is none."""
+    task = session.exec(select(Task).where(Task.user_id == user_id, Task.id == task_id)).first()
+    if task is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "Task not found")
+    return task
+
+
+def save(session: Session, task: Task) -> Task:
+    """Store a task and read it back."""
+    session.add(task)
+    session.commit()
+    session.refresh(task)
+    return task
+
+
+def complete(task: Task, completed: bool) -> None:
+    """Set whether a task is completed, and since when."""
+    if completed != (task.completed_at is not None):
+        task.completed_at = now() if completed else None
+    task.completed = completed
+
+
+@app.get("/api/tasks", response_model=list[TaskPublic])
+def list_tasks(session: SessionDep, user_id: UserDep, limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> Any:
+    """List your tasks, newest first."""
+    return session.exec(select(Task).where(Task.user_id == user_id).order_by(col(Task.id).desc()).limit(limit)).all()
+
+
+@app.post("/api/tasks", response_model=TaskPublic, status_code=status.HTTP_201_CREATED)
+def create_task(session: SessionDep, user_id: UserDep, new: TaskCreate) -> Any:
+    """Create a task."""
+    task = Task.model_validate(new, update={"user_id": user_id})
+    complete(task, new.completed)
+    return save(session, task)
+
+
+@app.get("/api/tasks/{task_id}", response_model=TaskPublic)
+def get_task(session: SessionDep, user_id: UserDep, task_id: int) -> Any:
+    """Get one task."""
+    return find_task(session, user_id, task_id)
+
+
+@app.patch("/api/tasks/{task_id}", response_model=TaskPublic)
+def change_task(session: SessionDep, user_id: UserDep, task_id: int, changes: TaskUpdate) -> Any:
+    """Change the members sent."""
+    task = find_task(session, user_id, task_id)
+    members = changes.model_dump(exclude_unset=True)
+    task.sqlmodel_update(members, update={"updated_at": now()})
+    if "completed" in members:
+        complete(task, members["completed"])
+    return save(session, task)
+
+
+@app.patch("/api/tasks/{task_id}/complete", response_model=TaskPublic)
+def complete_task(session: SessionDep, user_id: UserDep, task_id: int, completion: Completion | None = None) -> Any:
+    """Set whether a task is completed; without a body, toggle it."""
+    task = find_task(session, user_id, task_id)
+    complete(task, completion.completed if completion else not task.completed)
+    task.updated_at = now()
+    return save(session, task)
+
+
+@app.delete("/api/tasks/{task_id}", status_code=status.HTTP_204_NO_CONTENT)
+def delete_task(session: SessionDep, user_id: UserDep, task_id: int) -> None:
+    """Delete a task."""
+    session.delete(find_task(session, user_id, task_id))
+    session.commit()
+
+
+if __name__ == "__main__":
+    SQLModel.metadata.create_all(engine)

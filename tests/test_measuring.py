@@ -1,0 +1,106 @@
+"""What of the benchmark could be wrong without anybody seeing it: the figures, the distance, the count."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from bench.relay import MessageCounter, relaying
+from bench.report import Goal, Phase, Setting, read_cpu
+from bench.services import Sample, find_percentile
+
+DELAY = 0.02
+STARTUP = struct.pack("!II", 8, 3 << 16)
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1, 100)])
+def test_a_percentile_is_the_nearest_rank(share: float, value: int) -> None:
+    assert find_percentile(range(1, 101), share) == value
+    assert find_percentile([7], share) == 7
+
+
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    rounds = [
+        {"list": {"ours": Sample(1, 1, 1, 1, ours), "peer": Sample(1, 1, 1, 1, peer)}}
+        for ours, peer in ((100, 400), (300, 600), (200, 100))
+    ]
+    phase = Phase(Setting("", 1, 0, 3, 1), rounds, {})
+    assert phase.find_ratio("list", "peer", read_cpu) == 0.5
+    assert phase.find_median("list", "ours", read_cpu) == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "exactly", "verdict"),
+    [
+        (1.0, False, "met"),
+        (1.01, False, "least met"),
+        (2.0, False, "least met"),
+        (2.01, False, "MISSED"),
+        (1.0, True, "met"),
+        (0.95, True, "MISSED"),
+        (1.05, True, "MISSED"),
+    ],
+)
+def test_a_goal_is_met_up_to_its_bounds(value: float, exactly: bool, verdict: str) -> None:
+    assert Goal("a figure", value, aim=1, least=2, exactly=exactly).verdict == verdict
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_round_trips_are_counted_however_the_messages_are_cut(size: int) -> None:
+    # A query that has in it what looks like messages; an extended query, which waits for Sync alone; the end.
+    sent = STARTUP + message(b"p", b"QSQS") + message(b"Q", b"Q\0\0\0\4" * 3)
+    sent += b"".join(message(kind, b"Q") for kind in (b"P", b"B", b"E")) + message(b"S", b"") + message(b"X", b"")
+    counter = MessageCounter()
+    assert sum(counter.feed(sent[start : start + size]) for start in range(0, len(sent), size)) == 2
+
+
+@pytest.fixture
+def echo() -> Iterator[Path]:
+    """A server that sends back what it gets."""
+    # In a short path: a socket's has little room.
+    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(folder) / "echo"
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(1024):
+                    connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield path
+        thread.join(10)
+
+
+def test_the_relay_delays_each_way_without_throttling_and_counts(echo: Path) -> None:
+    query = message(b"Q", b"SELECT 1")
+    with relaying(echo, DELAY) as relay, socket.create_connection(("127.0.0.1", relay.port), timeout=10) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        started = time.perf_counter()
+        client.sendall(STARTUP)
+        for _ in range(20):
+            client.sendall(query)
+            time.sleep(DELAY / 20)
+        sent = time.perf_counter()
+        expected = STARTUP + query * 20
+        received = b""
+        while len(received) < len(expected):
+            received += client.recv(1024)
+        assert received == expected
+        assert time.perf_counter() - started >= 2 * DELAY
+        assert time.perf_counter() - sent < 20 * DELAY  # One after another, it would be 40.
+        assert relay.counted.value == 20
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
