@@ -29,8 +29,10 @@ if trying_out:
 bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - a container's port is reached from outside it
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
-worker_class = "gthread"
+worker_class = "todo.serving.Worker"
 threads = settings.threads
+# Longer than proxies keep an idle connection (nginx: 60 s): they are to close it, not we while they send a request.
+keepalive = 75
 # A worker whose loop does not turn for so long is replaced; one that stops lets requests finish for as long.
 timeout = graceful_timeout = settings.worker_seconds
 # By default a client on this machine may say what the path's prefix is.

@@ -50,7 +50,7 @@ KINDS = {
             # The package's own file has no settings; without this, gunicorn.conf.py would bring all of ours with it.
             *("gunicorn", "bench.floor:app", "--config=python:bench", "--no-control-socket", "--log-level=warning"),
             *(
-                "--worker-class=gthread",
+                "--worker-class=todo.serving.Worker",
                 f"--threads={Settings.threads}",
                 "--workers={workers}",
                 "--bind=127.0.0.1:{port}",

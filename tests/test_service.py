@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -89,6 +90,38 @@ def test_a_connection_serves_many_requests_and_many_users(port: int, settings: S
         connection.request("GET", "/api/tasks")
         assert json.loads(connection.getresponse().read())["status"] == 401
     connection.close()
+
+
+def test_connections_that_stay_open_keep_nobody_waiting(port: int, authorization: dict[str, str]) -> None:
+    """More of them than there are threads, whether they ask at once, one after the other, or not at all."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(40)]
+    slowest = 0.0
+    for number in range(400):
+        connection = connections[number % len(connections) if number % 3 else 0]
+        started = time.monotonic()
+        connection.request("GET", "/api/tasks?limit=1", headers=authorization)
+        assert connection.getresponse().read()
+        slowest = max(slowest, time.monotonic() - started)
+    for connection in connections:
+        connection.request("GET", "/api/tasks?limit=1", headers=authorization)
+    for connection in connections:
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert slowest < 1
+
+
+def test_requests_that_come_together_are_all_answered_in_order(port: int, authorization: dict[str, str]) -> None:
+    """Pipelined: the next request is there before the answer to the one before."""
+    request = f"GET /%s HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization['Authorization']}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client, client.makefile("rb") as stream:
+        client.sendall((request % "healthz" + request % "api/tasks?limit=1" + request % "nothing").encode())
+        statuses: list[bytes] = []
+        while len(statuses) < 3:
+            statuses.append(stream.readline().split()[1])
+            headers = list(iter(stream.readline, b"\r\n"))
+            length = next(int(line.split()[1]) for line in headers if line.lower().startswith(b"content-length"))
+            stream.read(length)
+    assert statuses == [b"200", b"200", b"404"]
 
 
 def test_two_authorization_headers_are_refused(port: int, authorization: dict[str, str]) -> None:

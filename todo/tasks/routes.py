@@ -13,7 +13,6 @@ from werkzeug.exceptions import BadRequest, NotFound
 from todo.endpoints import build_prefix, build_url, empty_response, endpoint, reply
 from todo.isolation import Row
 from todo.tasks import queries
-from todo.tasks.columns import MEMBERS
 from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema, TaskSchema
 from todo.tasks.sorting import MAX_ID
 
@@ -125,11 +124,21 @@ def is_id(text: str) -> bool:
 
 def show_task(task: Row) -> dict[str, Any]:
     """Return a row as the members of a task."""
-    # By position: attributes would cost 2.4 µs more a task.
-    shown = dict(zip(MEMBERS, task, strict=False))
-    if task.due_all_day:
-        shown["due_date"] = task.due_at[:10]
-    return shown
+    # All at once, which takes a quarter of the time that attributes take; SHOWN has the order.
+    id_, user_id, title, description, completed, completed_at, priority, tags, due, created, updated, whole = task[:12]
+    return {
+        "id": id_,
+        "user_id": user_id,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "completed_at": completed_at,
+        "priority": priority,
+        "tags": tags,
+        "due_date": due[:10] if whole else due,
+        "created_at": created,
+        "updated_at": updated,
+    }
 
 
 def reply_task(task: Row, status: int = 200) -> Response:
