@@ -140,13 +140,13 @@ def find_percentile(ascending: Sequence[float], share: float) -> float:
 
 @contextmanager
 def serving(urls: Mapping[str, str], workers: int) -> Iterator[dict[str, Service]]:
-    """Serve all three, each on its database, until it is left: one that nobody asks costs nothing."""
+    """Serve each on its database until it is left: one that nobody asks costs nothing."""
     with ExitStack() as stack:
         services = {}
-        for name, kind in KINDS.items():
+        for name, url in urls.items():
             port = find_free_port()
-            command = [part.format(port=port, workers=workers) for part in kind.serve]
-            environment = make_service_environment(urls[name], PORT=str(port), WEB_CONCURRENCY=str(workers))
+            command = [part.format(port=port, workers=workers) for part in KINDS[name].serve]
+            environment = make_service_environment(url, PORT=str(port), WEB_CONCURRENCY=str(workers))
             process_id = stack.enter_context(running(command, environment, port))
             services[name] = Service(port, psutil.Process(process_id), workers)
         yield services
