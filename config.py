@@ -57,6 +57,7 @@ class Settings:
     port: int = 8000
     web_concurrency: int = os.cpu_count() or 1
     threads: int = 8
+    transactions: str = "implicit"
     connect_seconds: int = 5
     pool_seconds: int = 5
     lock_seconds: int = 3
@@ -85,6 +86,7 @@ class Settings:
             port=_integer(given, "PORT", cls.port, 65535),
             web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, 512),
             threads=_integer(given, "THREADS", cls.threads, 256),
+            transactions=_transactions(given),
             connect_seconds=_integer(given, "CONNECT_SECONDS", cls.connect_seconds, 60),
             pool_seconds=_integer(given, "POOL_SECONDS", cls.pool_seconds, 60),
             lock_seconds=_integer(given, "LOCK_SECONDS", cls.lock_seconds, 60),
@@ -225,6 +227,13 @@ def _rate_limit_storage(given: Mapping[str, str]) -> str | None:
     if find_spec("redis") is None:
         raise SettingError(name, "needs a package that is not installed: pip install redis")
     return url
+
+
+def _transactions(given: Mapping[str, str]) -> str:
+    text = given.get("TRANSACTIONS", "implicit").strip().lower()
+    if text not in {"implicit", "explicit"}:
+        raise SettingError("TRANSACTIONS", f"is {text!r}: it must be implicit or, for Citus, explicit")
+    return text
 
 
 def _integer(given: Mapping[str, str], name: str, default: int, largest: int) -> int:

@@ -38,8 +38,10 @@ class Ownerless(Isolation):
 
     def fetch(self, user_id: str, statement: Statement, *rest: Any, **options: Any) -> Sequence[Row]:
         statement = copy(statement)
-        statement.text, count = re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", statement.text)
-        self.taken_out += count
+        found = [re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", part) for part in statement.parts]
+        statement.parts = [part for part, _ in found]
+        statement.text = "; ".join(statement.parts)
+        self.taken_out += sum(count for _, count in found)
         return super().fetch(user_id, statement, *rest, **options)
 
 

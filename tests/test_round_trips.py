@@ -1,13 +1,14 @@
 """Each request is exactly one message to PostgreSQL, counted on the wire."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from config import Settings
-from tests.callers import Caller
+from tests.callers import Caller, read_problem
 from tests.servers import Database, closing_pool
 from tests.wire import Wire
 from todo import create_app, isolation
@@ -22,7 +23,7 @@ def wire(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]]:
-    settings = wire.settings(database)
+    settings = replace(wire.settings(database), transactions="implicit")
     with closing_pool(create_app(settings)) as app:
         yield app, settings
 
@@ -56,10 +57,24 @@ def test_an_operation_is_one_message(
     path = path.format(id=caller.add()["id"], user=caller.user_id)
     wire.messages.clear()
     assert caller.call(method, path, json=body).status_code == status
-    assert len(wire.messages) == 1
-    kind, statement = wire.messages[0]
-    assert kind == "Q"
-    assert statement.startswith("SELECT set_config('role', 'todo_app', true)")
+    assert [kind for kind, _ in wire.messages] == ["Q"]
+    assert wire.messages[0][1].startswith("SELECT set_config('role', 'todo_app', true)")
+
+
+def test_for_citus_an_operation_is_a_transaction(wire: Wire, database: Database) -> None:
+    """Sent one after the other: first who, and the statement then."""
+    settings = replace(wire.settings(database), transactions="explicit")
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        caller.add()
+        wire.messages.clear()
+        assert caller.titles() == ["Buy milk"]
+        sent = [statement.split()[0].strip(";") for _, statement in wire.messages]
+        assert sent == ["BEGIN", "SELECT", "COMMIT"]
+        assert "SET LOCAL role = 'todo_app'; SET LOCAL todo.user_id = " in wire.messages[0][1]
+        wire.messages.clear()
+        read_problem(caller.patch("/api/tasks/1000000000", json={"title": "x"}), 404)
+        assert [statement.split()[0].strip(";") for _, statement in wire.messages][-1] == "COMMIT"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,6 @@ def test_a_secret_in_the_file_is_taken_to_the_letter(tmp_path: Path, monkeypatch
 
 def test_every_setting_is_in_the_readme() -> None:
     source = (Path(__file__).parent.parent / "config.py").read_text()
-    names = set(re.findall(r'"([A-Z][A-Z_]+_[A-Z_]+|PORT|THREADS)"', source))
+    names = set(re.findall(r'"([A-Z][A-Z_]+_[A-Z_]+|PORT|THREADS|TRANSACTIONS)"', source))
     assert names == set(SETTINGS)
     assert {name for name in names if f"`{name}`" not in README} == set()

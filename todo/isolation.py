@@ -8,6 +8,8 @@ transaction. So on an autocommit connection this, in one round trip,
 runs the UPDATE as ``todo_app``, a role that owns nothing and that row security binds, and afterwards
 role and settings are back: nothing leaks through a pool, PgBouncer's transaction mode included.
 
+Where a message of several statements is not to be had (Citus), they go out one by one, in a transaction.
+
 ``fetch`` is the only way to the tables: it wants the user first. Whatever else is sent over the engine raises before it
 is sent, unless it says that it administers. What this stops is the forgotten filter. Injected SQL could set the role
 back: values are bound, never formatted.
@@ -15,7 +17,7 @@ back: values are bound, never formatted.
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -60,8 +62,8 @@ class Statement:
 
     def __init__(self, *parts: ClauseElement) -> None:
         compiled = [part.compile(dialect=DIALECT) for part in parts]
-        self.texts = [str(part) for part in compiled]
-        self.text = "; ".join(self.texts)
+        self.parts = [str(part) for part in compiled]
+        self.text = "; ".join(self.parts)
         # Of the values only those that the statement has from the start, not those that come with each request.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
         self._make_row: Callable[[Iterable[Any]], Row] | None = None
@@ -81,7 +83,7 @@ class Isolation:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
         self._engine = engine
         self._seconds = settings.statement_seconds
-        self._prefix = build_prefix(settings)
+        self._shape = SHAPES[settings.transactions](build_settings(settings))
 
     def fetch(
         self, user_id: str, statement: Statement, values: Mapping[str, Any], *, repeatable: bool, seconds: int | None
@@ -108,8 +110,7 @@ class Isolation:
             connection = self._engine.raw_connection()
             with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
                 register_type(TIME, cursor)
-                cursor.execute(self._prefix + statement.text, values)
-                rows = statement.make_rows(cursor)
+                rows = self._shape.run(cursor, statement, values)
         except psycopg2.Error as error:
             lost = connection is not None and connection.closed
             if lost:
@@ -122,6 +123,58 @@ class Isolation:
         finally:
             if connection is not None:
                 connection.close()
+
+
+def build_settings(settings: Settings) -> dict[str, str]:
+    """Return what is set for each statement, by name, the user and the time it may take left open.
+
+    The time zone too: answers are in UTC whatever the server's or the role's default is.
+    """
+    return {
+        "role": f"'{ROLE}'",
+        "todo.user_id": "%(todo_user_id)s",
+        "statement_timeout": "%(todo_statement_timeout)s",
+        "lock_timeout": f"'{settings.lock_seconds}s'",
+        "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
+        "timezone": "'UTC'",
+    }
+
+
+class Message:
+    """A statement behind its settings, in one message and so in one round trip; PostgreSQL makes it one transaction."""
+
+    def __init__(self, become_user: Mapping[str, str]) -> None:
+        self._prefix = ", ".join(f"set_config('{name}', {value}, true)" for name, value in become_user.items())
+
+    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """Run it and return its rows."""
+        cursor.execute(f"SELECT {self._prefix}; {statement.text}", values)
+        return statement.make_rows(cursor)
+
+
+class Transaction:
+    """The same in three round trips or more, as Citus needs it: what SET LOCAL set, its shards see."""
+
+    def __init__(self, become_user: Mapping[str, str]) -> None:
+        settings = "; ".join(f"SET LOCAL {name} = {value}" for name, value in become_user.items())
+        self._begin = f"BEGIN; {settings}"
+
+    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """Run it and return its rows."""
+        try:
+            cursor.execute(self._begin, values)
+            for part in statement.parts:
+                cursor.execute(part, values)
+            rows = statement.make_rows(cursor)
+            cursor.execute("COMMIT")
+        except BaseException:
+            with suppress(psycopg2.Error):  # The connection may be what was lost.
+                cursor.execute("ROLLBACK")
+            raise
+        return rows
+
+
+SHAPES: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "explicit": Transaction}
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:
@@ -146,21 +199,6 @@ def fetch(
     """
     isolation: Isolation = current_app.extensions["isolation"]
     return isolation.fetch(user_id, statement, values, repeatable=repeatable, seconds=seconds)
-
-
-def build_prefix(settings: Settings) -> str:
-    """Return what goes before every statement, with the user left open.
-
-    The time zone too: answers are in UTC whatever the server's or the role's default is.
-    """
-    return (
-        f"SELECT set_config('role', '{ROLE}', true),"
-        " set_config('todo.user_id', %(todo_user_id)s, true),"
-        " set_config('statement_timeout', %(todo_statement_timeout)s, true),"
-        f" set_config('lock_timeout', '{settings.lock_seconds}s', true),"
-        # Statements are small: to compile one costs more than it saves.
-        " set_config('jit', 'off', true), set_config('timezone', 'UTC', true); "
-    )
 
 
 @contextmanager
