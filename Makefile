@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install run test proofs check bench bench-finding format clean
+.PHONY: help install run test proofs check bench bench-endurance bench-finding format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: install ## Lint, check types, run the tests and the proofs
 
 bench: install ## Measure this service beside two others: about 6 minutes; or bench ARGS=--quick
 	$(BIN)/python -m bench.serving $(ARGS)
+
+bench-endurance: install ## Measure whether memory stays flat under a million requests: half an hour; ARGS=--quick too
+	$(BIN)/python -m bench.endurance $(ARGS)
 
 bench-finding: install ## Measure how long finding takes as a database grows: some minutes; ARGS=--quick too
 	$(BIN)/python -m bench.finding $(ARGS)

@@ -147,9 +147,10 @@ def show(sizes: Sequence[int], results: dict[str, list[float]]) -> bool:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Small tables, few rounds: to see that it works, in under a minute.")
-def main(quick: bool) -> None:
+@click.option("--also", type=int, multiple=True, help="Another size, 5000000 say: five minutes more.")
+def main(quick: bool, also: tuple[int, ...]) -> None:
     """Measure how long finding takes as a database grows."""
-    sizes = [1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]
+    sizes = [*([1_000, 10_000] if quick else [10_000, 100_000, 1_000_000]), *also]
     with postgres_running() as postgres, ExitStack() as stack:
         services = []
         for size in sizes:

@@ -112,6 +112,20 @@ def test_more_requests_than_connections_is_503_and_bounded(empty_database: Datab
         assert caller.titles() == []
 
 
+def test_a_replica_answers_what_is_read_and_503_to_what_is_written(empty_database: Database) -> None:
+    empty_database.migrate()
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
+        Caller(app.test_client(), settings, "alice").add()
+    empty_database.run(f"ALTER ROLE {empty_database.role('web')} SET default_transaction_read_only = on")
+    settings = empty_database.settings("web")
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings, "alice")
+        assert caller.titles() == ["Buy milk"]
+        assert app.test_client().get("/readyz").status_code == 200
+        read_internal_problem(caller.post("/api/tasks", json={"title": "x"}), 503)
+
+
 def test_connections_that_died_while_idle_cost_the_user_nothing(
     database: Database, settings: Any, meet: Callable[..., Caller]
 ) -> None:

@@ -83,6 +83,8 @@ class Isolation:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
         self._engine = engine
         self._seconds = settings.statement_seconds
+        # Citus reaches its shards as the role.
+        self.role_may_log_in = settings.transactions == "explicit"
         self._shape = SHAPES[settings.transactions](build_settings(settings))
 
     def fetch(

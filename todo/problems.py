@@ -25,7 +25,13 @@ import orjson
 import psycopg2
 from flask import Flask, Response, request
 from marshmallow import Schema, ValidationError, fields
-from psycopg2.errors import InvalidParameterValue, InvalidSchemaName, UndefinedColumn, UndefinedTable
+from psycopg2.errors import (
+    InvalidParameterValue,
+    InvalidSchemaName,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, UnprocessableEntity
@@ -108,7 +114,9 @@ def handle_unavailable(error: SQLAlchemyError) -> Response:
 
 
 def handle_database_error(error: DBAPIError) -> Response:
-    """503 if the database is not what the code was written for: not migrated, or not far enough; else 500."""
+    """503 if the database is not what the code needs: a replica, not migrated, or not far enough; else 500."""
+    if isinstance(error.orig, ReadOnlySqlTransaction):
+        return handle_unavailable(error)
     if isinstance(error.orig, NOT_MIGRATED):
         log.error("Is the database migrated? GET /readyz looks, and logs what is missing.")
         return handle_unavailable(error)
