@@ -10,7 +10,7 @@ says; one that is there must be JSON, an object, and of bounded size.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
 from typing import Any
@@ -32,17 +32,25 @@ WITHOUT_BODY = {204, 304}
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an operation takes as its query and its body, if anything, and what it answers, by status."""
+    """What an operation takes as its query, its body and its headers, if anything, and what it answers, by status."""
 
     query: Schema | None
     body: Schema | None
+    headers: Sequence[str]
     responses: Mapping[int, Schema | None]
 
 
 def endpoint(
-    *, query: Schema | None = None, body: Schema | None = None, responses: Mapping[int, Schema | None]
+    *,
+    query: Schema | None = None,
+    body: Schema | None = None,
+    headers: Sequence[str] = (),
+    responses: Mapping[int, Schema | None],
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declare a view. Its first arguments are the ``query`` and the ``body``, if declared, as the schemas load them."""
+    """Declare a view. Its first arguments are the ``query`` and the ``body``, if declared, as the schemas load them.
+
+    ``headers`` are those of a request that it reads by itself.
+    """
     loaders = [partial(load_query, query)] if query else []
     loaders += [partial(load_body, body)] if body else []
 
@@ -51,7 +59,7 @@ def endpoint(
         def run(*args: Any, **kwargs: Any) -> Response:
             return view(*(load() for load in loaders), *args, **kwargs)
 
-        run.declaration = Declaration(query, body, responses)  # type: ignore[attr-defined]
+        run.declaration = Declaration(query, body, headers, responses)  # type: ignore[attr-defined]
         return run
 
     return declare

@@ -48,7 +48,7 @@ def list_tasks(query: dict[str, Any]) -> Response:
 
 
 @tasks.post("")
-@endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
+@endpoint(body=NewTaskSchema(), headers=["Idempotency-Key"], responses={201: TaskSchema()})
 def create_task(new: dict[str, Any]) -> Response:
     """Create a task; with an Idempotency-Key, only once."""
     key, replayed = read_idempotency_key(), False
@@ -64,7 +64,7 @@ def create_task(new: dict[str, Any]) -> Response:
 
 
 @tasks.get("/<task_id>")
-@endpoint(responses={200: TaskSchema(), 304: None})
+@endpoint(headers=["If-None-Match"], responses={200: TaskSchema(), 304: None})
 def get_task(task_id: int) -> Response:
     """Get one task."""
     task = queries.get_task(g.user_id, task_id)
@@ -76,14 +76,14 @@ def get_task(task_id: int) -> Response:
 
 
 @tasks.route("/<task_id>", methods=["PUT", "PATCH"])
-@endpoint(body=TaskChangesSchema(), responses={200: TaskSchema()})
+@endpoint(body=TaskChangesSchema(), headers=["If-Match"], responses={200: TaskSchema()})
 def change_task(changes: dict[str, Any], task_id: int) -> Response:
     """Change the members sent; those not sent stay as they are."""
     return reply_task(queries.change_task(g.user_id, task_id, changes, read_if_match()))
 
 
 @tasks.patch("/<task_id>/complete")
-@endpoint(body=CompletionSchema(), responses={200: TaskSchema()})
+@endpoint(body=CompletionSchema(), headers=["If-Match"], responses={200: TaskSchema()})
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Set whether a task is completed; without a body, toggle it."""
     if completion:
@@ -92,7 +92,7 @@ def complete_task(completion: dict[str, Any], task_id: int) -> Response:
 
 
 @tasks.delete("/<task_id>")
-@endpoint(responses={204: None})
+@endpoint(headers=["If-Match"], responses={204: None})
 def delete_task(task_id: int) -> Response:
     """Delete a task."""
     queries.delete_task(g.user_id, task_id, read_if_match())

@@ -1,5 +1,7 @@
 """What a task looks like from outside, what a client may send, and what it may ask for."""
 
+from typing import Any, ClassVar
+
 from marshmallow import EXCLUDE, Schema, fields
 
 from todo.fields import Choice, StrictBoolean, Text, WholeNumber
@@ -21,6 +23,14 @@ class IncomingSchema(Schema):
 class NewTaskSchema(IncomingSchema):
     """A task to create."""
 
+    example: ClassVar[dict[str, Any]] = {
+        "title": "Buy milk",
+        "description": "Two bottles.",
+        "priority": "high",
+        "tags": ["home"],
+        "due_date": "2026-12-31",
+    }
+
     title = Text(1, 200, trim=True, required=True, metadata=TITLE)
     description = Text(0, 1000, allow_none=True)
     completed = StrictBoolean()
@@ -32,11 +42,15 @@ class NewTaskSchema(IncomingSchema):
 class TaskChangesSchema(NewTaskSchema):
     """The members of a task to change; those not sent stay as they are, null clears a member that may be null."""
 
+    example: ClassVar[dict[str, Any]] = {"title": "Buy bread", "due_date": None}
+
     title = Text(1, 200, trim=True, metadata=TITLE)
 
 
 class CompletionSchema(IncomingSchema):
     """What a task's completion shall be; without it, the other of what it is."""
+
+    example: ClassVar[dict[str, Any]] = {"completed": True}
 
     completed = StrictBoolean()
 
@@ -59,6 +73,16 @@ class TaskQuerySchema(Schema):
 
 class TaskSchema(Schema):
     """A task as it is answered. Documents and tests; rows go to JSON without passing through it."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": 42,
+        "user_id": "alice",
+        **NewTaskSchema.example,
+        "completed": False,
+        "completed_at": None,
+        "created_at": "2026-12-01T08:30:00.123456Z",
+        "updated_at": "2026-12-01T08:30:00.123456Z",
+    }
 
     id = fields.Integer(required=True, strict=True, metadata={"format": "int64"})
     user_id = fields.String(required=True)
