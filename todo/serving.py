@@ -6,11 +6,12 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-STAY_MILLISECONDS = 20
+# Also the longest that somebody waits for a thread because of this: when all of them stay, and nothing comes.
+STAY_MILLISECONDS = 10
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Answers requests that follow one another on one connection in one thread, while another thread is free.
+    """Answers requests that follow one another on one connection in one thread, while nobody waits for a thread.
 
     gunicorn's own gives the connection back after each request to the thread that watches over all, and takes it from
     there for the next; in Python, where one thread runs at a time, that is a sixth of what a request costs
@@ -39,7 +40,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _goes_on(self, conn: Any) -> bool:
         """Wait a moment for the next request, if nobody else waits for this thread."""
-        if not self.alive or self._under_way >= self.cfg.threads or conn.parser.unreader.buf.getvalue():
+        if not self.alive or self._under_way > self.cfg.threads or conn.parser.unreader.buf.getvalue():
             return False
         poll = select.poll()
         poll.register(conn.sock, select.POLLIN)
