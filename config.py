@@ -196,8 +196,8 @@ def _text(given: Mapping[str, str], name: str) -> str | None:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    """Browser origins; strict, because Flask-CORS takes text with special characters for a pattern."""
-    origins = tuple(origin for part in text.split(",") if (origin := part.strip().rstrip("/")))
+    """Browser origins, as browsers write them: in lower case, and nothing behind."""
+    origins = tuple(origin for part in text.split(",") if (origin := part.strip().rstrip("/").lower()))
     for origin in origins or (text,):
         found = re.fullmatch(r"\*|[a-z][a-z0-9.+-]*://[A-Za-z0-9._-]+(?::([0-9]{1,5}))?", origin)
         if found is None or int(found[1] or 0) > 65535:

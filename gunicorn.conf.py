@@ -33,6 +33,8 @@ worker_class = "todo.serving.Worker"
 threads = settings.threads
 # Longer than proxies keep an idle connection (nginx: 60 s): they are to close it, not we while they send a request.
 keepalive = 75
+# For each worker; with its other files below the 1024 that a process may have open by default.
+worker_connections = 900
 # A worker whose loop does not turn for so long is replaced; one that stops lets requests finish for as long.
 timeout = graceful_timeout = settings.worker_seconds
 # By default a client on this machine may say what the path's prefix is.

@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from sqlalchemy.exc import DataError
 from tests.callers import Caller, read_problem, read_task
 from tests.servers import Database, closing_pool, sqlalchemy_url
 from todo import create_app, isolation, problems
-from todo.extensions import db
 
 INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
 
@@ -98,45 +97,6 @@ def test_a_statement_that_waits_too_long_is_503(empty_database: Database, second
             read_internal_problem(caller.patch(path, json={"title": "waits"}), 503)
             assert 0.9 < time.monotonic() - started < 2
         assert read_task(caller.get(path))["title"] == "Buy milk"
-
-
-def test_more_requests_than_connections_is_503_and_bounded(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings(threads=1, pool_seconds=1)
-    with closing_pool(create_app(settings)) as app:
-        caller = Caller(app.test_client(), settings)
-        with app.app_context():
-            busy = db.engine.connect()
-        read_internal_problem(caller.get("/api/tasks"), 503)
-        busy.close()
-        assert caller.titles() == []
-
-
-def test_a_replica_answers_what_is_read_and_503_to_what_is_written(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings()
-    with closing_pool(create_app(settings)) as app:
-        Caller(app.test_client(), settings, "alice").add()
-    empty_database.run(f"ALTER ROLE {empty_database.role('web')} SET default_transaction_read_only = on")
-    settings = empty_database.settings("web")
-    with closing_pool(create_app(settings)) as app:
-        caller = Caller(app.test_client(), settings, "alice")
-        assert caller.titles() == ["Buy milk"]
-        assert app.test_client().get("/readyz").status_code == 200
-        read_internal_problem(caller.post("/api/tasks", json={"title": "x"}), 503)
-
-
-def test_connections_that_died_while_idle_cost_the_user_nothing(
-    database: Database, settings: Any, meet: Callable[..., Caller]
-) -> None:
-    caller = meet()
-    caller.add("before")
-    killed = database.run(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
-        (database.name,),
-    )
-    assert killed
-    assert caller.titles() == ["before"]
 
 
 def test_a_request_id_of_the_caller_is_kept_if_it_is_a_plain_one(alice: Caller) -> None:

@@ -94,6 +94,14 @@ def test_nothing_of_a_user_stays_behind_on_the_connection(
     assert tuple(row) == (True, "", "0")
 
 
+def test_a_connection_in_the_middle_of_something_goes_to_nobody_else(app: Flask, alice: Caller) -> None:
+    with app.app_context():
+        isolation.fetch(alice.user_id, isolation.Statement(text("BEGIN"), text("SELECT 1")), {})
+        with isolation.administration() as connection:
+            row = connection.execute(text("SELECT current_user = session_user, now() = statement_timestamp()")).one()
+    assert tuple(row) == (True, True)
+
+
 def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Database) -> None:
     tables = database.run(
         """

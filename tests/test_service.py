@@ -5,7 +5,8 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,39 @@ def test_connections_that_stay_open_keep_nobody_waiting(port: int, authorization
         assert connection.getresponse().status == 200
         connection.close()
     assert slowest < 1
+
+
+def test_clients_that_send_nothing_or_close_nothing_keep_nobody_waiting(
+    port: int, authorization: dict[str, str]
+) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(60)]
+        for client in clients[:30]:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        started = time.monotonic()
+        assert call(port, "GET", "/api/tasks?limit=1", **authorization).status == 200
+        assert time.monotonic() - started < 2
+        for client in clients[:30]:
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # It may still.
+        assert clients[-1].recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_the_connection_that_was_silent_longest_makes_room_for_a_new_one(settings: Settings, tmp_path: Path) -> None:
+    environment = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": str(settings.database_url)}
+    port = free_port()
+    arguments = ("--bind", f"127.0.0.1:{port}", "--workers=1", "--threads=2", "--worker-connections=10")
+    with serve(port, *arguments, settings=environment, log=tmp_path / "log"), ExitStack() as stack:
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=1) for _ in range(30)]
+        for connection in connections:
+            stack.callback(connection.close)
+            connection.request("GET", "/healthz")
+            response = connection.getresponse()
+            assert response.getheader("Connection") == "keep-alive"
+            assert response.read()
+        assert connections[0].sock.recv(1) == b""
+        connections[-1].request("GET", "/healthz")
+        assert connections[-1].getresponse().status == 200
 
 
 def test_requests_that_come_together_are_all_answered_in_order(port: int, authorization: dict[str, str]) -> None:

@@ -20,6 +20,8 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.messages: list[tuple[str, str]] = []
+        self._connections = 0
+        self._silent = 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -27,6 +29,10 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+
+    def silence(self) -> None:
+        """Let nothing more through on the connections there are, and close none: as a firewall that forgot them."""
+        self._silent = self._connections
 
     def settings(self, database: Database, login: str = "owner") -> Settings:
         """The service's settings to reach a database of the server this way."""
@@ -48,15 +54,18 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 server = self._connect()
-                threading.Thread(target=self._forward, args=(server, client), daemon=True).start()
-                threading.Thread(target=self._forward_and_count, args=(client, server), daemon=True).start()
+                number = self._connections
+                self._connections += 1
+                threading.Thread(target=self._forward, args=(number, server, client), daemon=True).start()
+                threading.Thread(target=self._forward_and_count, args=(number, client, server), daemon=True).start()
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, number: int, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError), source, target:
             while data := source.recv(65536):
-                target.sendall(data)
+                if number >= self._silent:
+                    target.sendall(data)
 
-    def _forward_and_count(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward_and_count(self, number: int, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError, struct.error), client, server, client.makefile("rb") as stream:
             length = stream.read(4)  # The first message, the startup packet, has no type.
             server.sendall(length + stream.read(struct.unpack("!I", length)[0] - 4))
@@ -64,4 +73,5 @@ class Wire:
                 length = stream.read(4)
                 body = stream.read(struct.unpack("!I", length)[0] - 4)
                 self.messages.append((kind.decode(), body.rstrip(b"\0").decode(errors="replace")))
-                server.sendall(kind + length + body)
+                if number >= self._silent:
+                    server.sendall(kind + length + body)

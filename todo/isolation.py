@@ -15,6 +15,8 @@ is sent, unless it says that it administers. What this stops is the forgotten fi
 back: values are bound, never formatted.
 """
 
+import select
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,9 +24,9 @@ from typing import Any
 
 import psycopg2
 from flask import current_app
-from psycopg2.extensions import new_type, register_type
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, register_type
 from sqlalchemy import ClauseElement, Connection, Engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
 from todo.extensions import db
@@ -43,7 +45,11 @@ def write_time(text: Any, cursor: Any) -> str | None:
 
     To make a datetime of it, and that a text again, would be an eighth of what a list costs.
     """
-    return text and f"{text[:10]}T{text[11:-3]}Z"
+    if text is None:
+        return None
+    if text[10] != " " or text[-3:] != "+00":
+        raise ValueError(f"{text} is no time from the years 1 to 9999 in UTC")
+    return f"{text[:10]}T{text[11:-3]}Z"
 
 
 TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
@@ -83,6 +89,7 @@ class Isolation:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
         self._engine = engine
         self._seconds = settings.statement_seconds
+        self._lost_at = 0.0
         # Citus reaches its shards as the role.
         self.role_may_log_in = settings.transactions == "explicit"
         self._shape = SHAPES[settings.transactions](build_settings(settings))
@@ -108,29 +115,53 @@ class Isolation:
         """Send it once. Whoever answers nothing in time is hung up on."""
         connection: Any = None
         try:
-            # SQLAlchemy's pool, without its Connection: that takes three times as long as psycopg2 itself.
-            connection = self._engine.raw_connection()
+            connection = self._connect()
             with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
                 register_type(TIME, cursor)
                 rows = self._shape.run(cursor, statement, values)
         except psycopg2.Error as error:
-            lost = connection is not None and connection.closed
+            lost = connection is not None and bool(connection.dbapi_connection.closed)
             if lost:
-                connection.invalidate(error)
+                self._lost_at = time.time()
             raise DBAPIError.instance(
-                statement.text, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=bool(lost)
+                statement.text, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
             ) from error
         else:
             return rows
         finally:
             if connection is not None:
+                # Nobody else may get one that is closed, or in the middle of something.
+                if connection.dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+                    connection.invalidate()
                 connection.close()
+
+    def _connect(self) -> Any:
+        """Take a connection from SQLAlchemy's pool; raises psycopg2.Error.
+
+        Without its Connection: that takes three times as long as psycopg2 itself.
+        """
+        try:
+            return self._engine.raw_connection()
+        except InvalidRequestError as error:  # Twice in a row, a new one was closed before it was used.
+            raise psycopg2.OperationalError("Connections are closed as soon as they are made") from error
+
+    def refuse_dead(self, connection: Any, record: Any, proxy: Any) -> None:
+        """SQLAlchemy's event before a connection is used; raises DisconnectionError for one that is dead.
+
+        An idle connection has nothing to read; if there is something, the server has closed it. Costs no round trip. A
+        live one with a notice to read is replaced too, which costs one connection. When one was lost in silence, so may
+        be all that are older.
+        """
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
+        if record.last_connect_time < self._lost_at or poll.poll(0):
+            raise DisconnectionError("The connection was closed while it was idle")
 
 
 def build_settings(settings: Settings) -> dict[str, str]:
     """Return what is set for each statement, by name, the user and the time it may take left open.
 
-    The time zone too: answers are in UTC whatever the server's or the role's default is.
+    How times are written too: answers are in UTC whatever the server's or the role's default is.
     """
     return {
         "role": f"'{ROLE}'",
@@ -139,6 +170,7 @@ def build_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": f"'{settings.lock_seconds}s'",
         "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
         "timezone": "'UTC'",
+        "datestyle": "'ISO'",
     }
 
 
@@ -181,7 +213,8 @@ SHAPES: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "ex
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:
     """Make ``fetch`` the only way to this engine's tables."""
-    app.extensions["isolation"] = Isolation(engine, settings)
+    isolation = app.extensions["isolation"] = Isolation(engine, settings)
+    event.listen(engine, "checkout", isolation.refuse_dead)
     event.listen(engine, "before_cursor_execute", refuse_without_user)
 
 

@@ -19,7 +19,8 @@ class Watchdog:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._deadlines: dict[int, float] = {}  # by file descriptor
+        # File descriptors, and until when. Not by descriptor: a lost connection's may be another's already.
+        self._watched: dict[object, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -27,12 +28,13 @@ class Watchdog:
         """Shut the connection down unless this is left in time; whoever waits on it then sees it as lost."""
         if self._thread is None:
             self._start()
-        self._deadlines[fileno] = time.monotonic() + self._seconds
+        watch = object()
+        self._watched[watch] = fileno, time.monotonic() + self._seconds
         try:
             yield
         finally:
             with self._lock:  # Not while it is being shut down: the number may be another's a moment later.
-                del self._deadlines[fileno]
+                del self._watched[watch]
 
     def _start(self) -> None:
         with self._lock:
@@ -45,6 +47,6 @@ class Watchdog:
             time.sleep(CHECK_SECONDS)
             with self._lock:
                 now = time.monotonic()
-                for fileno in [each for each, deadline in list(self._deadlines.items()) if deadline < now]:
+                for fileno in [each for each, deadline in list(self._watched.values()) if deadline < now]:
                     with suppress(OSError), socket.socket(fileno=socket.dup(fileno)) as connection:
                         connection.shutdown(socket.SHUT_RDWR)
