@@ -19,7 +19,8 @@ from tests.servers import Database, Server, closing_pool
 from tests.test_pages import read_next
 from todo import create_app
 from todo.extensions import db
-from todo.isolation import Isolation, Row, Statement
+from todo.isolation import Isolation
+from todo.statements import Row, Statement
 from todo.tasks.sorting import SORTS
 
 WALLS = ["both walls", "the database alone", "the application alone"]

@@ -15,6 +15,7 @@ from tests.commands import ROOT
 from tests.servers import Database
 from todo import isolation
 from todo.extensions import db
+from todo.statements import Statement
 from todo.tasks.models import Task
 
 
@@ -24,7 +25,7 @@ def as_user(app: Flask) -> Callable[..., Any]:
 
     def run(caller: Caller, statement: Any) -> Any:
         with app.app_context():
-            return isolation.fetch(caller.user_id, isolation.Statement(statement), {})
+            return isolation.fetch(caller.user_id, Statement(statement), {})
 
     return run
 
@@ -96,7 +97,7 @@ def test_nothing_of_a_user_stays_behind_on_the_connection(
 
 def test_a_connection_in_the_middle_of_something_goes_to_nobody_else(app: Flask, alice: Caller) -> None:
     with app.app_context():
-        isolation.fetch(alice.user_id, isolation.Statement(text("BEGIN"), text("SELECT 1")), {})
+        isolation.fetch(alice.user_id, Statement(text("BEGIN"), text("SELECT 1")), {})
         with isolation.administration() as connection:
             row = connection.execute(text("SELECT current_user = session_user, now() = statement_timestamp()")).one()
     assert tuple(row) == (True, True)

@@ -15,8 +15,9 @@ from config import ROOT
 from todo.endpoints import reply
 from todo.extensions import SCHEMA
 from todo.headers import request_id
-from todo.isolation import ROLE, Isolation, watched_administration
+from todo.isolation import Isolation, watched_administration
 from todo.problems import RETRY_AFTER_SECONDS, describe
+from todo.statements import ROLE
 
 log = logging.getLogger(__name__)
 

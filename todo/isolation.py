@@ -17,69 +17,27 @@ back: values are bound, never formatted.
 
 import select
 import time
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 from flask import current_app
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, register_type
-from sqlalchemy import ClauseElement, Connection, Engine, event, make_url
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
 from todo.extensions import db
+from todo.statements import SHAPES, Row, Statement, build_settings
 from todo.watchdog import Watchdog
 
-ROLE = "todo_app"
-DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 # Beyond what PostgreSQL allows a statement, before it counts as lost.
 GRACE_SECONDS = 2
-
-Row = Any  # A named tuple; its members depend on the statement.
-
-
-def write_time(text: Any, cursor: Any) -> str | None:
-    """Return a time as RFC 3339 has it, from how PostgreSQL writes one in UTC, as every statement has it.
-
-    To make a datetime of it, and that a text again, would be an eighth of what a list costs.
-    """
-    if text is None:
-        return None
-    if text[10] != " " or text[-3:] != "+00":
-        raise ValueError(f"{text} is no time from the years 1 to 9999 in UTC")
-    return f"{text[:10]}T{text[11:-3]}Z"
-
-
-TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
-TIME = new_type((TIMESTAMPTZ,), "TIME", write_time)
 
 
 class NoUserError(RuntimeError):
     """A statement was refused before it was sent: it has no user."""
-
-
-class Statement:
-    """What is sent for a user, compiled once: that takes many times as long as to send it.
-
-    Several ones run one after the other in one transaction; the rows are the last one's.
-    """
-
-    def __init__(self, *parts: ClauseElement) -> None:
-        compiled = [part.compile(dialect=DIALECT) for part in parts]
-        self.parts = [str(part) for part in compiled]
-        self.text = "; ".join(self.parts)
-        # Of the values only those that the statement has from the start, not those that come with each request.
-        self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
-        self._make_row: Callable[[Iterable[Any]], Row] | None = None
-
-    def make_rows(self, cursor: Any) -> list[Row]:
-        """Return what the statement found, its columns by name. Their names are read once: they stay the same."""
-        if self._make_row is None:
-            names = [column.name for column in cursor.description]
-            self._make_row = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined] # noqa: PYI024
-        return list(map(self._make_row, cursor.fetchall()))
 
 
 class Isolation:
@@ -117,7 +75,6 @@ class Isolation:
         try:
             connection = self._connect()
             with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
-                register_type(TIME, cursor)
                 rows = self._shape.run(cursor, statement, values)
         except psycopg2.Error as error:
             lost = connection is not None and bool(connection.dbapi_connection.closed)
@@ -156,59 +113,6 @@ class Isolation:
         poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
         if record.last_connect_time < self._lost_at or poll.poll(0):
             raise DisconnectionError("The connection was closed while it was idle")
-
-
-def build_settings(settings: Settings) -> dict[str, str]:
-    """Return what is set for each statement, by name, the user and the time it may take left open.
-
-    How times are written too: answers are in UTC whatever the server's or the role's default is.
-    """
-    return {
-        "role": f"'{ROLE}'",
-        "todo.user_id": "%(todo_user_id)s",
-        "statement_timeout": "%(todo_statement_timeout)s",
-        "lock_timeout": f"'{settings.lock_seconds}s'",
-        "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
-        "timezone": "'UTC'",
-        "datestyle": "'ISO'",
-    }
-
-
-class Message:
-    """A statement behind its settings, in one message and so in one round trip; PostgreSQL makes it one transaction."""
-
-    def __init__(self, become_user: Mapping[str, str]) -> None:
-        self._prefix = ", ".join(f"set_config('{name}', {value}, true)" for name, value in become_user.items())
-
-    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Run it and return its rows."""
-        cursor.execute(f"SELECT {self._prefix}; {statement.text}", values)
-        return statement.make_rows(cursor)
-
-
-class Transaction:
-    """The same in three round trips or more, as Citus needs it: what SET LOCAL set, its shards see."""
-
-    def __init__(self, become_user: Mapping[str, str]) -> None:
-        settings = "; ".join(f"SET LOCAL {name} = {value}" for name, value in become_user.items())
-        self._begin = f"BEGIN; {settings}"
-
-    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Run it and return its rows."""
-        try:
-            cursor.execute(self._begin, values)
-            for part in statement.parts:
-                cursor.execute(part, values)
-            rows = statement.make_rows(cursor)
-            cursor.execute("COMMIT")
-        except BaseException:
-            with suppress(psycopg2.Error):  # The connection may be what was lost.
-                cursor.execute("ROLLBACK")
-            raise
-        return rows
-
-
-SHAPES: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "explicit": Transaction}
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.isolation import Statement
+from todo.statements import Statement
 from todo.tasks.columns import IS_OWN, SHOWN, tasks
 from todo.tasks.folding import build_folded
 from todo.tasks.sorting import SORTS

@@ -14,7 +14,8 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
-from todo.isolation import Row, Statement, fetch
+from todo.isolation import fetch
+from todo.statements import Row, Statement
 from todo.tasks.columns import SHOWN, to_columns
 from todo.tasks.finding import FILTERS, Start, build_page
 from todo.tasks.sorting import SORTS

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from todo.endpoints import build_prefix, build_url, empty_response, endpoint, reply
-from todo.isolation import Row
+from todo.statements import Row
 from todo.tasks import queries
 from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema, TaskSchema
 from todo.tasks.sorting import MAX_ID

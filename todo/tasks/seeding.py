@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from todo.isolation import Statement, fetch
+from todo.isolation import fetch
+from todo.statements import Statement
 from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
