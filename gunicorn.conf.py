@@ -39,7 +39,7 @@ worker_connections = 900
 timeout = graceful_timeout = settings.worker_seconds
 # By default a client on this machine may say what the path's prefix is.
 forwarder_headers = ""
-# As much as a header may have.
+# As much as a header may have: queries with filters, search and cursor are long.
 limit_request_line = 8190
 # A socket in the home directory through which any process of the user could steer this one: not needed.
 control_socket_disable = True

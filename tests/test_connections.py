@@ -22,13 +22,13 @@ from todo.watchdog import Watchdog
 
 def test_more_requests_than_connections_is_503_and_bounded(empty_database: Database) -> None:
     empty_database.migrate()
-    settings = empty_database.settings(threads=1, pool_seconds=1)
+    settings = empty_database.settings(threads=2, pool_seconds=1)
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         with app.app_context():
-            busy = db.engine.connect()
+            busy = [db.engine.connect() for _ in range(2)]
         read_internal_problem(caller.get("/api/tasks"), 503)
-        busy.close()
+        busy[0].close()
         assert caller.titles() == []
 
 

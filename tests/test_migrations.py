@@ -116,6 +116,12 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database: Database) 
     assert describe(empty_database) == []
 
 
+def test_a_service_of_one_thread_is_migrated_too(empty_database: Database) -> None:
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url(), "THREADS": "1"}
+    upgraded = run("flask", "db", "upgrade", settings=settings)
+    assert upgraded.returncode == 0, upgraded.stderr
+
+
 def test_several_processes_may_migrate_at_once(empty_database: Database) -> None:
     """They wait for each other: with the lock in other hands, none gets past it."""
     with ThreadPoolExecutor(3) as pool:

@@ -7,10 +7,10 @@ from tests.commands import ROOT, run
 from tests.servers import SECRET, Database, closing_pool
 from todo import create_app
 
-[DIVIDE] = re.findall(r"```sql\n(BEGIN;.*?COMMIT;)\n```", (ROOT / "docs" / "scaling.md").read_text(), re.DOTALL)
+[PARTITION] = re.findall(r"```sql\n(BEGIN;.*?COMMIT;)\n```", (ROOT / "docs" / "scaling.md").read_text(), re.DOTALL)
 
 
-def test_a_table_divided_by_user_serves_as_before(empty_database: Database) -> None:
+def test_a_table_partitioned_by_user_serves_as_before(empty_database: Database) -> None:
     empty_database.migrate()
     settings = empty_database.settings("web")
     with closing_pool(create_app(settings)) as app:
@@ -19,7 +19,7 @@ def test_a_table_divided_by_user_serves_as_before(empty_database: Database) -> N
         alice.delete(f"/api/tasks/{alice.add('gone')['id']}")
         with empty_database.transaction() as execute:
             execute(f"SET ROLE {empty_database.role('owner')}")
-            execute(DIVIDE)
+            execute(PARTITION)
         assert app.test_client().get("/readyz").status_code == 200
         assert read_task(alice.get(f"/api/tasks/{before['id']}")) == before
         after = alice.add("after")

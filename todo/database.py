@@ -15,8 +15,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     options: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
         "hide_parameters": True,
-        # One connection for each thread that gunicorn runs, so no thread waits for another's.
-        "pool_size": settings.threads,
+        # One connection for each thread that gunicorn runs, so no thread waits for another's; migrations take two.
+        "pool_size": max(2, settings.threads),
         "max_overflow": 0,
         "pool_timeout": settings.pool_seconds,
         "pool_use_lifo": True,

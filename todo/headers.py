@@ -12,7 +12,7 @@ PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What a page may read of an answer besides its body, and for how long a browser keeps what a preflight said.
 EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
-# For all paths: a wrong method is better a 405 that the page can read than a call that the browser refuses.
+# For all paths: a wrong method should get a 405 that the page can read, not a call that the browser blocks.
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 # No shared cache may hand one user's answer to another, nor one origin's to another.

@@ -8,11 +8,11 @@ transaction. So on an autocommit connection this, in one round trip,
 runs the UPDATE as ``todo_app``, a role that owns nothing and that row security binds, and afterwards
 role and settings are back: nothing leaks through a pool, PgBouncer's transaction mode included.
 
-Where a message of several statements is not to be had (Citus), they go out one by one, in a transaction.
+Citus needs them one by one, in a transaction: only so do its shards see what is set (statements.py).
 
-``fetch`` is the only way to the tables: it wants the user first. Whatever else is sent over the engine raises before it
-is sent, unless it says that it administers. What this stops is the forgotten filter. Injected SQL could set the role
-back: values are bound, never formatted.
+``fetch`` is the only way to the tables: it wants the user first. Whatever else is sent through SQLAlchemy raises before
+it is sent, unless it says that it administers; nothing but this file takes a bare connection from the pool. What this
+stops is the forgotten filter. Injected SQL could set the role back: values are bound, never formatted.
 """
 
 import select
@@ -55,7 +55,7 @@ class Isolation:
     def fetch(
         self, user_id: str, statement: Statement, values: Mapping[str, Any], *, repeatable: bool, seconds: int | None
     ) -> Sequence[Row]:
-        """See the function of this name."""
+        """Send it, and again if that is harmless; see the function of this name."""
         bound = {
             **statement.constants,
             **values,
@@ -106,8 +106,8 @@ class Isolation:
         """SQLAlchemy's event before a connection is used; raises DisconnectionError for one that is dead.
 
         An idle connection has nothing to read; if there is something, the server has closed it. Costs no round trip. A
-        live one with a notice to read is replaced too, which costs one connection. When one was lost in silence, so may
-        be all that are older.
+        live one with a notice to read is replaced too, which costs one connection. When one was lost in use, all that
+        are older may be dead in silence, as after a failover: they are replaced too, when they are needed.
         """
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)

@@ -17,11 +17,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     gunicorn's own gives the connection back after each request to the thread that watches over all, and takes it from
     there for the next; in Python, where one thread runs at a time, that is a sixth of what a request costs
-    (`make bench`, docs/scaling.md).
+    (`make bench`, docs/scaling.md). Relies on much of gunicorn's class: look at its changes when it is updated.
 
     Three more things differ, so that clients that are slow, or mean it ill, hold up others less: one that sends nothing
     has a thread for 10 milliseconds, not 5 seconds; one that does not close what was ended is waited for elsewhere than
-    in the thread that watches over all; and when there are too many, the one that was silent longest has to go.
+    in the thread that watches over all; and when there are too many, one that has sent nothing yet has to go, or else
+    the one that has been idle longest.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,7 +32,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._closers: ThreadPoolExecutor | None = None
 
     def enqueue_req(self, conn: Any) -> None:
-        """A connection has something to read."""
+        """Count a connection before it goes to the pool of threads."""
         self._under_way += 1
         super().enqueue_req(conn)
 
@@ -45,9 +46,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return fate
 
     def finish_request(self, conn: Any, future: "Future[Any]") -> None:
-        """A thread gives a connection back."""
+        """Take a connection back from a thread: keep it, watch it or close it."""
         self._under_way -= 1
-        if not future.cancelled() and future.result() is False:
+        answered = not future.cancelled() and future.exception() is None
+        if answered and future.result() is False:
             self._close(conn)
         else:
             super().finish_request(conn, future)
@@ -66,11 +68,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         closed.add_done_callback(lambda _: self.method_queue.defer(self._forget))
 
     def _forget(self) -> None:
-        """A connection has been closed."""
+        """Count a connection no more, now that it is really closed: its place is free."""
         self.nr_conns -= 1
 
     def _make_room(self) -> None:
-        """Close the connection that has been silent longest: soon no more could be accepted."""
+        """Close one connection: soon no more could be accepted."""
         for silent, close_expired in (
             (self.pending_conns, self.murder_pending),
             (self.keepalived_conns, self.murder_keepalived),

@@ -37,7 +37,7 @@ TIME = new_type((TIMESTAMPTZ,), "TIME", write_time)
 
 
 class Statement:
-    """What is sent for a user, compiled once: that takes many times as long as to send it.
+    """What is sent for a user. Compiled once: compiling takes many times as long as sending.
 
     Several ones run one after the other in one transaction; the rows are the last one's.
     """
@@ -46,7 +46,7 @@ class Statement:
         compiled = [part.compile(dialect=DIALECT) for part in parts]
         self.parts = [str(part) for part in compiled]
         self.text = "; ".join(self.parts)
-        # Of the values only those that the statement has from the start, not those that come with each request.
+        # What the statement's own literals became; the values of requests are None here.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
         self._make_row: Callable[[Iterable[Any]], Row] | None = None
 
