@@ -1,16 +1,17 @@
 """No update is lost, and none is made to a task that somebody just deleted."""
 
 from concurrent.futures import ThreadPoolExecutor
-
-from flask import Flask
+from dataclasses import replace
 
 from config import Settings
 from tests.callers import Caller, read_problem, read_task
-from tests.servers import Database
+from tests.servers import Database, closing_pool
 from tests.test_change import wait_for_a_lock
+from todo import create_app
 
 
-def test_sixteen_threads_that_count_together_lose_nothing(app: Flask, settings: Settings, alice: Caller) -> None:
+def test_sixteen_threads_that_count_together_lose_nothing(settings: Settings, alice: Caller) -> None:
+    """Each has a connection of its own, as gunicorn's threads have."""
     path = f"/api/tasks/{alice.add('0')['id']}"
 
     def count(caller: Caller) -> None:
@@ -22,7 +23,7 @@ def test_sixteen_threads_that_count_together_lose_nothing(app: Flask, settings: 
             assert answer.status_code in {200, 412}
             done += answer.status_code == 200
 
-    with ThreadPoolExecutor(16) as pool:
+    with closing_pool(create_app(replace(settings, threads=16))) as app, ThreadPoolExecutor(16) as pool:
         list(pool.map(count, [Caller(app.test_client(), settings, alice.user_id) for _ in range(16)]))
     assert read_task(alice.get(path))["title"] == "320"
 
