@@ -81,7 +81,7 @@ def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other
             assert people[0].titles() == ["Buy milk"]  # A read is repeated, on a new connection.
             begun = time.monotonic()
             list(pool.map(add, people))
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 2.5
 
 
 def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(empty_database: Database) -> None:
