@@ -4,11 +4,18 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 from typing import Any
 
-from config import SettingError, Settings, environment
-from todo.cli import format_first_call
-from todo.database import make_embedded
+# A reload (SIGHUP) runs this file again in the process that it was started in, of which every worker is a copy: let it
+# forget our code, or the new workers are the old release. The packages stay as they are until a restart.
+for module in [name for name in sys.modules if name.partition(".")[0] in {"config", "embedded", "todo"}]:
+    del sys.modules[module]
+
+from config import SettingError, Settings, environment  # noqa: E402
+from todo.cli import format_first_call  # noqa: E402
+from todo.database import make_embedded  # noqa: E402
+from todo.logs.logger import make_logger  # noqa: E402
 
 try:
     settings = Settings.read(environment())
@@ -36,37 +43,94 @@ keepalive = 75
 # For each worker; with its other files below the 1024 that a process may have open by default.
 worker_connections = 900
 # A worker whose loop does not turn for so long is replaced; one that stops lets requests finish for as long.
-timeout = graceful_timeout = settings.worker_seconds
+timeout = settings.worker_seconds
+# The worker gives up first, and says what it cut off.
+graceful_timeout = settings.worker_seconds + 1
+logger_class = make_logger(settings)
 # By default a client on this machine may say what the path's prefix is.
 forwarder_headers = ""
 # As much as a header may have: queries with filters, search and cursor are long.
 limit_request_line = 8190
+# The kernel would send files for as long as a client takes; what we send is bounded (todo/serving.py).
+sendfile = False
 # A socket in the home directory through which any process of the user could steer this one: not needed.
 control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """The embedded PostgreSQL runs as long as the master does, also while workers are replaced."""
-    server.embedded = embedded  # A reload reads this file anew, and would forget it.
+    """The embedded PostgreSQL runs as long as the master does, also while workers are replaced; so do the metrics."""
+    # A reload reads this file anew, and would forget them.
+    server.embedded, server.metrics = embedded, open_metrics()
+    survive_reloads(server)
     if embedded is not None:
         embedded.start()
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
 
 
+def survive_reloads(server: Any) -> None:
+    """Let a reload (SIGHUP) whose settings cannot be read change nothing: gunicorn itself would end."""
+    reload = server.reload
+
+    def reload_or_go_on() -> None:
+        cfg = server.app.cfg
+        try:
+            reload()
+        except SystemExit as error:
+            if os.getpid() != server.pid:
+                raise  # A worker, which was made by the reload, has come to its end.
+            server.app.cfg = cfg
+            server.log.error("Not reloaded, and going on as before: %s", error)  # noqa: TRY400 - it says all
+
+    server.reload = reload_or_go_on
+
+
+def on_reload(server: Any) -> None:
+    """Let the log follow the settings, whose secrets it masks: gunicorn keeps the logger that it has."""
+    server.log.settings = settings
+    server.log.setup(server.cfg)
+
+
+def open_metrics() -> Any:
+    """Take the port of metrics, if there are to be any: only then is their package needed."""
+    if settings.metrics_port is None:
+        return None
+    try:
+        return import_module("todo.metrics").Exposition(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        sys.exit(f"Error: METRICS_PORT {settings.metrics_port} cannot be used ({os.strerror(error.errno or 0)})")
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Say where the worker's metrics go."""
+    if server.metrics:
+        server.metrics.give_place(worker, server.WORKERS.values())
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What a dead worker was doing is no more."""
+    if server.metrics:
+        server.metrics.take_place(worker)
+
+
 def post_worker_init(worker: Any) -> None:
-    """Stop a worker in order on Ctrl-C too.
+    """Count what the worker does, and stop it in order on Ctrl-C too.
 
     Gunicorn's own handler shuts the thread pool down from within the signal, and can wait for a lock that the
     interrupted code holds (seen as a stop that took 30 s).
     """
     for signum in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(signum, worker.handle_exit)
+    worker.cfg.set("graceful_timeout", settings.worker_seconds)
+    if hasattr(worker, "place"):
+        import_module("todo.metrics").start(worker, worker.wsgi)
 
 
 def on_exit(server: Any) -> None:
     """When the service has stopped, so has the embedded PostgreSQL."""
     if server.embedded is not None:
         server.embedded.close()
+    if server.metrics is not None:
+        server.metrics.close()
 
 
 def when_ready(server: Any) -> None:
@@ -75,3 +139,4 @@ def when_ready(server: Any) -> None:
         # To close the terminal is to stop; elsewhere this signal means: read the settings again.
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         print(f"\nCreate a task:\n\n{format_first_call(settings)}\n", flush=True)
+        print(f"Or see what there is, and try it: http://localhost:{settings.port}/api/docs\n", flush=True)

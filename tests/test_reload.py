@@ -1,0 +1,45 @@
+"""kill -HUP: the settings that can change while the service runs are read anew, or else nothing changes."""
+
+import json
+import signal
+from pathlib import Path
+
+from config import Settings
+from tests.clusters import wait_until
+from tests.commands import call, free_port, run, serve
+from tests.servers import SECRET, Database
+from todo.auth.tokens import issue_token
+
+OTHER_SECRET = "another-throwaway-secret-for-a-reload-0123456789"
+
+
+def test_a_reload_takes_a_new_secret_and_one_that_cannot_be_read_changes_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    port, secret, log = free_port(), tmp_path / "secret", tmp_path / "log"
+    settings = {"BETTER_AUTH_SECRET_FILE": str(secret), "NEON_DB_URL": database.url()}
+
+    def ask(key: str) -> int:
+        token = issue_token(Settings(better_auth_secret=key), "alice", 600)
+        return call(port, "GET", "/api/tasks", Authorization=f"Bearer {token}").status
+
+    secret.write_text(SECRET)
+    with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "1", settings=settings, log=log) as service:
+        assert (ask(SECRET), ask(OTHER_SECRET)) == (200, 401)
+        secret.write_text(OTHER_SECRET)
+        service.send_signal(signal.SIGHUP)
+        wait_until(lambda: ask(OTHER_SECRET) == 200)
+        assert ask(SECRET) == 401
+        secret.write_text("short")
+        service.send_signal(signal.SIGHUP)
+        wait_until(lambda: "Not reloaded" in log.read_text())
+        assert ask(OTHER_SECRET) == 200
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    users = [line["user"] for line in lines if line.get("status") == 200 and line.get("user")]
+    named = [
+        run("flask", "log-name", "alice", settings={"BETTER_AUTH_SECRET": key}).stdout.strip()
+        for key in (SECRET, OTHER_SECRET)
+    ]
+    assert [users[0], users[-1]] == named
+    [refusal] = [line["message"] for line in lines if "Not reloaded" in line["message"]]
+    assert refusal.endswith("Error: BETTER_AUTH_SECRET has 5 bytes: at least 32 are needed")

@@ -1,0 +1,173 @@
+"""The shape of a line: JSON for programs, or short and coloured for a person at a terminal."""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import IO, Any, Protocol
+
+from flask import has_request_context
+from sqlalchemy import make_url
+
+from config import Settings
+from todo.headers import request_id
+from todo.logs.causes import describe, format_traceback
+from todo.logs.requests import Request
+from todo.logs.users import make_naming
+
+# What looks like a token; and what would steer a terminal, or pass for another line.
+TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MASK = "[secret]"
+# A shorter one would be found in innocent words.
+SHORTEST_SECRET = 6
+
+COLOURS = {"dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+QUIET_LEVEL = logging.INFO
+
+
+class Lines(Protocol):
+    """How events and requests are written."""
+
+    def format(self, record: logging.LogRecord) -> str: ...
+
+    def format_request(self, request: Request) -> str: ...
+
+
+class Event:
+    """What a log record says, with what must not be written taken out: nothing should be in it, but who knows."""
+
+    def __init__(self, record: logging.LogRecord, secrets: Iterable[str]) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.level = record.levelname.lower()
+        self.message = mask(record.getMessage(), secrets)
+        self.request_id = request_id() if has_request_context() else getattr(record, "request_id", None)
+        self.error = mask(describe(error), secrets) if error else None
+        traceback = format_traceback(error) if error else getattr(record, "stacks", None)
+        self.traceback = mask(traceback, secrets) if traceback else None
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object in ASCII per line: nothing in it can end the line, or steer a terminal."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._secrets = list_secrets(settings)
+        self._name_user = make_naming(settings)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return an event's line: what happened, in which process, and in which request if in any."""
+        event = Event(record, self._secrets)
+        members = {
+            "time": format_time(record.created),
+            "level": event.level,
+            "message": event.message,
+            "pid": record.process,
+            "logger": record.name,
+            "request_id": event.request_id,
+            "error": event.error,
+            "traceback": event.traceback,
+        }
+        return json.dumps({name: value for name, value in members.items() if value is not None})
+
+    def format_request(self, request: Request) -> str:
+        """Return a request's line. Put together by hand, since there is one for each request."""
+        user, refusal = "", ""
+        if self._name_user and request.user_id is not None:
+            user = f', "user": {quote(self._name_user(request.user_id))}'
+        if request.refusal is not None:
+            refusal = f', "refusal": {quote(request.refusal)}'
+        return (
+            f'{{"time": "{format_time(time.time())}", "level": "info", "message": "request", "pid": {os.getpid()}, '
+            f'"request_id": "{request.request_id}", "method": "{request.method}", "route": {quote(request.route)}, '
+            f'"status": {request.status}, "ms": {request.milliseconds:.1f}, "bytes": {request.size}{user}{refusal}}}'
+        )
+
+
+class TextLines(logging.Formatter):
+    """Short lines for a person; what ends one in a message is shown as an escape."""
+
+    def __init__(self, settings: Settings, *, coloured: bool) -> None:
+        super().__init__()
+        self._secrets = list_secrets(settings)
+        self._name_user = make_naming(settings)
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return an event's line, and its traceback below."""
+        event = Event(record, self._secrets)
+        colour = "red" if record.levelno >= logging.ERROR else "yellow"
+        text = escape(event.message) + (f" ({escape(event.error)})" if event.error else "")
+        if record.levelno > QUIET_LEVEL:
+            text = self._paint(f"{event.level}: {text}", colour)
+        number = f" {self._paint(event.request_id, 'dim')}" if event.request_id else ""
+        traceback = (event.traceback or "").splitlines()
+        return "\n".join([f"{self._clock()} {text}{number}", *(f"  {escape(line)}" for line in traceback)])
+
+    def format_request(self, request: Request) -> str:
+        """Return a request's line."""
+        colour = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}.get(request.status // 100, "dim")
+        where = escape(request.refusal) if request.refusal else request.route or "(no route)"
+        rest = [f"{request.milliseconds:.1f} ms", f"{request.size} B"]
+        if self._name_user and request.user_id is not None:
+            rest.append(escape(self._name_user(request.user_id)))
+        status, details = self._paint(str(request.status), colour), self._paint(request.request_id, "dim")
+        return f"{self._clock()} {request.method} {where} {status} {' '.join(rest)} {details}"
+
+    def _clock(self) -> str:
+        return self._paint(time.strftime("%H:%M:%S"), "dim")
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._coloured else text
+
+
+def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
+    """Return how to write, as LOG_FORMAT says; by default for whoever reads the stream."""
+    terminal = stream.isatty()
+    if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
+        return JsonLines(settings)
+    # https://no-color.org
+    coloured = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return TextLines(settings, coloured=coloured)
+
+
+def list_secrets(settings: Settings) -> list[str]:
+    """Return what no line may hold, as it is in URLs too."""
+    secrets = [settings.better_auth_secret, (settings.jwks_url or "").partition("?")[2]]
+    for url in (settings.database_url, settings.rate_limit_storage):
+        if url:
+            secrets += [str(make_url(url).password or ""), url.partition("://")[2].partition("@")[0].partition(":")[2]]
+    return [secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET]
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without secrets and tokens."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return TOKEN.sub(MASK, text)
+
+
+def escape(text: str) -> str:
+    """Return a text of one line, which does to a terminal what it seems to do."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def format_time(seconds: float) -> str:
+    """Return a Unix time as RFC 3339 has it, in UTC."""
+    whole = int(seconds)
+    return f"{format_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(2)
+def format_second(seconds: int) -> str:
+    """Return a Unix time without what is smaller: many lines have it in common."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+@lru_cache(4096)
+def quote(text: str | None) -> str:
+    """Return a text as JSON."""
+    return json.dumps(text)

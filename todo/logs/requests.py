@@ -1,0 +1,64 @@
+"""What is written, and counted, of a request: nothing that its sender chose, but for an id that was looked at."""
+
+import re
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, g, request
+
+from todo.headers import ID_KEY, METHODS
+
+# Where the application leaves, in the WSGI environment, what the server cannot know that writes the line.
+USER_KEY = "todo.user_id"
+ROUTE_KEY = "todo.route"
+KNOWN_METHODS = frozenset(METHODS.split(", "))
+OTHER_METHOD = "other"
+
+
+class Request(NamedTuple):
+    """A request that was answered. ``route`` is its template; None for an unknown path, or a wrong method."""
+
+    request_id: str
+    user_id: str | None
+    method: str
+    route: str | None
+    status: int
+    milliseconds: float
+    size: int  # of the answer's body, in bytes
+    refusal: str | None = None  # why it did not come as far as the application
+
+
+def init_app(app: Flask) -> None:
+    """Let the server know what each request was."""
+    app.after_request(hand_over)
+
+
+def hand_over(response: Response) -> Response:
+    """Leave a request's user and its route for the server."""
+    rule = request.url_rule
+    if rule is not None:
+        environ = request.environ
+        environ[ROUTE_KEY] = name_route(rule.rule)
+        environ[USER_KEY] = g.get("user_id")
+    return response
+
+
+def read_request(answer: Any, environ: dict[str, Any], duration: timedelta) -> Request:
+    """Return what is known of a request that gunicorn has answered: its response, its WSGI environment."""
+    method = environ["REQUEST_METHOD"]
+    return Request(
+        environ.get(ID_KEY, "-"),
+        environ.get(USER_KEY),
+        method if method in KNOWN_METHODS else OTHER_METHOD,
+        environ.get(ROUTE_KEY),
+        answer.status_code,
+        duration.seconds * 1000 + duration.microseconds / 1000,
+        answer.sent,
+    )
+
+
+@lru_cache
+def name_route(rule: str) -> str:
+    """Return a rule as people write it: what is between its brackets, without how it is matched."""
+    return re.sub(r"<\w+:", "<", rule)
