@@ -1,0 +1,64 @@
+// Shows the document, and sends the token of the box above with every call that is tried.
+"use strict";
+
+const prefix = document.getElementById("document").dataset.prefix;
+const form = document.getElementById("token");
+const text = document.getElementById("token-text");
+const status = document.getElementById("token-status");
+// Of this tab only, and gone with it: whoever has the token is the user.
+const KEPT = "todo-token";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", followScheme);
+followScheme();
+
+const nothing = () => () => null;
+const ui = SwaggerUIBundle({
+  dom_id: "#document",
+  url: `${prefix}/api/openapi.json`,
+  // The box above stands for Swagger UI's own dialog.
+  plugins: [{ wrapComponents: { authorizeBtn: nothing, authorizeOperationBtn: nothing } }],
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  onComplete: () => text.value && useToken(),
+});
+
+text.value = sessionStorage.getItem(KEPT) ?? "";
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  useToken();
+});
+
+async function useToken() {
+  // Copied with the word before it, or with quotes, as it often is.
+  const token = text.value.trim().replace(/^bearer\s+/i, "").replace(/^"(.*)"$/, "$1");
+  sessionStorage.setItem(KEPT, token);
+  // Without one, no header is sent at all. (There is nothing to forget before the first.)
+  if (ui.getState().getIn(["auth", "authorized"])) ui.authActions.logout(["bearer"]);
+  if (!token) return say("Needed for every call below. It stays in this tab.");
+  ui.preauthorizeApiKey("bearer", token);
+  try {
+    const headers = { Authorization: `Bearer ${token}` };
+    const answer = await fetch(`${prefix}/api/tasks?limit=1`, { headers });
+    if (answer.ok) say(`Accepted: you are ${describe(token)}.`, "good");
+    else say((await answer.json()).detail, "bad");
+  } catch (error) {
+    say(`The service could not be asked: ${error.message}`, "bad");
+  }
+}
+
+// The service has verified the token; this only reads what it says.
+function describe(token) {
+  const base64 = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+  const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0))));
+  return `${claims.sub}, until ${new Date(claims.exp * 1000).toLocaleString()}`;
+}
+
+function say(sentence, kind = "") {
+  status.value = sentence;
+  status.className = kind;
+}
