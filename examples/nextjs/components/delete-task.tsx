@@ -1,0 +1,47 @@
+"use client";
+
+import { useRef, useState } from "react";
+import type { ApiProblem, Task, TasksApi } from "@/lib/api";
+import { toProblem } from "@/lib/use-tasks";
+import { Dialog } from "./dialog";
+import { Problem } from "./problem";
+
+interface Props {
+  api: TasksApi;
+  task: Task;
+  onClose: () => void;
+  onDeleted: (task: Task) => void;
+}
+
+export function DeleteTask({ api, task, onClose, onDeleted }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [problem, setProblem] = useState<ApiProblem>();
+
+  async function remove() {
+    try {
+      await api.delete(task.id);
+    } catch (error) {
+      const problem = toProblem(error);
+      if (problem.status !== 404) return setProblem(problem); // Gone already is gone.
+    }
+    dialog.current?.close();
+    onDeleted(task);
+  }
+
+  return (
+    <Dialog ref={dialog} title="Delete this task?" onClose={onClose}>
+      <p>
+        “{task.title}” will be gone for good.
+      </p>
+      {problem && <Problem title="The task was not deleted" detail={problem.detail} />}
+      <div className="actions">
+        <button type="button" onClick={() => dialog.current?.close()}>
+          Keep it
+        </button>
+        <button type="button" className="danger" onClick={() => void remove()}>
+          Delete
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,119 @@
+"use client";
+
+import { useCallback, useEffect, useRef, useState, type FormEvent } from "react";
+import type { ApiProblem, Task, TasksApi, Versioned } from "@/lib/api";
+import { toProblem } from "@/lib/use-tasks";
+import { findChanges, LABELS, readValues, toValues, type Field, type Values } from "@/lib/values";
+import { Dialog } from "./dialog";
+import { DetailFields, TextField } from "./fields";
+import { Problem } from "./problem";
+
+interface Props {
+  api: TasksApi;
+  id: number;
+  onClose: () => void;
+  onSaved: (task: Task) => void;
+}
+
+/** Changes a task as it was when this was opened. If it is another version by now, shows what changed, and asks. */
+export function EditTask({ api, id, onClose, onSaved }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [opened, setOpened] = useState<Versioned>();
+  const [conflict, setConflict] = useState<{ theirs: Versioned; mine: Partial<Values> }>();
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [isBusy, setBusy] = useState(false);
+
+  const open = useCallback(async () => {
+    setProblem(undefined);
+    await api.get(id).then(setOpened, (error: unknown) => setProblem(toProblem(error)));
+  }, [api, id]);
+  useEffect(() => void open(), [open]);
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    if (!opened || isBusy) return;
+    const before = toValues(opened.task);
+    const mine = readValues(event.currentTarget, before);
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      const { etag } = conflict?.theirs ?? opened;
+      const saved = await api.update(id, findChanges(before, mine), { etag });
+      dialog.current?.close();
+      onSaved(saved.task);
+    } catch (error) {
+      const problem = toProblem(error);
+      // Its answer has the newest version, or says that the task is gone.
+      if (problem.status === 412) await api.get(id).then((theirs) => setConflict({ theirs, mine }), (error: unknown) => setProblem(toProblem(error)));
+      else setProblem(problem);
+    }
+    setBusy(false);
+  }
+
+  function takeTheirs() {
+    setOpened(conflict?.theirs);
+    setConflict(undefined);
+  }
+
+  const values = opened && toValues(opened.task);
+  const isFields = Object.keys(problem?.errors ?? {}).length > 0;
+  return (
+    <Dialog ref={dialog} title="Edit task" onClose={onClose}>
+      {!values && !problem && <p role="status">Loading…</p>}
+      {values && (
+        <form onSubmit={(event) => void submit(event)} className="fields" key={opened.etag}>
+          <TextField id="edit" name="title" values={values} errors={problem?.errors} />
+          <DetailFields id="edit" values={values} errors={problem?.errors} />
+          {conflict && <Conflict before={values} theirs={toValues(conflict.theirs.task)} mine={conflict.mine} />}
+          {problem && !isFields && <Problem title="The task was not saved" detail={problem.detail} />}
+          <div className="actions">
+            {conflict && (
+              <button type="button" onClick={takeTheirs}>
+                Use theirs
+              </button>
+            )}
+            <button type="button" onClick={() => dialog.current?.close()}>
+              Cancel
+            </button>
+            <button className="primary" aria-disabled={isBusy}>
+              {conflict ? "Save mine" : "Save"}
+            </button>
+          </div>
+        </form>
+      )}
+      {!values && problem && (
+        <Problem title="The task cannot be shown" detail={problem.detail} onRetry={() => void open()}>
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Close
+          </button>
+        </Problem>
+      )}
+    </Dialog>
+  );
+}
+
+/** What somebody else changed meanwhile, beside what was changed here. */
+function Conflict({ before, theirs, mine }: { before: Values; theirs: Values; mine: Partial<Values> }) {
+  const changed = (Object.keys(LABELS) as Field[]).filter((name) => theirs[name] !== before[name]);
+  return (
+    <div role="alert" className="problem conflict">
+      <strong>This task was changed meanwhile</strong>
+      <p>What you wrote is still here. Save it over these changes, or use theirs instead.</p>
+      <dl>
+        {changed.map((name) => (
+          <div key={name}>
+            <dt>{LABELS[name]}</dt>
+            <dd>
+              now <b>{theirs[name] || "empty"}</b>
+              {mine[name] !== before[name] && mine[name] !== theirs[name] && (
+                <>
+                  , yours <b>{mine[name] || "empty"}</b>
+                </>
+              )}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}

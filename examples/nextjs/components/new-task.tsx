@@ -1,0 +1,55 @@
+"use client";
+
+import { useRef, useState, type FormEvent } from "react";
+import { createKey, type ApiProblem, type Task, type TasksApi } from "@/lib/api";
+import { toProblem } from "@/lib/use-tasks";
+import { readValues, toNewTask } from "@/lib/values";
+import { DetailFields, TextField } from "./fields";
+import { Problem } from "./problem";
+
+export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task) => void }) {
+  // However often somebody presses "Add" until it works: one task has one key, and is created once.
+  const intent = useRef({ task: "", key: "" });
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [isBusy, setBusy] = useState(false);
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    if (isBusy) return;
+    const form = event.currentTarget;
+    const task = toNewTask(readValues(form));
+    const text = JSON.stringify(task);
+    if (intent.current.task !== text) intent.current = { task: text, key: createKey() };
+    setBusy(true);
+    try {
+      const created = await api.create(task, { key: intent.current.key });
+      intent.current = { task: "", key: "" };
+      setProblem(undefined);
+      form.reset();
+      onAdded(created.task);
+    } catch (error) {
+      setProblem(toProblem(error));
+    }
+    setBusy(false);
+    form.querySelector("input")?.focus();
+  }
+
+  const isFields = Object.keys(problem?.errors ?? {}).length > 0;
+  return (
+    <form onSubmit={(event) => void submit(event)} className="card new-task" aria-label="New task">
+      <div className="row">
+        <TextField id="new" name="title" label="New task" placeholder="What do you want to do?" errors={problem?.errors} />
+        <button className="primary" aria-disabled={isBusy}>
+          Add
+        </button>
+      </div>
+      <details>
+        <summary>Details</summary>
+        <div className="fields">
+          <DetailFields id="new" errors={problem?.errors} />
+        </div>
+      </details>
+      {problem && !isFields && <Problem title="The task was not added" detail={problem.detail} />}
+    </form>
+  );
+}

@@ -1,0 +1,169 @@
+"use client";
+
+import { useRouter, useSearchParams } from "next/navigation";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { createTasksApi, toSearch, type ApiProblem, type Task, type TaskQuery } from "@/lib/api";
+import { authClient, createTokenGetter } from "@/lib/auth-client";
+import { toProblem, useTasks } from "@/lib/use-tasks";
+import { DeleteTask } from "./delete-task";
+import { EditTask } from "./edit-task";
+import { Filters } from "./filters";
+import { Clipboard, Mark } from "./icons";
+import { NewTask } from "./new-task";
+import { Problem } from "./problem";
+import { TaskRow } from "./task-row";
+
+const MESSAGE_MILLISECONDS = 5000;
+
+interface Props {
+  user: { id: string; name: string };
+  apiUrl: string;
+}
+
+export function Tasks({ user, apiUrl }: Props) {
+  const api = useMemo(
+    () => createTasksApi({ baseUrl: apiUrl, getToken: createTokenGetter(user.id), maxWait: 2 }),
+    [apiUrl, user.id],
+  );
+  const [query, changeQuery] = useQuery();
+  const list = useTasks(api, query);
+  const [dialog, setDialog] = useState<{ kind: "edit" | "delete"; task: Task }>();
+  const [failure, setFailure] = useState<{ title: string; problem: ApiProblem; again: () => void }>();
+  const [message, setMessage] = useState("");
+  const heading = useRef<HTMLHeadingElement>(null);
+  useSameUser(user.id);
+
+  useEffect(() => {
+    const timer = setTimeout(() => setMessage(""), MESSAGE_MILLISECONDS);
+    return () => clearTimeout(timer);
+  }, [message]);
+
+  // Whoever was in a row that is gone goes on from the list's beginning, not from the page's.
+  useEffect(() => {
+    if (message && document.activeElement === document.body) heading.current?.focus();
+  }, [list.tasks, message]);
+
+  function finish(what: string, task: Task) {
+    setMessage(`${what} “${task.title}”.`);
+    void list.reload();
+  }
+
+  async function complete(task: Task, completed: boolean) {
+    setFailure(undefined);
+    list.show({ ...task, completed });
+    try {
+      await api.complete(task.id, completed);
+      finish(completed ? "Completed" : "Reopened", task);
+    } catch (error) {
+      list.show(task);
+      const title = `“${task.title}” was not ${completed ? "completed" : "reopened"}`;
+      setFailure({ title, problem: toProblem(error), again: () => void complete(task, completed) });
+    }
+  }
+
+  async function signOut() {
+    await authClient.signOut();
+    location.assign("/"); // Anew, so that nothing of this user stays in memory.
+  }
+
+  const isFiltered = Object.keys({ ...query, sort: undefined }).some((name) => query[name as keyof TaskQuery]);
+  return (
+    <>
+      <header>
+        <Mark />
+        <h1>Tasks</h1>
+        <span className="muted">{user.name}</span>
+        <button type="button" className="quiet" onClick={() => void signOut()}>
+          Sign out
+        </button>
+      </header>
+      <main>
+        <NewTask api={api} onAdded={(task) => finish("Added", task)} />
+        <Filters query={query} onChange={changeQuery} />
+        {failure && <Problem title={failure.title} detail={failure.problem.detail} onRetry={failure.again} />}
+        {list.problem && (
+          <Problem
+            title={list.tasks ? "The list may be out of date" : "Your tasks cannot be shown"}
+            detail={list.problem.detail}
+            isTemporary={list.problem.isTemporary}
+            onRetry={() => void list.reload()}
+          />
+        )}
+        <h2 ref={heading} tabIndex={-1} className="hidden">
+          Your tasks
+        </h2>
+        {!list.tasks && list.isLoading && <Skeleton />}
+        {list.tasks && list.tasks.length > 0 && (
+          <ul className="card list" aria-busy={list.isLoading}>
+            {list.tasks.map((task) => (
+              <TaskRow
+                key={task.id}
+                task={task}
+                onComplete={(completed) => void complete(task, completed)}
+                onEdit={() => setDialog({ kind: "edit", task })}
+                onDelete={() => setDialog({ kind: "delete", task })}
+                onTag={(tag) => changeQuery({ tag: [...new Set([...(query.tag ?? []), tag])] })}
+              />
+            ))}
+          </ul>
+        )}
+        {list.tasks?.length === 0 && (
+          <div className="empty">
+            <Clipboard />
+            <p>{isFiltered ? "No task is like that." : "Nothing to do yet. What is first?"}</p>
+            {isFiltered && (
+              <button type="button" onClick={() => changeQuery(undefined)}>
+                Show all tasks
+              </button>
+            )}
+          </div>
+        )}
+        {list.next && (
+          <button type="button" className="more" aria-disabled={list.isLoading} onClick={() => void list.loadMore()}>
+            Load more
+          </button>
+        )}
+      </main>
+      <p role="status" className={message ? "toast" : "hidden"}>
+        {message}
+      </p>
+      {dialog?.kind === "edit" && (
+        <EditTask api={api} id={dialog.task.id} onClose={() => setDialog(undefined)} onSaved={(task) => finish("Saved", task)} />
+      )}
+      {dialog?.kind === "delete" && (
+        <DeleteTask api={api} task={dialog.task} onClose={() => setDialog(undefined)} onDeleted={(task) => finish("Deleted", task)} />
+      )}
+    </>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div role="status" className="card list skeleton">
+      <span className="hidden">Loading your tasks…</span>
+      <i />
+      <i />
+      <i />
+    </div>
+  );
+}
+
+/** What is asked for, in the page's address: a reload shows the same. Changing it to undefined asks for all. */
+function useQuery(): [TaskQuery, (changes?: TaskQuery) => void] {
+  const params = useSearchParams();
+  const names = [...new Set(params.keys())];
+  const query = Object.fromEntries(names.map((name) => [name, name === "tag" ? params.getAll(name) : params.get(name)])) as TaskQuery;
+  const change = (changes?: TaskQuery) =>
+    history.replaceState(null, "", changes ? toSearch({ ...query, ...changes }) || location.pathname : location.pathname);
+  return [query, change];
+}
+
+/** Shows the sign-in, or the other user's page, as soon as another tab has signed out or somebody else in. */
+function useSameUser(userId: string) {
+  const router = useRouter();
+  const { data, error, isPending } = authClient.useSession();
+  const isAnother = !isPending && !error && data?.user.id !== userId;
+  useEffect(() => {
+    if (isAnother) router.refresh();
+  }, [isAnother, router]);
+}

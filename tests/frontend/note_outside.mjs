@@ -1,0 +1,12 @@
+// Loaded into a Node process before all else: notes the hosts that it connects to, but this machine, in $OUTSIDE.
+import { appendFileSync } from "node:fs";
+import { Socket } from "node:net";
+
+const HERE = ["localhost", "127.0.0.1", "::1", undefined];
+const { connect } = Socket.prototype;
+
+Socket.prototype.connect = function (...given) {
+  const [options] = Array.isArray(given[0]) ? given[0] : given;
+  if (!options.path && !HERE.includes(options.host)) appendFileSync(process.env.OUTSIDE, `${options.host}\n`);
+  return connect.apply(this, given);
+};

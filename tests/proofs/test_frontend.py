@@ -1,0 +1,275 @@
+"""The example frontend, as people use it: real browsers, the real Next.js and Better Auth, the real service."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.frontends import Site, Visit, Visitor, find_missing, row, titles
+
+missing = find_missing()
+pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
+
+
+def test_people_sign_up_and_each_sees_only_their_own_tasks(visit: Visit) -> None:
+    people = {name: visit() for name in ("Ada", "Bob")}
+    for name, visitor in people.items():
+        page = visitor.page
+        page.get_by_role("button", name="Create an account").click()
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Email").fill(f"{name}@example.com")
+        page.get_by_label("Password").fill("correct horse battery")
+        page.get_by_role("button", name="Sign up").click()
+        expect(page.get_by_text("Nothing to do yet.")).to_be_visible()
+        visitor.add(f"A task of {name}'s")
+    for name, visitor in people.items():
+        for _ in range(2):
+            expect(row(visitor.page, f"A task of {name}'s")).to_be_visible()
+            assert titles(visitor.page) == [f"A task of {name}'s"]
+            visitor.page.reload()
+
+    page = people["Ada"].page
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill("something else")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Invalid email or password")).to_be_visible()
+    people["Ada"].forgive("401")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(row(page, "A task of Ada's")).to_be_visible()
+
+
+def test_a_task_is_added_edited_completed_found_and_deleted(ada: Visitor) -> None:
+    page = ada.page
+    page.get_by_text("Details").click()
+    page.get_by_label("Description").fill("Two bottles.")
+    page.get_by_label("Due").fill("2030-12-31")
+    page.locator(".new-task").get_by_label("Priority").select_option("High")
+    page.get_by_label("Tags").fill("home, errand")
+    ada.add("Buy milk")
+    added = row(page, "Buy milk")
+    for text in ("Two bottles.", "Tue, Dec 31, 2030", "high priority", "#home", "#errand"):
+        expect(added.get_by_text(text)).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Added “Buy milk”.")).to_be_visible()
+    expect(page.get_by_role("textbox", name="New task")).to_be_focused()
+
+    added.get_by_role("button", name="Edit Buy milk").click()
+    dialog = page.get_by_role("dialog", name="Edit task")
+    expect(dialog.get_by_label("Tags")).to_have_value("home, errand")
+    dialog.get_by_label("Title").fill("Buy bread")
+    dialog.get_by_label("Due").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(row(page, "Buy bread")).to_be_visible()
+    [task] = ada.call("GET")
+    assert (task["title"], task["due_date"], task["tags"]) == ("Buy bread", None, ["home", "errand"])
+
+    ada.add("Call grandmother")
+    row(page, "Buy bread").get_by_role("checkbox").check()
+    expect(page.get_by_role("status").filter(has_text="Completed “Buy bread”.")).to_be_visible()
+    both = ["Call grandmother", "Buy bread"]
+
+    def expect_titles(expected: list[str]) -> None:
+        expect(page.locator(".task > label")).to_have_text(expected)
+
+    for status, expected in (("Pending", both[:1]), ("Completed", both[1:]), ("All", both)):
+        page.get_by_text(status, exact=True).click()
+        expect_titles(expected)
+    search = page.get_by_role("search")
+    search.get_by_label("Priority").select_option("High")
+    expect_titles(["Buy bread"])
+    page.reload()
+    expect_titles(["Buy bread"])
+    search.get_by_label("Priority").select_option("Any priority")
+    expect_titles(both)
+    search.get_by_label("Sort by").select_option("Title")
+    expect_titles(both[::-1])
+    search.get_by_label("Search").fill("GRAND")
+    expect_titles(both[:1])
+    search.get_by_label("Search").fill("nothing like that")
+    expect(page.get_by_text("No task is like that.")).to_be_visible()
+    page.get_by_role("button", name="Show all tasks").click()
+    expect_titles(both)
+    row(page, "Buy bread").get_by_role("button", name="Show tasks tagged errand").click()
+    expect_titles(["Buy bread"])
+    search.get_by_role("button", name="No longer only tasks tagged errand").click()
+    expect_titles(both)
+
+    row(page, "Buy bread").get_by_role("button", name="Delete Buy bread").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect_titles(both)
+    row(page, "Buy bread").get_by_role("button", name="Delete Buy bread").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect_titles(both[:1])
+    assert [task["title"] for task in ada.call("GET")] == both[:1]
+
+
+def test_what_the_service_says_about_a_field_stands_at_the_field(ada: Visitor) -> None:
+    ada.page.get_by_role("textbox", name="New task").fill(" " * 3)
+    ada.page.get_by_role("button", name="Add").click()
+    title = ada.page.get_by_role("textbox", name="New task")
+    expect(title).to_have_attribute("aria-invalid", "true")
+    expect(title).to_have_accessible_description(re.compile("1 to 200 characters"))
+    ada.forgive("422")
+    ada.add("x" * 200)
+
+
+def test_a_longer_list_is_loaded_page_by_page(ada: Visitor) -> None:
+    for number in range(45):
+        ada.call("POST", title=f"Task {number}")
+    ada.page.reload()
+    for shown in (20, 40, 45):
+        expect(ada.page.locator(".task")).to_have_count(shown)
+        assert titles(ada.page) == [f"Task {number}" for number in range(44, 44 - shown, -1)]
+        if shown < 45:
+            ada.page.get_by_role("button", name="Load more").click()
+    expect(ada.page.get_by_role("button", name="Load more")).to_be_hidden()
+    row(ada.page, "Task 3").get_by_role("checkbox").check()
+    expect(ada.page.get_by_text("Completed “Task 3”.")).to_be_visible()
+    expect(ada.page.locator(".task")).to_have_count(45)
+
+
+def test_a_token_that_expires_is_renewed_without_anybody_noticing(site: Site, visit: Visit) -> None:
+    with Site(site.database, site.outside, token_lifetime="3s").serve() as short:
+        ada = visit(short)
+        refused: list[int] = []
+        ada.page.on("response", lambda answer: refused.append(answer.status) if answer.status >= 400 else None)
+        ada.sign_up()
+        ada.add("Before")
+        time.sleep(9)  # It expires after three seconds; five the clocks may be apart.
+        ada.add("After")
+        assert titles(ada.page) == ["After", "Before"]
+        expect(ada.page.locator(".problem")).to_have_count(0)
+        assert refused == [401]
+        ada.forgive("401")
+
+
+def test_while_the_service_is_away_that_is_said_and_then_it_goes_on_without_a_reload(
+    ada: Visitor, visit: Visit
+) -> None:
+    ada.add("Before")
+    page = ada.page
+    ada.site.stop_service()
+    try:
+        page.get_by_role("textbox", name="New task").fill("Meanwhile")
+        page.get_by_role("button", name="Add").click()
+        expect(page.get_by_text("The task was not added")).to_be_visible()
+        expect(page.get_by_role("textbox", name="New task")).to_have_value("Meanwhile")
+        row(page, "Before").get_by_role("checkbox").click()
+        expect(page.get_by_text("“Before” was not completed")).to_be_visible()
+        expect(row(page, "Before").get_by_role("checkbox")).not_to_be_checked()
+        newcomer = ada.open()
+        expect(newcomer.get_by_text("Your tasks cannot be shown")).to_be_visible()
+        expect(newcomer.get_by_text("The task service cannot be reached.")).to_be_visible()
+    finally:
+        ada.site.start_service()
+    expect(row(newcomer, "Before")).to_be_visible()
+    expect(newcomer.locator(".problem")).to_have_count(0)
+    page.get_by_role("button", name="Try again").click()
+    expect(row(page, "Before").get_by_role("checkbox")).to_be_checked()
+    page.get_by_role("button", name="Add").click()
+    expect(row(page, "Meanwhile")).to_be_visible()
+    expect(page.locator(".problem")).to_have_count(0)
+    assert [task["title"] for task in ada.call("GET")] == ["Meanwhile", "Before"]
+    ada.forgive("ERR_CONNECTION_REFUSED")
+
+
+def test_while_the_database_is_away_that_is_said_and_then_it_goes_on_by_itself(ada: Visitor) -> None:
+    ada.add("Before")
+    database = ada.site.database
+    database.server.run(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+    try:
+        database.server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'")
+        row(ada.page, "Before").get_by_role("checkbox").click()
+        expect(ada.page.get_by_text("“Before” was not completed")).to_be_visible()
+        newcomer = ada.open()
+        expect(newcomer.get_by_text("The page cannot be shown")).to_be_visible()
+    finally:
+        database.server.run(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    expect(row(newcomer, "Before")).to_be_visible()
+    ada.page.get_by_role("button", name="Try again").click()
+    expect(ada.page.get_by_text("Completed “Before”.")).to_be_visible()
+    expect(ada.page.locator(".problem")).to_have_count(0)
+    ada.forgive("503")
+
+
+def test_a_task_is_added_once_however_often_its_answer_is_lost_and_add_is_pressed(ada: Visitor) -> None:
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == "POST":
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    ada.page.route(f"{ada.site.service_url}/**", lose)
+    ada.page.get_by_role("textbox", name="New task").fill("Buy milk")
+    for _ in range(2):
+        ada.page.get_by_role("button", name="Add").click()
+        expect(ada.page.get_by_text("The task was not added")).to_be_visible()
+        expect(ada.page.locator(".new-task .primary")).to_have_attribute("aria-disabled", "false")
+    assert lost == [201] * 6
+    ada.page.unroute_all()
+    ada.page.get_by_role("button", name="Add").click()
+    expect(ada.page.get_by_text("Added “Buy milk”.")).to_be_visible()
+    assert titles(ada.page) == ["Buy milk"]
+    ada.forgive("ERR_FAILED")
+
+
+@pytest.mark.parametrize("choice", ["Save mine", "Use theirs"])
+def test_who_edits_what_was_changed_meanwhile_sees_both_and_loses_nothing(ada: Visitor, choice: str) -> None:
+    ada.add("Prepare the talk")
+    tabs = [ada.page, ada.open()]
+    for tab in tabs:
+        row(tab, "Prepare the talk").get_by_role("button", name="Edit").click()
+        expect(tab.get_by_role("dialog").get_by_label("Title")).to_have_value("Prepare the talk")
+    first, second = (tab.get_by_role("dialog") for tab in tabs)
+    first.get_by_label("Title").fill("Prepare Friday's talk")
+    first.get_by_label("Priority").select_option("High")
+    first.get_by_role("button", name="Save").click()
+    expect(row(tabs[0], "Prepare Friday's talk")).to_be_visible()
+
+    second.get_by_label("Title").fill("Write the talk")
+    second.get_by_label("Description").fill("Fifteen minutes.")
+    second.get_by_role("button", name="Save").click()
+    conflict = second.get_by_role("alert")
+    expect(conflict).to_contain_text("This task was changed meanwhile")
+    expect(conflict).to_contain_text("now Prepare Friday's talk, yours Write the talk")
+    expect(second.get_by_label("Title")).to_have_value("Write the talk")
+    expect(second.get_by_label("Description")).to_have_value("Fifteen minutes.")
+    [task] = ada.call("GET")
+    assert (task["title"], task["description"]) == ("Prepare Friday's talk", None)
+
+    second.get_by_role("button", name=choice).click()
+    if choice == "Use theirs":
+        expect(second.get_by_label("Title")).to_have_value("Prepare Friday's talk")
+        second.get_by_label("Tags").fill("work")
+        second.get_by_role("button", name="Save").click()
+    expect(second).to_be_hidden()
+    [task] = ada.call("GET")
+    saved = {name: task[name] for name in ("title", "description", "priority", "tags")}
+    mine = {"title": "Write the talk", "description": "Fifteen minutes.", "priority": "high", "tags": []}
+    theirs = {"title": "Prepare Friday's talk", "description": None, "priority": "high", "tags": ["work"]}
+    assert saved == (mine if choice == "Save mine" else theirs)
+    ada.forgive("412")
+
+
+def test_who_signs_in_elsewhere_in_the_browser_is_never_shown_as_somebody_else(ada: Visitor) -> None:
+    ada.add("A task of Ada's")
+    other = ada.open()
+    other.get_by_role("button", name="Sign out").click()
+    other.get_by_role("heading", name="Welcome back").wait_for()
+    ada.page.bring_to_front()
+    expect(ada.page.get_by_role("heading", name="Welcome back")).to_be_visible()
+    ada.sign_up("Bob")
+    expect(ada.page.get_by_text("Bob")).to_be_visible()
+    expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
+
+
+def test_an_address_that_is_none_leads_back(ada: Visitor) -> None:
+    ada.page.goto("/nowhere")
+    ada.forgive("404")
+    ada.page.get_by_role("link", name="Go to your tasks").click()
+    expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()

@@ -1,0 +1,91 @@
+"""The example frontend as one who starts, copies or changes it meets it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT, free_port, make_environment
+from tests.frontends import FOLDER, OUTSIDE, Site, find_missing, npm
+from tests.servers import SECRET
+
+missing = find_missing()
+pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
+
+
+def test_neither_the_build_nor_the_server_asks_anybody_outside(site: Site, tmp_path: Path) -> None:
+    noted = site.outside.read_text() if site.outside.exists() else ""
+    assert noted == ""
+    # That nothing is noted says something, since this is:
+    outside = tmp_path / "outside.txt"
+    script = "const s = require('node:net').connect(9, '192.0.2.1').on('error', () => {}); s.destroy()"
+    subprocess.run(
+        ["node", f"--import={OUTSIDE.as_uri()}", "-e", script],
+        env=make_environment({"OUTSIDE": str(outside)}), check=True, timeout=30,
+    )  # fmt: skip
+    assert outside.read_text() == "192.0.2.1\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "BETTER_AUTH_SECRET is not set"),
+        ({"BETTER_AUTH_SECRET": SECRET}, "add BETTER_AUTH_URL=http://localhost:3000 to .env, and start make run again"),
+        (
+            {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:3000", "PORT": "{nobody}"},
+            "the task service does not answer at http://localhost:{nobody}; start it in another terminal: make run",
+        ),
+        (
+            {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:{taken}", "PORT": "{service}"},
+            "port {taken} cannot be used (EADDRINUSE); for another, set BETTER_AUTH_URL and CORS_ORIGINS in .env",
+        ),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said_in_one_line(site: Site, settings: dict[str, str], reason: str) -> None:
+    ports = {"taken": site.port, "service": site.service_port, "nobody": free_port()}
+    started = subprocess.run(
+        ["node", FOLDER / "scripts" / "beside-service.mjs"],
+        env=make_environment({name: text.format(**ports) for name, text in settings.items()}),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (started.returncode, started.stdout) == (1, "")
+    assert started.stderr.startswith("Error: ")
+    assert started.stderr.count("\n") == 1
+    assert reason.format(**ports) in started.stderr
+
+
+def test_without_node_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    command = [str(shutil.which("make")), "--old-file=install", "--old-file=.env", "frontend"]
+    made = subprocess.run(
+        command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert made.returncode != 0
+    assert made.stdout == "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org\n"
+
+
+def test_its_client_does_what_it_says(site: Site) -> None:
+    tested = npm("test", API_URL=site.service_url, BETTER_AUTH_SECRET=SECRET)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert re.search(r"^# pass 1\d$", tested.stdout, re.MULTILINE)
+    assert re.search(r"^# skipped 0$", tested.stdout, re.MULTILINE)
+
+
+def test_it_is_typed_strictly(site: Site) -> None:
+    checked = npm("run", "typecheck")
+    assert checked.returncode == 0, checked.stdout
+    assert '"strict": true' in (FOLDER / "tsconfig.json").read_text()
+
+
+def test_its_types_are_those_of_the_document(site: Site) -> None:
+    checked = npm("run", "types:check")
+    assert checked.returncode == 0, "lib/api-types.ts is not up to date: cd examples/nextjs && npm run types"
+
+
+def test_its_lock_file_names_no_registry() -> None:
+    lock = json.loads((FOLDER / "package-lock.json").read_text())
+    assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
+    assert len(lock["packages"]) > 50
