@@ -1,0 +1,178 @@
+"""A new release takes nobody's request away: processes replaced under load, with a migration in between."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.clusters import wait_until
+from tests.commands import BIN, ROOT, call, free_port, make_environment, serve
+from tests.proofs.load import Person, people_at_work
+from tests.proofs.proxies import INSTALLED, nginx
+from tests.proofs.releases import Release
+from tests.servers import SECRET, Database
+
+ROUNDS = 3
+# The tag of the release before this commit, once there are releases.
+PREVIOUS = subprocess.run(
+    ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"],
+    cwd=ROOT, capture_output=True, text=True, check=False,
+).stdout.strip()  # fmt: skip
+
+
+@pytest.fixture
+def release(empty_database: Database, tmp_path: Path) -> Release:
+    return Release(tmp_path / "release", empty_database)
+
+
+def test_a_reload_serves_the_next_release_and_drops_nothing(release: Release, tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "2")
+    with (
+        serve(port, *arguments, settings=release.settings, cwd=release.folder, log=tmp_path / "log") as service,
+        undisturbed(port),
+    ):
+        for _ in range(ROUNDS):
+            release.ship()
+            service.send_signal(signal.SIGHUP)
+            release.wait_until_serving(port)
+
+
+def test_a_restart_on_a_socket_that_stays_open_drops_nothing(release: Release, tmp_path: Path) -> None:
+    """As systemd restarts the service (deploy/todo.socket): who comes meanwhile waits at the socket."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        port = listener.getsockname()[1]
+        service = start_on(listener, release, tmp_path / "log")
+        wait_until(lambda: call(port, "GET", "/readyz").status == 200)
+        try:
+            with undisturbed(port):
+                for _ in range(ROUNDS):
+                    release.ship()
+                    service.terminate()
+                    assert service.wait(15) == 0
+                    service = start_on(listener, release, tmp_path / "log")
+                    release.wait_until_serving(port)
+        finally:
+            service.terminate()
+            service.wait(15)
+
+
+@pytest.mark.skipif(not INSTALLED["nginx"], reason="nginx is not installed")
+def test_two_services_behind_nginx_restarted_in_turn_drop_nothing(release: Release, tmp_path: Path) -> None:
+    one, other = free_port(), free_port()
+    upstream = (ROOT / "deploy" / "nginx-two.conf").read_text()
+    changes = {
+        "proxy_pass http://127.0.0.1:1;": "proxy_pass http://todo;",
+        "rate=100r/s": "rate=10000r/s",  # All these people have one address.
+        "# Who has a token": f"{upstream}# Who has a token",
+        "10.0.0.1:8000": f"127.0.0.1:{one}",
+        "10.0.0.2:8000": f"127.0.0.1:{other}",
+    }
+
+    def serving(port: int) -> AbstractContextManager[Any]:
+        arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "1")
+        return serve(port, *arguments, settings=release.settings, cwd=release.folder, log=tmp_path / f"log{port}")
+
+    with nginx(1, tmp_path, changes) as proxy, ExitStack() as first, ExitStack() as second:
+        for stack, port in ((first, one), (second, other)):
+            stack.enter_context(serving(port))
+        with undisturbed(proxy.port, proxy.certificate):
+            release.ship()
+            for stack, port in ((first, one), (second, other)):
+                stack.close()
+                stack.enter_context(serving(port))
+                release.wait_until_serving(port)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_who_connected_just_before_a_worker_stops_is_answered(service: psutil.Process, port: int, attempt: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        time.sleep(0.002 * attempt)
+        service.children()[0].terminate()
+        time.sleep(0.3)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_connects_and_says_nothing_does_not_keep_the_old_release_running(
+    service: psutil.Process, port: int
+) -> None:
+    old = service.children()
+    with socket.create_connection(("127.0.0.1", port), timeout=10):
+        time.sleep(0.3)
+        service.send_signal(signal.SIGHUP)
+        wait_until(lambda: not any(worker.is_running() for worker in old), seconds=8)
+
+
+@pytest.mark.skipif(not PREVIOUS, reason="there is no earlier release yet")
+def test_the_release_before_works_on_today_s_schema(database: Database, tmp_path: Path) -> None:
+    folder, port = tmp_path / PREVIOUS, free_port()
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", PREVIOUS], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x"], cwd=folder, input=archive, check=True)
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "RATE_LIMIT": "off", "PORT": str(port)}
+    with serve(port, settings=settings, cwd=folder, log=tmp_path / "log"), undisturbed(port):
+        assert call(port, "GET", "/readyz").status == 200
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def service(database: Database, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
+    """The master of one worker."""
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
+    log = tmp_path_factory.mktemp("log") / "log"
+    with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "1", settings=settings, log=log) as service:
+        yield psutil.Process(service.pid)
+
+
+@contextmanager
+def undisturbed(port: int, certificate: Path | None = None) -> Iterator[None]:
+    """Let people work, some of them on a new connection each time, and see that all were answered, and well."""
+    done, newcomers = threading.Event(), [Person(port, "newcomer", certificate) for _ in range(3)]
+    threads = [threading.Thread(target=come_and_go, args=(person, done)) for person in newcomers]
+    with people_at_work(port, certificate) as people:
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+    everybody = [*people, *newcomers]
+    print(f"{sum(sum(person.statuses.values()) for person in everybody)} answers, {people[0].lost} lost")
+    assert [person.lost for person in everybody] == [0] * len(everybody)
+    assert {status for person in everybody for status in person.statuses} == {200, 201}
+
+
+def come_and_go(person: Person, done: threading.Event) -> None:
+    """Connect, hesitate for a moment, ask, and hang up."""
+    while not done.is_set():
+        for milliseconds in (0, 1, 5, 20, 50):
+            person.connect()
+            time.sleep(milliseconds / 1000)
+            person.call("GET", "/api/tasks?limit=1")
+            person.hang_up()
+
+
+def start_on(listener: socket.socket, release: Release, log: Path) -> "subprocess.Popen[bytes]":
+    """Start the service as systemd does, with an open socket as its third file."""
+    script = 'exec 3<&"$1"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$2/gunicorn" wsgi:app --workers 2'
+    with log.open("a") as output:
+        return subprocess.Popen(
+            ["bash", "-c", script, "-", str(listener.fileno()), str(BIN)],
+            cwd=release.folder, env=make_environment(release.settings),
+            stdout=output, stderr=subprocess.STDOUT, pass_fds=[listener.fileno()],
+        )  # fmt: skip

@@ -1,0 +1,47 @@
+"""The systemd units: that systemd takes them, and that they shut the service in."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands import BIN, ROOT
+
+ANALYZE = shutil.which("systemd-analyze")
+UNITS = sorted(
+    path.name for pattern in ("*.service", "*.socket", "*.timer") for path in (ROOT / "deploy").glob(pattern)
+)
+pytestmark = pytest.mark.skipif(not ANALYZE, reason="systemd is not installed")
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units, with the programs where they are on this machine."""
+    for name in UNITS:
+        text = (ROOT / "deploy" / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"/opt/todo/(current|%i)/\.venv/bin", str(BIN), text))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_takes_each_unit_without_a_word(units: Path, name: str) -> None:
+    unit = units / name.replace("@.", "@1.0.0.")
+    if "@" in name:
+        unit.symlink_to(units / name)
+    done = analyze("verify", "--man=no", str(unit))
+    said = [line for line in done.stderr.splitlines() if str(units) in line or "todo" in line]
+    assert (done.returncode, said) == (0, [])
+
+
+@pytest.mark.parametrize(("name", "worst"), [("todo.service", 2.0), ("todo-migrate@.service", 7.0)])
+def test_a_unit_exposes_little(units: Path, name: str, worst: float) -> None:
+    """systemd's own measure, from 0 to 10; a service that says nothing has 9.6."""
+    done = analyze("security", "--offline=true", f"--threshold={round(worst * 10)}", "--no-pager", str(units / name))
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    assert ANALYZE
+    return subprocess.run([ANALYZE, *arguments], capture_output=True, text=True, check=False, timeout=60)
