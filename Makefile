@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FRONTEND := examples/nextjs
+FRONTEND_URL := http://localhost:3000
 
-.PHONY: help install run test proofs check bench bench-endurance bench-finding format clean
+.PHONY: help install run frontend lint test proofs check bench bench-endurance bench-finding pins audit document format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +16,7 @@ install: $(INSTALLED) ## Make .venv with everything; quick when nothing changed
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 1; }
+		|| { echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "Python's venv is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV): about half a minute, once."
@@ -25,26 +27,33 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 # A setting of the environment wins over this file.
 .env:
 	@(umask 077 && $(PYTHON) -c 'import secrets; print("BETTER_AUTH_SECRET=" + secrets.token_urlsafe(48))' > .env.new)
+	@echo "BETTER_AUTH_URL=$(FRONTEND_URL)" >> .env.new
 	@mv .env.new .env
-	@echo "Wrote .env with a new BETTER_AUTH_SECRET; give your Better Auth server the same one."
+	@echo "Wrote .env: a new BETTER_AUTH_SECRET, and BETTER_AUTH_URL=$(FRONTEND_URL) for your frontend's tokens."
 
 run: install .env ## Install, migrate, serve on PORT, and print a line to paste
 	@test -r .env || { echo "Error: .env cannot be read; did another user run this here?"; exit 1; }
 	$(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/gunicorn wsgi:app
 
-test: install ## Run the tests: about a minute
+frontend: install .env ## Serve the example frontend beside make run; needs Node.js 20.19
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null \
+		&& command -v npm >/dev/null || { echo "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org"; exit 1; }
+	@DATABASE_URL=$$($(BIN)/flask database-url) && export DATABASE_URL \
+		&& exec node --env-file=.env $(FRONTEND)/scripts/beside-service.mjs
+
+test: install ## Run the tests: two minutes
 	$(BIN)/pytest
 
-proofs: install ## Run the proofs that take long, with whole servers; some need Node.js 20
+proofs: install ## Run the proofs that take long, with whole servers; some need Node.js 20.19, Chromium and more
 	$(BIN)/pytest tests/proofs
 
-check: install ## Lint, check types, run the tests and the proofs
+lint: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
-	$(BIN)/pytest tests/proofs
+
+check: lint test proofs ## Lint, test and prove: all that has to hold
 
 bench: install ## Measure this service beside two others: about 6 minutes; or bench ARGS=--quick
 	$(BIN)/python -m bench.serving $(ARGS)
@@ -55,10 +64,25 @@ bench-endurance: install ## Measure whether memory stays flat under a million re
 bench-finding: install ## Measure how long finding takes as a database grows: some minutes; ARGS=--quick too
 	$(BIN)/python -m bench.finding $(ARGS)
 
+pins: install ## Pin anew what requirements.in and requirements-dev.in allow, newest releases first
+	@for name in requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command 'make pins' \
+			--annotation-style line $$name.in -o $$name.txt && echo "Wrote $$name.txt."; \
+	done
+
+audit: install ## Ask PyPI for known vulnerabilities of what production installs
+	@$(BIN)/uv tool run --quiet pip-audit --require-hashes --disable-pip -r requirements.txt
+
+document: install .env ## Write docs/openapi.json anew, after a change of what the service takes or answers
+	@LIST_FORMAT= DELETE_FORMAT= $(BIN)/flask openapi > docs/openapi.json.new
+	@mv docs/openapi.json.new docs/openapi.json
+	@echo "Wrote docs/openapi.json."
+
 format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove what install, run and the tests made, the embedded PostgreSQL's data and .env excepted
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules screenshots
+	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/.next $(FRONTEND)/next-env.d.ts $(FRONTEND)/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent
 # Public, so worthless: the secrets Better Auth falls back on when none is set.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
 
+# What holds secrets may come from a file instead: BETTER_AUTH_SECRET_FILE, and so on.
+MAY_BE_FILES = ("NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "JWKS_URL", "RATE_LIMIT_STORAGE")
 
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 PATH = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
@@ -42,7 +44,7 @@ class SettingError(ClickException):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the service can be told from outside; the README's table says what each means."""
+    """Everything the service can be told from outside; docs/settings.md says what each means."""
 
     database_url: str | None = field(default=None, repr=False)
     better_auth_secret: str | None = field(default=None, repr=False)
@@ -58,11 +60,17 @@ class Settings:
     web_concurrency: int = os.cpu_count() or 1
     threads: int = 8
     transactions: str = "implicit"
+    list_format: str = "array"
+    delete_format: str = "empty"
     connect_seconds: int = 5
     pool_seconds: int = 5
     lock_seconds: int = 3
     statement_seconds: int = 5
     worker_seconds: int = 30
+    log_format: str = "auto"
+    log_users: str = "hash"
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -70,7 +78,7 @@ class Settings:
 
         An empty variable counts as one that is not set. The secret is taken as it is, spaces included.
         """
-        given = {name: value for name, value in environ.items() if value.strip()}
+        given = _take_files({name: value for name, value in environ.items() if value.strip()})
         jwks_url, auth_origin = _auth_server(given)
         return cls(
             database_url=_database_url(given),
@@ -86,12 +94,18 @@ class Settings:
             port=_integer(given, "PORT", cls.port, 65535),
             web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, 512),
             threads=_integer(given, "THREADS", cls.threads, 256),
-            transactions=_transactions(given),
+            transactions=_choice(given, "TRANSACTIONS", cls.transactions, "explicit", "for Citus"),
+            list_format=_choice(given, "LIST_FORMAT", cls.list_format, "object", "for frontends that count"),
+            delete_format=_choice(given, "DELETE_FORMAT", cls.delete_format, "json", "for frontends that read a body"),
             connect_seconds=_integer(given, "CONNECT_SECONDS", cls.connect_seconds, 60),
             pool_seconds=_integer(given, "POOL_SECONDS", cls.pool_seconds, 60),
             lock_seconds=_integer(given, "LOCK_SECONDS", cls.lock_seconds, 60),
             statement_seconds=_integer(given, "STATEMENT_SECONDS", cls.statement_seconds, 60),
             worker_seconds=_integer(given, "WORKER_SECONDS", cls.worker_seconds, 600),
+            log_format=_word(given, "LOG_FORMAT", cls.log_format, "json", "text"),
+            log_users=_word(given, "LOG_USERS", cls.log_users, "plain", "off"),
+            metrics_port=_metrics_port(given),
+            metrics_host=_metrics_host(given, cls.metrics_host),
         )
 
 
@@ -104,6 +118,29 @@ def environment(path: Path = ROOT / ".env") -> dict[str, str]:
     from_file = {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
     by_flask = dotenv_values(path)
     return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
+
+
+def _take_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with what the files say whose names the ``…_FILE`` variables give, as orchestrators mount.
+
+    One line break at a file's end is the editor's, not the secret's. Raises SettingError, which never quotes a file.
+    """
+    taken = dict(given)
+    for name in MAY_BE_FILES:
+        path = taken.pop(f"{name}_FILE", None)
+        if path is None:
+            continue
+        if name in given:
+            raise SettingError(f"{name}_FILE", f"is set, and so is {name}: set one of them")
+        try:
+            taken[name] = re.sub(r"\r?\n\Z", "", Path(path.strip()).read_bytes().decode())
+        except OSError as error:
+            raise SettingError(f"{name}_FILE", f"names a file that cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise SettingError(f"{name}_FILE", "names a file that is not text in UTF-8") from None
+        if not taken[name].strip():
+            raise SettingError(f"{name}_FILE", "names a file that is empty")
+    return taken
 
 
 def _database_url(given: Mapping[str, str]) -> str | None:
@@ -229,11 +266,39 @@ def _rate_limit_storage(given: Mapping[str, str]) -> str | None:
     return url
 
 
-def _transactions(given: Mapping[str, str]) -> str:
-    text = given.get("TRANSACTIONS", "implicit").strip().lower()
-    if text not in {"implicit", "explicit"}:
-        raise SettingError("TRANSACTIONS", f"is {text!r}: it must be implicit or, for Citus, explicit")
+def _choice(given: Mapping[str, str], name: str, default: str, other: str, purpose: str) -> str:
+    """Return one of two words; the message says what the one is for that is not the default."""
+    text = given.get(name, default).strip().lower()
+    if text not in {default, other}:
+        raise SettingError(name, f"is {text!r}: it must be {default} or, {purpose}, {other}")
     return text
+
+
+def _word(given: Mapping[str, str], name: str, default: str, *others: str) -> str:
+    text = given.get(name, default).strip().lower()
+    if text not in {default, *others}:
+        raise SettingError(name, f"is {text!r}: it must be {', '.join([default, *others[:-1]])} or {others[-1]}")
+    return text
+
+
+def _metrics_port(given: Mapping[str, str]) -> int | None:
+    name = "METRICS_PORT"
+    if name not in given:
+        return None
+    port = _integer(given, name, 0, 65535)
+    if port == _integer(given, "PORT", Settings.port, 65535):
+        raise SettingError(name, f"is {port}, as PORT is: metrics need a port of their own, that no frontend can ask")
+    if find_spec("prometheus_client") is None:
+        raise SettingError(name, "needs a package that is not installed: pip install prometheus-client")
+    return port
+
+
+def _metrics_host(given: Mapping[str, str], default: str) -> str:
+    text = given.get("METRICS_HOST", default).strip()
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise SettingError("METRICS_HOST", f"is {text!r}: it must be an address such as 127.0.0.1 or 0.0.0.0") from None
 
 
 def _integer(given: Mapping[str, str], name: str, default: int, largest: int) -> int:

@@ -1,8 +1,8 @@
 """The three services that are compared: how each is set up, served and measured.
 
 ``ours`` is this repository as it is served, limiter and all: only its number is one that nobody reaches. ``peer`` and
-``floor`` say themselves what they are. All run in the same virtual environment, on the same PostgreSQL, and none writes
-a line for each request.
+``floor`` say themselves what they are. All run in the same virtual environment, on the same PostgreSQL. ``ours`` writes
+a line for each request, to a file, as it does when it is served; the other two write none.
 """
 
 import heapq
@@ -12,7 +12,9 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from statistics import mean
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,7 +40,7 @@ class Kind:
 
 
 KINDS = {
-    "ours": Kind(("flask", "db", "upgrade"), ("gunicorn", "wsgi:app", "--log-level=warning"), "todo.tasks"),
+    "ours": Kind(("flask", "db", "upgrade"), ("gunicorn", "wsgi:app", "--error-logfile={log}"), "todo.tasks"),
     "peer": Kind(
         ("python", "-m", "bench.peer"),
         ("uvicorn", "bench.peer:app", "--port={port}", "--workers={workers}", "--no-access-log", "--log-level=warning"),
@@ -142,10 +144,11 @@ def find_percentile(ascending: Sequence[float], share: float) -> float:
 def serving(urls: Mapping[str, str], workers: int) -> Iterator[dict[str, Service]]:
     """Serve each on its database until it is left: one that nobody asks costs nothing."""
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         services = {}
         for name, url in urls.items():
             port = find_free_port()
-            command = [part.format(port=port, workers=workers) for part in KINDS[name].serve]
+            command = [part.format(port=port, workers=workers, log=folder / "log") for part in KINDS[name].serve]
             environment = make_service_environment(url, PORT=str(port), WEB_CONCURRENCY=str(workers))
             process_id = stack.enter_context(running(command, environment, port))
             services[name] = Service(port, psutil.Process(process_id), workers)

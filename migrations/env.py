@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from todo.extensions import SCHEMA
 from todo.isolation import administration
-from todo.problems import describe
+from todo.logs.causes import describe
 
 # The same for every process, different from other programs': "todo" in ASCII.
 LOCK_KEY = int.from_bytes(b"todo", "big")
@@ -56,8 +56,22 @@ def migrate_schema(connection: Connection) -> None:
             raise ClickException("The database's encoding must be UTF8, to hold text in any language")
         if connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar() is None:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        if newer := find_newer_migration():
+            echo(f"The database is at migration {newer}, of a later release: there is nothing to do.", err=True)
+            return
         context.run_migrations()
         echo(f"The database is at migration {context.get_context().get_current_revision()}.", err=True)
+
+
+def find_newer_migration() -> str | None:
+    """Return the database's migration if it is one that this release does not know and is asked to go to its own last.
+
+    So that a release can be rolled back by whatever migrates before it serves: a container's platform, say.
+    """
+    script, current = context.script, context.get_context().get_current_revision()
+    to_the_last = context.get_context().opts.get("destination_rev") in {"head", "heads"}
+    known = {each.revision for each in script.walk_revisions()}
+    return current if to_the_last and current is not None and current not in known else None
 
 
 try:

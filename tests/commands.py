@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +18,8 @@ BIN = Path(sys.executable).parent
 SETTINGS = (
     "NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_URL", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE",
     "JWT_USER_CLAIM", "CORS_ORIGINS", "RATE_LIMIT", "RATE_LIMIT_STORAGE", "PORT", "WEB_CONCURRENCY", "THREADS",
-    "TRANSACTIONS", "CONNECT_SECONDS", "POOL_SECONDS", "LOCK_SECONDS", "STATEMENT_SECONDS", "WORKER_SECONDS",
+    "TRANSACTIONS", "LIST_FORMAT", "DELETE_FORMAT", "CONNECT_SECONDS", "POOL_SECONDS", "LOCK_SECONDS",
+    "STATEMENT_SECONDS", "WORKER_SECONDS", "LOG_FORMAT", "LOG_USERS", "METRICS_PORT", "METRICS_HOST",
 )  # fmt: skip
 
 
@@ -55,8 +57,8 @@ def serve(
     application: str = "wsgi:app",
     log: Path | None = None,
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run gunicorn as the README has it, until it answers. What it says goes to the file, or, if little, to stdout."""
-    with log.open("w") if log else nullcontext(subprocess.PIPE) as output:
+    """Run gunicorn as the README has it, until it answers. What it says goes to the file."""
+    with log.open("w+") if log else TemporaryFile("w+") as output:
         service = subprocess.Popen(
             [BIN / "gunicorn", application, *arguments],
             cwd=cwd,
@@ -65,24 +67,23 @@ def serve(
             stderr=subprocess.STDOUT,
             text=True,
         )
-    try:
-        deadline = time.monotonic() + 30
-        while service.poll() is None and time.monotonic() < deadline:
-            try:
-                assert call(port, "GET", "/healthz").status == 200
-            except OSError:
-                time.sleep(0.05)
+        try:
+            deadline = time.monotonic() + 30
+            while service.poll() is None and time.monotonic() < deadline:
+                try:
+                    assert call(port, "GET", "/healthz").status == 200
+                except OSError:
+                    time.sleep(0.05)
+                else:
+                    break
             else:
-                break
-        else:
-            service.kill()
-            raise AssertionError(f"it does not serve: {service.communicate()[0]}")
-        yield service
-    finally:
-        service.terminate()
-        service.wait(30)
-        if service.stdout:
-            service.stdout.close()
+                service.kill()
+                output.seek(0)
+                raise AssertionError(f"it does not serve: {output.read()}")
+            yield service
+        finally:
+            service.terminate()
+            service.wait(30)
 
 
 class Answer(NamedTuple):

@@ -18,8 +18,10 @@ from config import Settings
 from embedded import EmbeddedPostgres
 from tests.callers import Caller
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
+from tests.logbook import Log
 from tests.servers import Database, Server, closing_pool
 from todo import create_app
+from todo.logs.lines import JsonLines
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,14 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
+def document(client: FlaskClient) -> Any:
+    """What GET /api/openapi.json answers, to whoever asks."""
+    response = client.get("/api/openapi.json")
+    assert response.status_code == 200
+    return response.json
+
+
+@pytest.fixture
 def meet(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
     """Make the acquaintance of somebody new, or of somebody with a given user id."""
     return lambda user_id=None: Caller(client, settings, user_id)
@@ -110,6 +120,15 @@ def ask(jwks_app: Flask) -> Ask:
         return response
 
     return ask
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
+    """What is written, in the lines that the service writes."""
+    usual = caplog.handler.formatter
+    caplog.handler.setFormatter(JsonLines(Settings()))
+    yield Log(lambda: caplog.text)
+    caplog.handler.setFormatter(usual)
 
 
 @pytest.fixture

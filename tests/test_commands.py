@@ -15,23 +15,38 @@ from todo.health import newest_migration
 
 
 def test_a_token_for_anybody_is_printed_and_accepted(client: FlaskClient) -> None:
-    printed = run("flask", "token", "auth0|alice", settings={"BETTER_AUTH_SECRET": SECRET})
+    printed = run("flask", "token", "--user", "auth0|alice", settings={"BETTER_AUTH_SECRET": SECRET})
     assert printed.returncode == 0, printed.stderr
     token = printed.stdout.strip()
     assert jwt.decode(token, SECRET, ["HS256"])["sub"] == "auth0|alice"
     assert client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
+def test_as_a_header_it_is_what_curl_takes_and_it_lasts_as_long_as_asked(client: FlaskClient) -> None:
+    printed = run("flask", "token", "--days", "365", "--header", settings={"BETTER_AUTH_SECRET": SECRET})
+    name, value = printed.stdout.strip().split(": ")
+    claims = jwt.decode(value.removeprefix("Bearer "), SECRET, ["HS256"])
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("alice", 365 * 24 * 60 * 60)
+    assert client.get("/api/tasks", headers={name: value}).status_code == 200
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "3651", "x"])
+def test_a_token_lasts_a_day_at_least_and_ten_years_at_most(days: str) -> None:
+    refused = run("flask", "token", "--days", days, settings={"BETTER_AUTH_SECRET": SECRET})
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--days" in refused.stderr
+
+
 @pytest.mark.parametrize(("user", "reason"), [("  ", "not blank"), ("a" * 256, "255"), ("a\x01", "control")])
 def test_a_token_for_nobody_is_refused(user: str, reason: str) -> None:
-    refused = run("flask", "token", user, settings={"BETTER_AUTH_SECRET": SECRET})
+    refused = run("flask", "token", "--user", user, settings={"BETTER_AUTH_SECRET": SECRET})
     assert (refused.returncode, refused.stdout) == (2, "")
     assert reason in refused.stderr
 
 
 @pytest.mark.parametrize("secret", ["", "short"])
 def test_without_a_usable_secret_there_is_no_token(secret: str) -> None:
-    refused = run("flask", "token", "alice", settings={"BETTER_AUTH_SECRET": secret})
+    refused = run("flask", "token", settings={"BETTER_AUTH_SECRET": secret})
     assert refused.returncode != 0
     assert refused.stdout == ""
     assert "BETTER_AUTH_SECRET" in refused.stderr
@@ -39,7 +54,7 @@ def test_without_a_usable_secret_there_is_no_token(secret: str) -> None:
 
 
 def test_where_public_keys_alone_decide_no_token_can_be_made() -> None:
-    refused = run("flask", "token", "alice", settings={"BETTER_AUTH_URL": "https://app.example.com"})
+    refused = run("flask", "token", settings={"BETTER_AUTH_URL": "https://app.example.com"})
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: BETTER_AUTH_SECRET is not set, and tokens are made with it;")
     assert "<JWT from Better Auth>" in format_first_call(Settings(jwks_url="https://app.example.com/jwks"))

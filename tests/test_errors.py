@@ -1,6 +1,5 @@
 """What goes wrong inside is a 500 or a 503 that says nothing internal and leads to the cause in the log."""
 
-import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from tests.callers import Caller, read_problem, read_task
+from tests.logbook import Log
 from tests.servers import Database, closing_pool, sqlalchemy_url
 from todo import create_app, isolation, problems
 from todo.statements import Statement
@@ -35,17 +35,17 @@ def stranger(empty_database: Database) -> Iterator[Caller]:
 
 
 def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
-    empty_database: Database, stranger: Caller, caplog: pytest.LogCaptureFixture
+    empty_database: Database, stranger: Caller, log: Log
 ) -> None:
     empty_database.migrate()
     empty_database.run("REVOKE INSERT ON todo.tasks FROM todo_app")
     response = stranger.post("/api/tasks", json={"title": "a private title"})
     problem = read_internal_problem(response, 500)
-    assert problem["request_id"] in caplog.text
-    assert "POST /api/tasks failed" in caplog.text
-    assert "queries.py" in caplog.text
-    assert "permission denied for table tasks" in caplog.text
-    assert "a private title" not in caplog.text
+    [line] = log.find(request_id=problem["request_id"])
+    assert (line["level"], line["message"]) == ("error", "POST /api/tasks failed")
+    assert line["error"] == "InsufficientPrivilege 42501: permission denied for table tasks"
+    assert "queries.py" in line["traceback"]
+    assert "a private title" not in log.text
 
 
 def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
@@ -58,7 +58,7 @@ def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
 
 
 def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
-    app: Flask, alice: Caller, caplog: pytest.LogCaptureFixture
+    app: Flask, alice: Caller, log: Log
 ) -> None:
     statement = Statement(text("SELECT CAST(:title AS bigint)"))
     with app.test_request_context(), pytest.raises(DataError) as caught:
@@ -66,23 +66,23 @@ def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
     assert alice.user_id in str(caught.value.orig)
     with app.test_request_context():
         problems.handle_unforeseen(caught.value)
-    assert alice.user_id not in caplog.text
-    assert "InvalidTextRepresentation 22P02" in caplog.text
+    assert alice.user_id not in log.text
+    assert log.lines[0]["error"].startswith("InvalidTextRepresentation 22P02: (not logged")
 
 
-def test_the_database_away_is_503_with_retry_after(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_database_away_is_503_with_retry_after(database: Database, log: Log) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     url = database.url(host="127.0.0.1", port=port, query={})
     settings = database.settings(database_url=sqlalchemy_url(url))
     caller = Caller(create_app(settings).test_client(), settings)
-    with caplog.at_level(logging.WARNING):
-        response = caller.get("/api/tasks")
+    response = caller.get("/api/tasks")
     problem = read_internal_problem(response, 503)
     assert int(response.headers["Retry-After"]) > 0
     assert str(port) not in response.text
-    assert f"request {problem['request_id']}: database unavailable" in caplog.text
-    assert "test@" not in caplog.text
+    [line] = log.find(request_id=problem["request_id"])
+    assert line["message"].startswith("The database is unavailable: OperationalError: connection to server")
+    assert "test@" not in log.text
 
 
 @pytest.mark.parametrize("seconds", [{"lock_seconds": 1}, {"statement_seconds": 1}])

@@ -136,7 +136,7 @@ def test_filters_and_order_together(alice: Caller) -> None:
     assert found == ["4 milk", "2 milk"]
 
 
-ALLOWED = "status, completed, priority, tag, due_before, due_after, search, sort, order, limit, cursor"
+ALLOWED = "status, completed, priority, tag, due_before, due_after, search, sort, order, limit, cursor, offset"
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_an_id_of_a_million_digits_is_not_found(alice: Caller, digits: int) -> N
 
 
 @pytest.mark.parametrize("header", ["If-None-Match", "X-Request-ID", "Origin", "Content-Type", "Accept", "Host"])
-@pytest.mark.parametrize("value", ["", "*", '"', "\xff", "a" * 5000, '"1', "W/", ", , ,"])
+@pytest.mark.parametrize("value", ["", "*", '"', "\xff", "a" * 5000, '"1', '""', 'W/""', "W/", ", , ,"])
 def test_odd_headers_do_no_harm(alice: Caller, header: str, value: str) -> None:
     path = f"/api/tasks/{alice.add()['id']}"
     assert alice.get(path, headers={header: value}).status_code in {200, 304, 400}

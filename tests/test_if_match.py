@@ -35,7 +35,8 @@ def test_a_version_that_is_the_task_s_lets_the_write_happen(
 
 
 @pytest.mark.parametrize(
-    "tags", ['"1"', 'W/"1"', '"3"', '"02"', '"2.0"', '"-2"', '"x"', '"1", "3"', '"²"', f'"{2**64}"', ""]
+    "tags",
+    ['"1"', 'W/"1"', '"3"', '"02"', '"2.0"', '"-2"', '"x"', '"1", "3"', '"²"', f'"{2**64}"', "", '""', 'W/"", "3"'],
 )
 def test_any_other_version_is_412_and_nothing_is_written(
     alice: Caller, path: str, method: str, end: str, body: Any, tags: str

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.callers import read_problem, read_tasks
 from tests.key_servers import ISSUER, KEY, NEW_KEY, Ask, KeyServer, SigningKey, read_unavailable, respond, wait_for
+from tests.logbook import Log
 from tests.servers import Database, closing_pool
 from todo import create_app
 from todo.auth.key_cache import TIMEOUT_SECONDS
@@ -94,13 +95,11 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def test_an_endpoint_that_nobody_serves_is_503_and_the_log_has_the_request(
-    keys: KeyServer, ask: Ask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_endpoint_that_nobody_serves_is_503_and_the_log_has_the_request(keys: KeyServer, ask: Ask, log: Log) -> None:
     keys.close()
     request_id = read_unavailable(ask())["request_id"]
-    assert f"The keys cannot be fetched from {keys.url}: [Errno 111] Connection refused" in caplog.messages
-    assert f"request {request_id}: the keys of its token cannot be had" in caplog.messages
+    assert log.find(message=f"The keys cannot be fetched from {keys.url}: [Errno 111] Connection refused")
+    assert log.find(message="The keys of a token cannot be had", request_id=request_id)
 
 
 def test_the_query_of_the_address_is_asked_but_not_logged(

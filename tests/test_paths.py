@@ -119,3 +119,23 @@ def test_no_cache_may_give_one_user_s_answer_to_another(alice: Caller, client: F
     for response in (alice.get("/api/tasks"), alice.get("/api/tasks/1000000000"), client.get("/api/tasks")):
         assert response.headers["Cache-Control"] == "private, no-cache"
         assert "authorization" in response.vary
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/tasks", 200),
+        ("GET", "/api/tasks/1000000000", 404),
+        ("OPTIONS", "/api/tasks", 200),
+        ("PUT", "/api/tasks", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/healthz", 200),
+        ("GET", "/api/openapi.json", 200),
+    ],
+)
+def test_no_answer_can_be_made_a_page_that_does_something(alice: Caller, method: str, path: str, status: int) -> None:
+    response = alice.call(method, path)
+    assert response.status_code == status
+    assert response.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+    assert response.headers.getlist("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"]
+    assert response.headers.getlist("Referrer-Policy") == ["no-referrer"]

@@ -79,6 +79,8 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("PORT", "٣", "1 to 65535"),
         ("WEB_CONCURRENCY", "-1", "1 to 512"),
         ("WEB_CONCURRENCY", "2.5", "1 to 512"),
+        ("LOG_FORMAT", "xml", "auto, json or text"),
+        ("LOG_USERS", "yes", "hash, plain or off"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_refused(name: str, value: str, allowed: str) -> None:
@@ -165,6 +167,47 @@ def test_a_secret_in_the_file_is_taken_to_the_letter(tmp_path: Path, monkeypatch
     load_dotenv(tmp_path / ".env")  # As the flask command does.
     monkeypatch.setenv("BETTER_AUTH_SECRET", os.environ["BETTER_AUTH_SECRET"])
     assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
+
+
+FILES = ("BETTER_AUTH_SECRET", "NEON_DB_URL", "DATABASE_URL", "JWKS_URL", "RATE_LIMIT_STORAGE")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_what_holds_a_secret_may_come_from_a_file(tmp_path: Path, name: str, end: str) -> None:
+    values = {
+        "BETTER_AUTH_SECRET": " a secret of 32 bytes, and spaces ",
+        "JWKS_URL": "https://app.example.com/jwks?key=k",
+        "RATE_LIMIT_STORAGE": "redis://:password@redis:6379",
+    }
+    value = values.get(name, "postgresql://u:p@h/d")
+    (tmp_path / "secret").write_bytes((value + end).encode())
+    others = {} if name in {"BETTER_AUTH_SECRET", "JWKS_URL"} else SECRET
+    from_file = Settings.read(others | {f"{name}_FILE": str(tmp_path / "secret")})
+    assert from_file == Settings.read(others | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "names a file that cannot be read (No such file or directory)"),
+        (b"\n", "names a file that is empty"),
+        (b"\xff" * 40, "names a file that is not text in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_nothing_is_refused_by_its_variable(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(SettingError) as caught:
+        Settings.read({"BETTER_AUTH_SECRET_FILE": str(tmp_path / "secret")})
+    assert str(caught.value) == f"BETTER_AUTH_SECRET_FILE {problem}"
+
+
+def test_a_secret_and_its_file_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="BETTER_AUTH_SECRET_FILE is set, and so is BETTER_AUTH_SECRET"):
+        Settings.read(SECRET | {"BETTER_AUTH_SECRET_FILE": str(tmp_path / "secret")})
 
 
 def test_every_setting_is_in_the_readme() -> None:

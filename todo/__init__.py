@@ -4,9 +4,12 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from todo import cli, database, headers, health, openapi, problems
+from todo import cli, database, headers, health, problems
 from todo.auth import hook
+from todo.document import openapi
+from todo.explorer import explorer
 from todo.extensions import db, migrate
+from todo.logs import requests
 from todo.routing import strip_trailing_slash
 from todo.tasks.routes import tasks
 
@@ -27,13 +30,15 @@ def create_app(settings: Settings) -> Flask:
     hook.init_app(app, settings)
     problems.init_app(app)
     headers.init_app(app, settings)
+    requests.init_app(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(hook.authenticate)
-    api.register_blueprint(tasks, url_prefix="/tasks")
-    api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user")
+    api.register_blueprint(tasks, url_prefix="/tasks", settings=settings)
+    api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user", settings=settings)
     app.register_blueprint(api)
     app.register_blueprint(health.health)
+    app.register_blueprint(explorer)
     openapi.init_app(app)
     cli.init_app(app, settings)
     return app

@@ -1,33 +1,66 @@
 """The flask command's own subcommands; ``flask db`` is Flask-Migrate's."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import BinaryIO
 
 import click
+import orjson
+import psycopg2
 from flask import Flask
+from flask.cli import with_appcontext
+from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
-from todo.problems import describe
+from todo.database import make_embedded
+from todo.document.openapi import format_document
+from todo.logs.causes import describe
+from todo.logs.users import hash_user
+from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
 from todo.tasks.seeding import add_tasks
 
 DAY_SECONDS = 24 * 60 * 60
+
+
+class UserId(click.ParamType[str]):
+    """A user's id, as a token has it."""
+
+    name = "user"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if problem := find_user_id_problem(value):
+            self.fail(f"it {problem}.", param, ctx)
+        return value
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register the commands."""
 
     @app.cli.command("token")
-    @click.argument("user")
-    def print_token(user: str) -> None:
-        """Print a token for USER, valid for a week: for trying this service without a frontend."""
-        if problem := find_user_id_problem(user):
-            raise click.BadParameter(f"USER {problem}.")
-        click.echo(issue_token(settings, user, 7 * DAY_SECONDS))
+    @click.option("--user", type=UserId(), default="alice", show_default=True, help="Whose token, by user id.")
+    @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 3650), help="How long it is valid.")
+    @click.option("--header", is_flag=True, help="Print it as the line of a request.")
+    def print_token(user: str, days: int, header: bool) -> None:
+        """Print a token: for trying this service without a frontend."""
+        token = issue_token(settings, user, days * DAY_SECONDS)
+        click.echo(f"Authorization: Bearer {token}" if header else token)
+
+    @app.cli.command("log-name")
+    @click.argument("user_id", type=UserId())
+    def print_log_name(user_id: str) -> None:
+        """Print what the log calls USER_ID, unless LOG_USERS says otherwise."""
+        click.echo(hash_user(settings, user_id))
+
+    @app.cli.command("openapi")
+    def print_document() -> None:
+        """Print the OpenAPI document, for tools that make clients from it."""
+        click.echo(format_document(app), nl=False)
 
     @app.cli.command("seed")
     @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
@@ -40,7 +73,77 @@ def init_app(app: Flask, settings: Settings) -> None:
             for number in range(start, start + users):
                 for added in add_tasks(f"user{number}", tasks, random):
                     bar.update(added)
-        click.echo(f"Added {users * tasks} tasks. To see some: flask token user{start} prints a token.", err=True)
+        click.echo(
+            f"Added {users * tasks} tasks. To see some: flask token --user user{start} prints a token.", err=True
+        )
+
+    @app.cli.command("database-url")
+    def print_database_url() -> None:
+        """Print the URL of the database in use, password included: for other programs on this machine."""
+        click.echo(find_database_url(settings))
+
+    app.cli.add_command(user)
+
+
+@click.group()
+def user() -> None:
+    """Take out, put back or delete all that is stored of one user."""
+
+
+@user.command("export")
+@click.argument("user_id", type=UserId())
+@with_appcontext
+def export_user(user_id: str) -> None:
+    """Print all that is stored of USER_ID, as JSON."""
+    with reporting():
+        tasks = [orjson.dumps(task).decode() for task in export_tasks(user_id)]
+    click.echo(f'{{"user_id": {json.dumps(user_id)}, "tasks": [\n' + ",\n".join(tasks) + "\n]}")
+    click.echo(f"Exported {len(tasks)} tasks.", err=True)
+
+
+@user.command("import")
+@click.argument("user_id", type=UserId())
+@click.argument("file", type=click.File("rb"))
+@click.option("--add", is_flag=True, help="Also if the user has tasks already.")
+@with_appcontext
+def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
+    """Store for USER_ID the tasks of an export in FILE (- is the standard input), all or none; with new ids."""
+    try:
+        tasks = read_tasks(orjson.loads(file.read())["tasks"])
+    except (ValueError, TypeError, KeyError):
+        raise click.ClickException("This is not what flask user export prints: JSON with all its tasks.") from None
+    except ValidationError as error:
+        raise click.ClickException(str(error.messages[0])) from None
+    with reporting():
+        if not import_tasks(user_id, tasks, add=add):
+            raise click.ClickException(f"{user_id} has tasks already; --add puts these beside them.")
+    click.echo(f"Imported {len(tasks)} tasks.", err=True)
+
+
+@user.command("delete")
+@click.argument("user_id", type=UserId())
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def delete_user(user_id: str, yes: bool) -> None:
+    """Delete all that is stored of USER_ID, for good. (Better Auth's part is Better Auth's.)"""
+    if not yes and click.prompt(f"This cannot be undone. Type {user_id} to delete all of it") != user_id:
+        raise click.ClickException("Nothing was deleted.")
+    with reporting():
+        click.echo(f"Deleted {delete_everything(user_id)} tasks.", err=True)
+
+
+def find_database_url(settings: Settings) -> str:
+    """Return the URL as PostgreSQL's own programs take it; raises ClickException if the embedded one does not run."""
+    if settings.database_url is not None:
+        return settings.database_url.replace("+psycopg2", "", 1)
+    try:
+        url = make_embedded().url()
+        psycopg2.connect(url).close()
+    except (OSError, ValueError, psycopg2.OperationalError):
+        raise click.ClickException(
+            "the embedded PostgreSQL does not run; start it in another terminal: make run"
+        ) from None
+    return url
 
 
 @contextmanager

@@ -11,7 +11,7 @@ says; one that is there must be JSON, an object, and of bounded size.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial, wraps
 from types import MappingProxyType
 from typing import Any
@@ -33,24 +33,34 @@ WITHOUT_BODY = {204, 304}
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an operation takes as its query, its body and its headers, if anything, and what it answers, by status."""
+    """What an operation takes, if anything, and what it answers if all is well, by status."""
 
     query: Schema | None
     body: Schema | None
-    headers: Sequence[str]
+    reads: Sequence[str]
     responses: Mapping[int, Schema | None]
+    sends: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Other names for a query's parameters, and for values of theirs; a schema has its own as ``aliases``."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def endpoint(
     *,
     query: Schema | None = None,
     body: Schema | None = None,
-    headers: Sequence[str] = (),
+    reads: Sequence[str] = (),
     responses: Mapping[int, Schema | None],
+    sends: Sequence[str] = (),
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Declare a view. Its first arguments are the ``query`` and the ``body``, if declared, as the schemas load them.
 
-    ``headers`` are those of a request that it reads by itself.
+    ``reads`` are the headers of a request that it looks at by itself, ``sends`` those of an answer that it sets.
     """
     loaders = [partial(load_query, query)] if query else []
     loaders += [partial(load_body, body)] if body else []
@@ -60,7 +70,7 @@ def endpoint(
         def run(*args: Any, **kwargs: Any) -> Response:
             return view(*(load() for load in loaders), *args, **kwargs)
 
-        run.declaration = Declaration(query, body, headers, responses)  # type: ignore[attr-defined]
+        run.declaration = Declaration(query, body, reads, responses, sends)  # type: ignore[attr-defined]
         return run
 
     return declare
@@ -83,16 +93,18 @@ def read_query(schema: Schema, query: bytes) -> Any:
     A parameter that the schema does not have is refused, and so is one that is given twice unless it is a list:
     a typo must not be a silently wrong answer.
     """
+    aliases: Aliases = getattr(schema, "aliases", Aliases())
     given: dict[str, list[str]] = {}
-    for name, text in split_query(query):
-        given.setdefault(name, []).append(text)
+    for alias, text in split_query(query):
+        name = aliases.parameters.get(alias, alias)
+        given.setdefault(name, []).append(aliases.values.get(name, {}).get(text, text))
     errors: dict[str, list[str]] = {}
     values: dict[str, Any] = {}
     for name, texts in given.items():
-        field = schema.fields.get(name)
-        if field is None:
+        kind = schema.fields.get(name)
+        if kind is None:
             errors[name] = [f"Unknown parameter; allowed are {', '.join(schema.fields)}."]
-        elif isinstance(field, fields.List):
+        elif isinstance(kind, fields.List):
             values[name] = texts
         elif len(texts) > 1:
             errors[name] = [f"Given {len(texts)} times; once is allowed."]

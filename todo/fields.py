@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields
 
 JSON_NAMES = {
     bool: "a boolean",
@@ -17,36 +17,40 @@ JSON_NAMES = {
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
+# For the document. What str.strip() takes off; JavaScript's \s is another set.
+SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+STORABLE = r"^[^\x00]*$"  # JSON that has a lone surrogate is no text to begin with (RFC 8259 section 8.2).
+
 
 class Text(fields.String):
     """A JSON string of bounded length in code points; what PostgreSQL cannot store is refused, not a 500."""
 
     def __init__(self, minimum: int, maximum: int, *, trim: bool = False, **kwargs: Any) -> None:
         self._trim = trim
+        self._lengths = range(minimum, maximum + 1)
         self._allowed = f"a string of {minimum} to {maximum} characters"
         messages: Messages = {"required": f"Required: {self._allowed}.", "null": f"May not be null: {self._allowed}."}
-        super().__init__(validate=Length(minimum, maximum, trimmed=trim), error_messages=messages, **kwargs)
+        bounds = {"minLength": minimum, "maxLength": maximum, "pattern": STORABLE}
+        described = {"pattern": write_trimmed_pattern(maximum)} if trim else bounds
+        super().__init__(error_messages=messages, metadata=described, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError(f"Must be {self._allowed}, not {name_type(value)}.")
         if found := UNSTORABLE.search(value):
             raise ValidationError(f"Has U+{ord(found[0]):04X}, which is not a character that can be stored.")
-        return value.strip() if self._trim else value
+        text = value.strip() if self._trim else value
+        if len(text) not in self._lengths:
+            counted = "characters after trimming" if self._trim else "characters"
+            allowed = f"{self._lengths[0]} to {self._lengths[-1]} {counted}"
+            raise ValidationError(f"Must have {allowed}, not {len(text)}.")
+        return text
 
 
-class Length(validate.Length):
-    """marshmallow's rule, from which the document takes the bounds, with a message that says how long the text is."""
-
-    def __init__(self, minimum: int, maximum: int, *, trimmed: bool) -> None:
-        super().__init__(min=minimum, max=maximum)
-        self._lengths = range(minimum, maximum + 1)
-        self._allowed = f"Must have {minimum} to {maximum} characters" + (" after trimming" if trimmed else "")
-
-    def __call__(self, value: Any) -> Any:
-        if len(value) not in self._lengths:
-            raise ValidationError(f"{self._allowed}, not {len(value)}.")
-        return value
+def write_trimmed_pattern(maximum: int) -> str:
+    """Return what a text must match to have 1 to ``maximum`` characters once the white space around it is gone."""
+    inner = rf"[^\x00{SPACE}]"
+    return rf"^[{SPACE}]*{inner}(?:[^\x00]{{0,{maximum - 2}}}{inner})?[{SPACE}]*$"
 
 
 class StrictBoolean(fields.Boolean):

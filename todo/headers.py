@@ -1,12 +1,13 @@
-"""What every answer carries: its request's id, how it may be kept, and which browsers' pages may read it (CORS)."""
+"""What every answer carries: its request's id, how it may be kept and shown, and which pages may read it (CORS)."""
 
 import re
 from random import getrandbits
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from config import Settings
 
+ID_KEY = "todo.request_id"
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # What a page may read of an answer besides its body, and for how long a browser keeps what a preflight said.
@@ -17,6 +18,12 @@ METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 # No shared cache may hand one user's answer to another, nor one origin's to another.
 CACHING = (("Cache-Control", "private, no-cache"), ("Vary", "Authorization, Origin"))
+# What a browser may make of an answer that somebody opens as a page: nothing (OWASP REST Security Cheat Sheet).
+INERT = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -26,8 +33,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     def add_headers(response: Response) -> Response:
         headers = response.headers
         headers.extend(CACHING)
+        if "Content-Security-Policy" not in headers:  # The explorer's page has its own.
+            headers.extend(INERT)
         headers["X-Request-ID"] = request_id()
-        origin = request.headers.get("Origin")
+        origin = request.environ.get("HTTP_ORIGIN")
         if origin is not None and (origin in origins or "*" in origins):
             headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
             if request.method == "OPTIONS":
@@ -49,10 +58,12 @@ def allow_call(response: Response) -> None:
 
 def request_id() -> str:
     """Return this request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
-    known: str | None = g.get("request_id")
+    # There, and not on g: the server that writes the request's line has it too.
+    environ = request.environ
+    known: str | None = environ.get(ID_KEY)
     if known is None:
-        given = request.headers.get("X-Request-ID")
+        given = environ.get("HTTP_X_REQUEST_ID")
         # Told apart, not kept secret: the system's randomness would be a call to the kernel.
         known = given if given and PLAIN_ID.fullmatch(given) else f"{getrandbits(128):032x}"
-        g.request_id = known
+        environ[ID_KEY] = known
     return known

@@ -13,10 +13,10 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from config import ROOT
 from todo.endpoints import reply
-from todo.extensions import SCHEMA
-from todo.headers import request_id
+from todo.extensions import SCHEMA, db
 from todo.isolation import Isolation, watched_administration
-from todo.problems import RETRY_AFTER_SECONDS, describe
+from todo.logs.causes import describe
+from todo.problems import RETRY_AFTER_SECONDS
 from todo.statements import ROLE
 
 log = logging.getLogger(__name__)
@@ -39,30 +39,46 @@ def report_ready() -> Response:
     except SQLAlchemyError as error:
         missing = [describe(error)]
     if missing:
-        log.warning("request %s: not ready: %s", request_id(), "; ".join(missing))
+        log.warning("Not ready: %s", "; ".join(missing))
         raise ServiceUnavailable("The service is not ready; its log says why.", retry_after=RETRY_AFTER_SECONDS)
     return reply({"status": "ready"})
 
 
 def find_missing_migrations(connection: Connection) -> list[str]:
-    """Return, in words, how the database's version differs from the code's; nothing if it does not."""
+    """Return, in words, what the code still wants of the database; nothing if it is as new as the code, or newer.
+
+    A migration that the code does not know is a later release's: for as long as that one is rolled out, and after it is
+    rolled back, this one serves too (docs/deploy.md). Whether it still can is looked at, not believed.
+    """
     try:
         version = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalar()
     except ProgrammingError as error:
         if not isinstance(error.orig, UndefinedTable | InvalidSchemaName):
             return [describe(error)]
         version = None
-    if version == newest_migration():
-        return []
-    return [f"the database is at migration {version}, the code at {newest_migration()}: run flask db upgrade"]
+    if version is None or version in known_migrations()[1:]:
+        return [f"the database is at migration {version}, the code at {newest_migration()}: run flask db upgrade"]
+    return find_misfits(connection)
+
+
+def newest_migration() -> str:
+    """Return the last migration that the code knows."""
+    return known_migrations()[0]
 
 
 @cache
-def newest_migration() -> str | None:
-    """Return the last migration that the code knows."""
+def known_migrations() -> tuple[str, ...]:
+    """Return the migrations that the code knows, the newest first."""
     configuration = Config()
     configuration.set_main_option("script_location", str(ROOT / "migrations").replace("%", "%%"))
-    return ScriptDirectory.from_config(configuration).get_current_head()
+    return tuple(each.revision for each in ScriptDirectory.from_config(configuration).walk_revisions())
+
+
+def find_misfits(connection: Connection) -> list[str]:
+    """Return, in words, where the code's tables are not the database's; nothing if it can work with those."""
+    columns = [column for table in db.metadata.tables.values() for column in table.columns]
+    names = {"tables": [column.table.name for column in columns], "columns": [column.name for column in columns]}
+    return list(connection.execute(MISFITS, names).scalars())
 
 
 def find_breaches(connection: Connection) -> list[str]:
@@ -71,7 +87,24 @@ def find_breaches(connection: Connection) -> list[str]:
     return list(connection.execute(BREACHES, {"may_log_in": isolation.role_may_log_in}).scalars())
 
 
-# What must be true for the database to keep users apart, as (what is wrong, rows that prove it).
+# What a later migration must leave as it is for the code to go on working, as (what is wrong).
+MISFITS = text(
+    f"""
+    WITH known AS (SELECT * FROM unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) AS known (relname, attname)),
+      stored AS (
+        SELECT c.relname, a.attname, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS wanted
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = to_regnamespace('{SCHEMA}') AND c.relkind IN ('r', 'p'))
+    SELECT format('{SCHEMA}.%I.%I is not there: is this release too old for the database?', relname, attname)
+      FROM (SELECT * FROM known EXCEPT SELECT relname, attname FROM stored) AS gone
+    UNION ALL
+    SELECT format('{SCHEMA}.%I.%I must be given: is this release too old for the database?', relname, attname)
+      FROM (SELECT relname, attname FROM stored WHERE wanted EXCEPT SELECT * FROM known) AS new
+      WHERE relname IN (SELECT relname FROM known)
+    """
+)
+
+# What must be true for the database to keep users apart, with a sentence for each thing that is wrong.
 # `current_user` is whoever the service logs in as: it must be able to become the role.
 BREACHES = text(
     f"""
@@ -112,7 +145,8 @@ BREACHES = text(
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_roles r ON r.rolname = '{ROLE}'
       WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('v', 'm')
-        AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+        AND (has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+          OR has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE'))
         AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o
           WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
     UNION ALL

@@ -17,7 +17,7 @@ stops is the forgotten filter. Injected SQL could set the role back: values are 
 
 import select
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
+from todo import signals
 from todo.extensions import db
 from todo.statements import SHAPES, Row, Statement, build_settings
 from todo.watchdog import Watchdog
@@ -45,7 +46,10 @@ class Isolation:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
-        self._engine = engine
+        self.engine = engine
+        # Takes a connection from SQLAlchemy's pool. Without its Connection: that takes three times as long as psycopg2
+        # itself. Whoever counts connections puts its own around it.
+        self.take_connection: Callable[[], Any] = engine.raw_connection
         self._seconds = settings.statement_seconds
         self._lost_at = 0.0
         # Citus reaches its shards as the role.
@@ -67,6 +71,7 @@ class Isolation:
         except DBAPIError as error:
             if not (repeatable and error.connection_invalidated):
                 raise
+        signals.statement_repeated.send()
         return self._send(statement, bound)
 
     def _send(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
@@ -80,6 +85,7 @@ class Isolation:
             lost = connection is not None and bool(connection.dbapi_connection.closed)
             if lost:
                 self._lost_at = time.time()
+                signals.connection_lost.send()
             raise DBAPIError.instance(
                 statement.text, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
             ) from error
@@ -93,12 +99,9 @@ class Isolation:
                 connection.close()
 
     def _connect(self) -> Any:
-        """Take a connection from SQLAlchemy's pool; raises psycopg2.Error.
-
-        Without its Connection: that takes three times as long as psycopg2 itself.
-        """
+        """Take a connection from the pool; raises psycopg2.Error."""
         try:
-            return self._engine.raw_connection()
+            return self.take_connection()
         except InvalidRequestError as error:  # Twice in a row, a new one was closed before it was used.
             raise psycopg2.OperationalError("Connections are closed as soon as they are made") from error
 

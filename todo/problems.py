@@ -18,11 +18,9 @@ The exceptions are Werkzeug's; a view or a hook raises one, with a sentence for 
 """
 
 import logging
-import traceback
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
-import psycopg2
 from flask import Flask, Response, request
 from marshmallow import Schema, ValidationError, fields
 from psycopg2.errors import (
@@ -38,6 +36,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnava
 
 from todo.endpoints import Answer
 from todo.headers import request_id
+from todo.logs.causes import describe
+from todo.logs.requests import name_route
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,15 @@ DETAILS = {
 class ProblemSchema(Schema):
     """An error, as RFC 9457 has it; ``errors`` comes with 422, ``request_id`` with 500 and 503."""
 
+    about: ClassVar[dict[str, str]] = {
+        "type": "about:blank: the status says which kind of problem it is.",
+        "title": "The status in words.",
+        "status": "The status in digits.",
+        "detail": "What is wrong, in a sentence for a person.",
+        "errors": "Of each member or parameter that is wrong, why.",
+        "request_id": "What the log has the cause under.",
+    }
+
     type = fields.String(required=True)
     title = fields.String(required=True)
     status = fields.Integer(required=True)
@@ -70,6 +79,7 @@ class ProblemSchema(Schema):
 
 def init_app(app: Flask) -> None:
     """Answer every error of the application as a problem."""
+    app.log_exception = log_failure  # type: ignore[method-assign, assignment]
     app.register_error_handler(HTTPException, to_problem)
     app.register_error_handler(ValidationError, handle_invalid)
     app.register_error_handler(OperationalError, handle_unavailable)
@@ -109,7 +119,7 @@ def handle_invalid(error: ValidationError) -> Response:
 
 def handle_unavailable(error: SQLAlchemyError) -> Response:
     """503: the database is away, overloaded or too slow."""
-    log.warning("request %s: database unavailable: %s", request_id(), describe(error))
+    log.warning("The database is unavailable: %s", describe(error))
     return to_problem(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS))
 
 
@@ -125,19 +135,11 @@ def handle_database_error(error: DBAPIError) -> Response:
 
 def handle_unforeseen(error: Exception) -> Response:
     """500: the cause goes to the log, with the request id that the answer carries."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("request %s: %s %s failed\n%s%s", request_id(), request.method, request.path, frames, describe(error))
+    log_failure((type(error), error, error.__traceback__))
     return to_problem(InternalServerError())
 
 
-def describe(error: Exception) -> str:
-    """Return an error in one line, without what users wrote: PostgreSQL's messages on bad data quote the row."""
-    if not isinstance(error, DBAPIError):
-        return f"{type(error).__name__}: {error}"
-    cause = error.orig
-    if not isinstance(cause, psycopg2.Error) or cause.pgcode is None:
-        # No SQLSTATE: the client failed (connection refused, say), so the text quotes no row.
-        return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
-    quotes_a_row = cause.pgcode.startswith(("22", "23"))
-    message = "(not logged: it may quote a row)" if quotes_a_row else cause.diag.message_primary
-    return f"{type(cause).__name__} {cause.pgcode}: {message}"
+def log_failure(found: Any) -> None:
+    """Write what a request failed of, as sys.exc_info() gives it: with its route, since a path has ids of users."""
+    route = name_route(request.url_rule.rule) if request.url_rule else "an unknown path"
+    log.error("%s %s failed", request.method, route, exc_info=found)

@@ -13,6 +13,7 @@ from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from config import Settings
+from todo import signals
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class RateLimiter:
             self._asks_again_at = time.monotonic() + PAUSE_SECONDS
             log.warning("Requests are not counted for %s s: %s", PAUSE_SECONDS, error)
             return
+        signals.request_limited.send()
         wait = max(1, ceil(reset_at - time.time()))
         raise TooManyRequests(f"More than {self._limit}; try again in {wait} seconds.", retry_after=wait)
 

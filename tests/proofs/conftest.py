@@ -1,17 +1,20 @@
-"""Embedded PostgreSQL servers to mistreat, and a database with a million tasks."""
+"""Embedded PostgreSQL servers to mistreat, a database with a million tasks, and a frontend with people in it."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import flask_migrate
 import pytest
+from playwright.sync_api import Browser
 
 from embedded import EmbeddedPostgres
 from tests.callers import Caller
 from tests.clusters import servers_of
 from tests.commands import run
+from tests.frontends import Site, Visit, Visitor, chromium, install
 from tests.proofs.million import BIG, ENRICH, FILL, Million, Reader, Writer
 from tests.servers import SECRET, Server, closing_pool
 from tests.wire import Wire
@@ -65,3 +68,45 @@ def reader(server: Server, million: Million) -> Iterator[Reader]:
         settings = wire.settings(million.database, "web")
         with closing_pool(create_app(settings)) as app:
             yield Reader(wire, Caller(app.test_client(), settings, BIG), million.database)
+
+
+@pytest.fixture(scope="session")
+def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    install()
+    with server.database() as database:
+        database.migrate()
+        site = Site(database, tmp_path_factory.mktemp("frontend") / "outside.txt")
+        site.prepare()
+        with site.serve():
+            yield site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for all modules: as long as Playwright runs, no other event loop can."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Visit]:
+    """Open a browser of one's own. Whatever a test is about: nothing outside is asked, and nothing complains."""
+    visitors: list[Visitor] = []
+
+    def visit(site: Site = site, **options: Any) -> Visitor:
+        visitors.append(Visitor(site, browser.new_context(base_url=site.url, **options)))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        visitor.context.close()
+        assert visitor.complaints == []
+        assert visitor.hosts <= {f"localhost:{visitor.site.port}", f"localhost:{visitor.site.service_port}"}
+        assert len(visitor.hosts) == 2
+
+
+@pytest.fixture
+def ada(visit: Visit) -> Visitor:
+    ada = visit()
+    ada.sign_up()
+    return ada

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +28,9 @@ class Person:
 
     port: int
     user_id: str
+    certificate: Path | None = None  # With one, it is TLS.
     statuses: Counter[int] = field(default_factory=Counter)
+    lost: int = 0
     slowest: float = 0.0
     # What was acknowledged: the title of each creation, and of each task its last description, or what it may be.
     created: dict[str, int] = field(default_factory=dict)
@@ -35,7 +39,11 @@ class Person:
     def __post_init__(self) -> None:
         token = issue_token(Settings(better_auth_secret=SECRET), self.user_id, 3600)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS + 5)
+        patience = PATIENCE_SECONDS + 5
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
+        if self.certificate:
+            context = ssl.create_default_context(cafile=str(self.certificate))
+            self._connection = http.client.HTTPSConnection("localhost", self.port, timeout=patience, context=context)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int | None, Any]:
         """The status and the body; no status if the connection was lost, as when a worker is killed."""
@@ -46,11 +54,18 @@ class Person:
             content = response.read()
         except (http.client.HTTPException, ConnectionError):
             self._connection.close()
+            self.lost += 1
             return None, None
         finally:
             self.slowest = max(self.slowest, time.monotonic() - started)
         self.statuses[response.status] += 1
         return response.status, json.loads(content) if content else None
+
+    def connect(self) -> None:
+        self._connection.connect()
+
+    def hang_up(self) -> None:
+        self._connection.close()
 
     def work(self, done: threading.Event) -> None:
         """Create a task, change it, look at it; and again."""
@@ -95,9 +110,9 @@ class Person:
 
 
 @contextmanager
-def people_at_work(port: int) -> Iterator[list[Person]]:
+def people_at_work(port: int, certificate: Path | None = None) -> Iterator[list[Person]]:
     """Let people work until this is left; then check what they were told."""
-    people = [Person(port, f"worker {uuid4().hex}") for _ in range(PEOPLE)]
+    people = [Person(port, f"worker {uuid4().hex}", certificate) for _ in range(PEOPLE)]
     done = threading.Event()
     threads = [threading.Thread(target=person.work, args=(done,)) for person in people]
     for thread in threads:

@@ -11,7 +11,6 @@ from config import Settings
 from todo.auth.key_cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
-from todo.headers import request_id
 from todo.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ def authenticate() -> None:
     except InvalidToken as error:
         raise Unauthenticated(str(error), "invalid_token") from None
     except KeysUnavailable as error:
-        log.warning("request %s: the keys of its token cannot be had", request_id())
+        log.warning("The keys of a token cannot be had")
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
     rate_limiter: RateLimiter = current_app.extensions["rate_limiter"]
     rate_limiter.count(g.user_id)

@@ -13,6 +13,7 @@ from time import monotonic
 
 from jwt import PyJWK
 
+from todo import signals
 from todo.auth.jwks import KeySet, download, read_keys
 
 log = logging.getLogger(__name__)
@@ -109,10 +110,12 @@ class KeyCache:
             if self._held is None or self._held.began < fetch.began:
                 self._held = fetch
         fetch.done.set()
+        signals.keys_fetched.send(outcome="fetched")
 
     def _fail(self, fetch: Fetch, error: Exception) -> None:
         log.warning("The keys cannot be fetched from %s: %s", self._url.partition("?")[0], error)
         fetch.done.set()
+        signals.keys_fetched.send(outcome="failed")
 
     def _wait(self, fetch: Fetch) -> KeySet:
         if not fetch.done.is_set():

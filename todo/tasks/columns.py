@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, bindparam
 
+from todo.statements import Row
 from todo.tasks.folding import fold, fold_unless_ascii
 from todo.tasks.models import Task
 
@@ -47,3 +48,22 @@ def to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     for name in columns.keys() & {"title", "description"}:
         columns[f"{name}_folded"] = fold_unless_ascii(columns[name])
     return columns
+
+
+def show_task(task: Row) -> dict[str, Any]:
+    """Return a row as the members of a task."""
+    # All at once, which takes a quarter of the time that attributes take; SHOWN has the order.
+    id_, user_id, title, description, completed, completed_at, priority, tags, due, created, updated, whole = task[:12]
+    return {
+        "id": id_,
+        "user_id": user_id,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "completed_at": completed_at,
+        "priority": priority,
+        "tags": tags,
+        "due_date": due[:10] if whole else due,
+        "created_at": created,
+        "updated_at": updated,
+    }

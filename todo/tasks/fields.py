@@ -19,7 +19,8 @@ class Tags(fields.List[Any]):
     """Tags in the order they came, no two the same but for case; null means none."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata={"maxItems": MAX_TAGS}, **kwargs)
+        described = {"maxItems": MAX_TAGS, "uniqueItems": True}  # That case is ignored, no keyword says.
+        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata=described, **kwargs)
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return super().deserialize([] if value is None else value, *args, **kwargs)
@@ -73,6 +74,18 @@ class DayLimit(fields.Field[datetime]):
             raise ValidationError(str(error)) from None
 
 
+class NoOffset(fields.Field[int]):
+    """Where a list begins, for clients that always say: at 0. What follows is not counted off, but found by cursor."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": "integer", "enum": [0]}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if value != "0":
+            raise ValidationError("Must be 0: to go on, follow the Link header's next page, which has a cursor.")
+        return 0
+
+
 class TagFilter(fields.List[Any]):
     """Tags that a task must all have, as they compare."""
 
@@ -88,7 +101,7 @@ class Words(fields.Field[list[str]]):
 
     def __init__(self, maximum: int, **kwargs: Any) -> None:
         self._text = Text(0, maximum)
-        super().__init__(metadata={"type": "string", "maxLength": maximum}, **kwargs)
+        super().__init__(metadata={"type": "string", **self._text.metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         words: list[str] = []

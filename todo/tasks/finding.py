@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Select,
+    Subquery,
     Text,
     asc,
     bindparam,
@@ -60,25 +61,39 @@ Start = Literal["first", "valued", "valueless"]
 
 
 @cache
-def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Statement:
+def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start, *, counted: bool) -> Statement:
     """Build the statement of a page with these filters and that many words, in this order.
 
     Its parameters are ``owner``, ``size``, each filter's, ``word_0`` and so on, and the place's: ``after_0`` and so on,
-    ``after_id``. Its rows have the columns of a task, and then the parts of its key.
+    ``after_id``. Its rows have the columns of a task, and then the parts of its key. If ``counted``, they have in the
+    end the ``total`` of all pages, and a page without tasks has one row with nothing else.
     """
-    return Statement(select_page(filters, words, sort, order, start))
+    page = select_page(filters, words, sort, order, start)
+    if not counted:
+        return Statement(page)
+    shown = page.subquery()
+    total = filter_tasks(select(sql.count().label("total")), filters, words).subquery()
+    return Statement(
+        select(shown, total.c.total)
+        .select_from(total.outerjoin(shown, true()))
+        .order_by(*list_place(shown, len(SORTS[sort].readers), order))
+    )
+
+
+def filter_tasks(selected: Select[Any], filters: frozenset[str], words: int) -> Select[Any]:
+    """Select from the user's tasks those that the filters and the words leave."""
+    if words:
+        selected = selected.select_from(tasks.join(SEARCHED, true())).where(
+            *(sql.strpos(SEARCHED.c.text, bindparam(f"word_{n}", type_=Text)) > 0 for n in range(words))
+        )
+    return selected.where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))
 
 
 def select_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Select[Any]:
     """Select a page as build_page says."""
     key, valueless = SORTS[sort].key(order), SORTS[sort].valueless
     found = select(*SHOWN, *(part.label(f"key_{number}") for number, part in enumerate(key)))
-    found = found.where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))
-    if words:
-        found = found.select_from(tasks.join(SEARCHED, true()))
-        found = found.where(
-            *(sql.strpos(SEARCHED.c.text, bindparam(f"word_{n}", type_=Text)) > 0 for n in range(words))
-        )
+    found = filter_tasks(found, filters, words)
     if valueless is None:
         return cut_page(found, key, order, (*key, tasks.c.id) if start != "first" else ())
     # Two parts, each of which an index has in its order; both are cut before they are put together.
@@ -87,8 +102,7 @@ def select_page(filters: frozenset[str], words: int, sort: str, order: str, star
         return without
     valued = cut_page(found.where(key[0].is_not(None)), key, order, (*key, tasks.c.id) if start == "valued" else ())
     both = union_all(select(valued.subquery()), select(without.subquery())).subquery()
-    ordered = list_order([both.c[f"key_{number}"] for number in range(len(key))], both.c.id, order)
-    return select(both).order_by(both.c.key_0.is_(None), *ordered).limit(SIZE)
+    return select(both).order_by(*list_place(both, len(key), order)).limit(SIZE)
 
 
 def cut_page(
@@ -100,6 +114,12 @@ def cut_page(
         here, there = tuple_(*beyond), tuple_(*place, bindparam("after_id", type_=BigInteger))
         found = found.where(here > there if order == "asc" else here < there)
     return found.order_by(*list_order(key, tasks.c.id, order)).limit(SIZE)
+
+
+def list_place(page: Subquery, parts: int, order: str) -> list[ColumnElement[Any]]:
+    """Return what to order a page by whose key has that many parts: those without a value last."""
+    key = [page.c[f"key_{number}"] for number in range(parts)]
+    return [*(part.is_(None) for part in key[:1]), *list_order(key, page.c.id, order)]
 
 
 def list_order(key: Sequence[ColumnElement[Any]], task_id: ColumnElement[int], order: str) -> list[ColumnElement[Any]]:

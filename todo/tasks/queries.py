@@ -31,14 +31,15 @@ class Changed(PreconditionFailed):
 
 
 class Page(NamedTuple):
-    """Some of the tasks that were asked for, and the cursor of the next page, if there is one."""
+    """Some of the tasks that were asked for, the cursor of the next page, if any, and how many are on all, if asked."""
 
     tasks: Sequence[Row]
     cursor: str | None
+    total: int | None
 
 
-def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
-    """Return a page of the user's tasks, as TaskQuerySchema loads the query.
+def find_tasks(user_id: str, query: Mapping[str, Any], *, counted: bool = False) -> Page:
+    """Return a page of the user's tasks, as TaskQuerySchema loads the query, and if asked, how many there are in all.
 
     Raises InvalidCursor, or ValidationError if to search takes too long: it is bounded by the user's own tasks, but
     these, and the words, may be chosen to be slow.
@@ -55,17 +56,21 @@ def find_tasks(user_id: str, query: Mapping[str, Any]) -> Page:
         place = sort.read_place(read_cursor(query["cursor"], scope))
         start = "valueless" if place[0] is None else "valued"  # An id alone is a value too.
         values |= {f"after_{number}": part for number, part in enumerate(place[:-1])} | {"after_id": place[-1]}
-    statement = build_page(frozenset(filters), len(words), query["sort"], order, start)
+    statement = build_page(frozenset(filters), len(words), query["sort"], order, start, counted=counted)
     try:
         found = fetch(user_id, statement, values, repeatable=True, seconds=SEARCH_SECONDS if words else None)
     except OperationalError as error:
         if words and isinstance(error.orig, QueryCanceled):
             raise ValidationError({"search": ["Takes too long among your tasks; search for fewer words."]}) from None
         raise
+    total = None
+    if counted:
+        total, found = found[0].total, [task for task in found if task.id is not None]
     listed = found[: query["limit"]]
     if len(found) == len(listed):
-        return Page(listed, None)
-    return Page(listed, write_cursor([*listed[-1][len(SHOWN) :], listed[-1].id], scope))
+        return Page(listed, None, total)
+    key = listed[-1][len(SHOWN) :][: len(sort.readers)]
+    return Page(listed, write_cursor([*key, listed[-1].id], scope), total)
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Row:
@@ -77,7 +82,7 @@ def create_task(user_id: str, new: Mapping[str, Any]) -> Row:
 def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Row, bool]:
     """Store a task unless one was stored under this key; return the key's task, and whether it was there already.
 
-    Raises UnprocessableEntity if the key was used for something else, Conflict if its task was deleted since.
+    Raises ValidationError if the key was used for something else, Conflict if its task was deleted since.
     """
     columns = to_columns({**DEFAULTS, **new})
     fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()

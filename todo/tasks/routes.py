@@ -8,12 +8,23 @@ import re
 from typing import Any
 
 from flask import Blueprint, Response, g, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import BadRequest, NotFound
 
+from config import Settings
 from todo.endpoints import build_prefix, build_url, empty_response, endpoint, reply
 from todo.statements import Row
 from todo.tasks import queries
-from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema, TaskSchema
+from todo.tasks.columns import show_task
+from todo.tasks.schemas import (
+    CompletionSchema,
+    CountedTasksSchema,
+    DeletionSchema,
+    NewTaskSchema,
+    TaskChangesSchema,
+    TaskQuerySchema,
+    TaskSchema,
+)
 from todo.tasks.sorting import MAX_ID
 
 tasks = Blueprint("tasks", __name__)
@@ -36,19 +47,27 @@ def read_path() -> None:
         request.view_args["task_id"] = int(task_id)
 
 
-@tasks.get("")
-@endpoint(query=TaskQuerySchema(), responses={200: TaskSchema(many=True)})
+@endpoint(query=TaskQuerySchema(), responses={200: TaskSchema(many=True)}, sends=["Link"])
 def list_tasks(query: dict[str, Any]) -> Response:
     """List your tasks, newest first, or those that you ask for in another order."""
     page = queries.find_tasks(g.user_id, query)
-    response = reply([show_task(task) for task in page.tasks])
-    if page.cursor:
-        response.headers["Link"] = f'<{build_url(cursor=page.cursor)}>; rel="next"'
-    return response
+    return link_next(page, reply([show_task(task) for task in page.tasks]))
+
+
+@endpoint(query=TaskQuerySchema(), responses={200: CountedTasksSchema()}, sends=["Link"])
+def list_and_count_tasks(query: dict[str, Any]) -> Response:
+    """List your tasks, newest first, or those that you ask for in another order, and count them all."""
+    page = queries.find_tasks(g.user_id, query, counted=True)
+    return link_next(page, reply({"tasks": [show_task(task) for task in page.tasks], "total": page.total}))
 
 
 @tasks.post("")
-@endpoint(body=NewTaskSchema(), headers=["Idempotency-Key"], responses={201: TaskSchema()})
+@endpoint(
+    body=NewTaskSchema(),
+    reads=["Idempotency-Key"],
+    responses={201: TaskSchema()},
+    sends=["ETag", "Location", "Idempotent-Replayed"],
+)
 def create_task(new: dict[str, Any]) -> Response:
     """Create a task; with an Idempotency-Key, only once."""
     key, replayed = read_idempotency_key(), False
@@ -64,7 +83,7 @@ def create_task(new: dict[str, Any]) -> Response:
 
 
 @tasks.get("/<task_id>")
-@endpoint(headers=["If-None-Match"], responses={200: TaskSchema(), 304: None})
+@endpoint(reads=["If-None-Match"], responses={200: TaskSchema(), 304: None}, sends=["ETag"])
 def get_task(task_id: int) -> Response:
     """Get one task."""
     task = queries.get_task(g.user_id, task_id)
@@ -76,14 +95,15 @@ def get_task(task_id: int) -> Response:
 
 
 @tasks.route("/<task_id>", methods=["PUT", "PATCH"])
-@endpoint(body=TaskChangesSchema(), headers=["If-Match"], responses={200: TaskSchema()})
+@endpoint(body=TaskChangesSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
 def change_task(changes: dict[str, Any], task_id: int) -> Response:
     """Change the members sent; those not sent stay as they are."""
     return reply_task(queries.change_task(g.user_id, task_id, changes, read_if_match()))
 
 
 @tasks.patch("/<task_id>/complete")
-@endpoint(body=CompletionSchema(), headers=["If-Match"], responses={200: TaskSchema()})
+@tasks.patch("/<task_id>/toggle", endpoint="toggle_task")
+@endpoint(body=CompletionSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Set whether a task is completed; without a body, toggle it."""
     if completion:
@@ -91,12 +111,37 @@ def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     return reply_task(queries.toggle_task(g.user_id, task_id, read_if_match()))
 
 
-@tasks.delete("/<task_id>")
-@endpoint(headers=["If-Match"], responses={204: None})
+@endpoint(reads=["If-Match"], responses={204: None})
 def delete_task(task_id: int) -> Response:
     """Delete a task."""
     queries.delete_task(g.user_id, task_id, read_if_match())
     return empty_response(204)
+
+
+@endpoint(reads=["If-Match"], responses={200: DeletionSchema()})
+def delete_task_and_say_so(task_id: int) -> Response:
+    """Delete a task."""
+    queries.delete_task(g.user_id, task_id, read_if_match())
+    return reply({"id": task_id, "message": "The task has been deleted."})
+
+
+LISTS = {"array": list_tasks, "object": list_and_count_tasks}
+DELETIONS = {"empty": delete_task, "json": delete_task_and_say_so}
+
+
+@tasks.record
+def add_formats(state: BlueprintSetupState) -> None:
+    """Route to the views that answer as the settings say, which register_blueprint hands over: frontends differ."""
+    settings: Settings = state.options["settings"]
+    state.add_url_rule("", "list_tasks", LISTS[settings.list_format], methods=["GET"])
+    state.add_url_rule("/<task_id>", "delete_task", DELETIONS[settings.delete_format], methods=["DELETE"])
+
+
+def link_next(page: queries.Page, response: Response) -> Response:
+    """Say where the next page is, if there is one (RFC 8288)."""
+    if page.cursor:
+        response.headers["Link"] = f'<{build_url(cursor=page.cursor)}>; rel="next"'
+    return response
 
 
 def read_idempotency_key() -> str | None:
@@ -114,31 +159,13 @@ def read_if_match() -> list[int] | None:
     """
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
-    return [int(tag) for tag in request.if_match.as_set(include_weak=True) if is_id(tag)]
+    # Werkzeug has None for an empty tag.
+    return [int(tag) for tag in request.if_match.as_set(include_weak=True) if tag and is_id(tag)]
 
 
 def is_id(text: str) -> bool:
     """Say whether a text can be an id or a version, as they are written."""
     return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID
-
-
-def show_task(task: Row) -> dict[str, Any]:
-    """Return a row as the members of a task."""
-    # All at once, which takes a quarter of the time that attributes take; SHOWN has the order.
-    id_, user_id, title, description, completed, completed_at, priority, tags, due, created, updated, whole = task[:12]
-    return {
-        "id": id_,
-        "user_id": user_id,
-        "title": title,
-        "description": description,
-        "completed": completed,
-        "completed_at": completed_at,
-        "priority": priority,
-        "tags": tags,
-        "due_date": due[:10] if whole else due,
-        "created_at": created,
-        "updated_at": updated,
-    }
 
 
 def reply_task(task: Row, status: int = 200) -> Response:

@@ -4,17 +4,59 @@ from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, fields
 
+from todo.endpoints import Aliases
 from todo.fields import Choice, StrictBoolean, Text, WholeNumber
 from todo.tasks.due import end_of, start_of
-from todo.tasks.fields import PRIORITIES, DayLimit, DueDate, TagFilter, Tags, Words
+from todo.tasks.fields import MAX_TAG_LENGTH, MAX_TAGS, PRIORITIES, DayLimit, DueDate, NoOffset, TagFilter, Tags, Words
 from todo.tasks.sorting import SORTS
 
 MAX_LISTED = 1000
-TITLE = {"description": "White space around it is taken off, and does not count."}
+# What frontends that were written for other services ask by.
+ALIASES = Aliases(
+    parameters={"sort_by": "sort", "sort_order": "order", "q": "search"},
+    values={
+        "status": {"active": "pending", "incomplete": "pending"},
+        "sort": {"created_at": "created", "updated_at": "updated"},
+    },
+)
+# What the document says of each member, and of each parameter of the list.
+MEMBERS = {
+    "id": "Given by the server, never used again.",
+    "user_id": "Whose task it is: the token's user.",
+    "title": "What to do: 1 to 200 characters. White space around it is taken off, and does not count.",
+    "description": "More about it.",
+    "completed": "Whether it is done.",
+    "completed_at": "Since when it is done; null if it is not.",
+    "priority": "How urgent it is, if that is known.",
+    "tags": "At most 20 of 1 to 50 characters, in your order. White space around one is taken off. No two may be"
+    " the same but for case. null means none.",
+    "due_date": "A whole day, which stays that day in every time zone, or an instant with its offset from UTC, which is"
+    " answered in UTC.",
+    "created_at": "When it was created.",
+    "updated_at": "When anything of it changed last.",
+}
+PARAMETERS = {
+    "status": "Only tasks that are pending, or completed.",
+    "completed": "The same, as a boolean.",
+    "priority": "Only tasks of this priority.",
+    "tag": "Only tasks with this tag; given several times, with all of them. Case does not count.",
+    "due_before": "Only tasks that are due on this day, in UTC, or before.",
+    "due_after": "Only tasks that are due on this day, in UTC, or after.",
+    "search": "Only tasks in whose title or description every word occurs, inside longer words too. Case is ignored.",
+    "sort": "What to sort by. Tasks without a due date, or without a priority, come last in both directions.",
+    "order": "By default what is created or updated last comes first, titles and due dates ascend, and a high priority"
+    " comes first.",
+    "limit": "How many tasks to list at most.",
+    "cursor": "Where the page begins: from the Link header of the page before.",
+    "offset": "0, for clients that always say so; to go on, follow the Link header.",
+}
+READ_ONLY = {"readOnly": True}
 
 
 class IncomingSchema(Schema):
     """Clients send whole tasks back: members that are unknown, or the server's to set, are ignored."""
+
+    about = MEMBERS
 
     class Meta:
         unknown = EXCLUDE
@@ -30,8 +72,9 @@ class NewTaskSchema(IncomingSchema):
         "tags": ["home"],
         "due_date": "2026-12-31",
     }
+    refused: ClassVar[dict[str, Any]] = {"title": " "}
 
-    title = Text(1, 200, trim=True, required=True, metadata=TITLE)
+    title = Text(1, 200, trim=True, required=True)
     description = Text(0, 1000, allow_none=True)
     completed = StrictBoolean()
     priority = Choice(*PRIORITIES, allow_none=True)
@@ -43,20 +86,26 @@ class TaskChangesSchema(NewTaskSchema):
     """The members of a task to change; those not sent stay as they are, null clears a member that may be null."""
 
     example: ClassVar[dict[str, Any]] = {"title": "Buy bread", "due_date": None}
+    refused: ClassVar[dict[str, Any]] = {"due_date": "tomorrow"}
 
-    title = Text(1, 200, trim=True, metadata=TITLE)
+    title = Text(1, 200, trim=True)
 
 
 class CompletionSchema(IncomingSchema):
     """What a task's completion shall be; without it, the other of what it is."""
 
     example: ClassVar[dict[str, Any]] = {"completed": True}
+    refused: ClassVar[dict[str, Any]] = {"completed": "yes"}
 
     completed = StrictBoolean()
 
 
 class TaskQuerySchema(Schema):
     """Which tasks to list, and in which order. A typo must not be a silently wrong list: nothing is ignored."""
+
+    about = PARAMETERS
+    aliases: ClassVar[Aliases] = ALIASES
+    refused: ClassVar[dict[str, Any]] = {"limit": "0"}
 
     status = Choice(values={"all": None, "pending": False, "completed": True})
     completed = Choice(values={"true": True, "false": False})
@@ -68,12 +117,14 @@ class TaskQuerySchema(Schema):
     sort = Choice(*SORTS, load_default="created")
     order = Choice("asc", "desc")
     limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
-    cursor = fields.String()
+    cursor = fields.String(metadata={"pattern": "^[A-Za-z0-9_-]+$"})
+    offset = NoOffset()
 
 
 class TaskSchema(Schema):
     """A task as it is answered. Documents and tests; rows go to JSON without passing through it."""
 
+    about = MEMBERS
     example: ClassVar[dict[str, Any]] = {
         "id": 42,
         "user_id": "alice",
@@ -84,14 +135,34 @@ class TaskSchema(Schema):
         "updated_at": "2026-12-01T08:30:00.123456Z",
     }
 
-    id = fields.Integer(required=True, strict=True, metadata={"format": "int64"})
-    user_id = fields.String(required=True)
-    title = fields.String(required=True)
-    description = fields.String(required=True, allow_none=True)
+    id = fields.Integer(required=True, strict=True, metadata={"format": "int64", "minimum": 1, **READ_ONLY})
+    user_id = fields.String(required=True, metadata=READ_ONLY)
+    title = Text(1, 200, required=True)
+    description = Text(0, 1000, required=True, allow_none=True)
     completed = StrictBoolean(required=True)
-    completed_at = fields.AwareDateTime(required=True, allow_none=True)
+    completed_at = fields.AwareDateTime(required=True, allow_none=True, metadata=READ_ONLY)
     priority = Choice(*PRIORITIES, required=True, allow_none=True)
-    tags = fields.List(fields.String(), required=True)
+    tags = fields.List(Text(1, MAX_TAG_LENGTH), required=True, metadata={"maxItems": MAX_TAGS, "uniqueItems": True})
     due_date = DueDate(required=True, allow_none=True)
-    created_at = fields.AwareDateTime(required=True)
-    updated_at = fields.AwareDateTime(required=True)
+    created_at = fields.AwareDateTime(required=True, metadata=READ_ONLY)
+    updated_at = fields.AwareDateTime(required=True, metadata=READ_ONLY)
+
+
+class CountedTasksSchema(Schema):
+    """Tasks as ``LIST_FORMAT=object`` lists them: a page of them, and how many there are on all pages."""
+
+    about: ClassVar[dict[str, str]] = {"tasks": "This page's.", "total": "How many tasks there are on all pages."}
+    example: ClassVar[dict[str, Any]] = {"tasks": [TaskSchema.example], "total": 1}
+
+    tasks = fields.List(fields.Nested(TaskSchema), required=True)
+    total = fields.Integer(required=True, strict=True)
+
+
+class DeletionSchema(Schema):
+    """What ``DELETE_FORMAT=json`` answers to a deletion."""
+
+    about: ClassVar[dict[str, str]] = {"id": "Which task it was.", "message": "What happened, for a person."}
+    example: ClassVar[dict[str, Any]] = {"id": 42, "message": "The task has been deleted."}
+
+    id = fields.Integer(required=True, strict=True, metadata={"format": "int64"})
+    message = fields.String(required=True)

@@ -7,13 +7,11 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from sqlalchemy import text
-
 from todo.isolation import fetch
-from todo.statements import Statement
 from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
+from todo.tasks.writing import CREATE_MANY
 
 BATCH = 1000
 DAYS = 730
@@ -41,25 +39,12 @@ DETAILS = [
 ]
 TAGS = ["home", "work", "errand", "family", "health", "money", "travel", "Büro", "学校", "waiting"]
 
-INSERT = Statement(
-    text(
-        """
-    INSERT INTO todo.tasks (user_id, title, description, completed_at, priority, tags, due_at, due_all_day,
-                            title_folded, description_folded, tags_folded, created_at, updated_at)
-    SELECT :owner, title, description, completed_at, priority, tags, due_at, due_all_day,
-           title_folded, description_folded, tags_folded, created_at, updated_at
-    FROM json_populate_recordset(CAST(NULL AS todo.tasks), CAST(:tasks AS json))
-    RETURNING id
-    """
-    )
-)
-
 
 def add_tasks(user_id: str, number: int, random: Random) -> Iterator[int]:
     """Store that many made-up tasks of a user, oldest first, in batches; yields the size of each once it is stored."""
     tasks = make_tasks(number, random)
     while batch := list(islice(tasks, BATCH)):
-        yield len(fetch(user_id, INSERT, {"owner": user_id, "tasks": json.dumps(batch)}))
+        yield len(fetch(user_id, CREATE_MANY, {"owner": user_id, "tasks": json.dumps(batch), "add": True}))
 
 
 def make_members(created_at: datetime, random: Random) -> dict[str, Any]:

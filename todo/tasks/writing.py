@@ -76,6 +76,31 @@ CREATE_ONCE = Statement(
     ),
 )
 
+# Many at once, as JSON has their columns; if they are not to be added to others, only for who has none. The lock lets
+# the second of two who store for the same user see what the first has stored.
+CREATE_MANY = Statement(
+    text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
+    text(
+        f"""
+        INSERT INTO todo.tasks (user_id, completed_at, created_at, updated_at, {", ".join(WRITTEN)})
+        SELECT :owner, completed_at, created_at, updated_at, {", ".join(WRITTEN)}
+        FROM json_populate_recordset(CAST(NULL AS todo.tasks), CAST(:tasks AS json))
+        WHERE :add OR NOT EXISTS (SELECT FROM todo.tasks WHERE user_id = :owner)
+        RETURNING id
+        """
+    ),
+)
+DELETE_ALL = Statement(
+    # In one statement, which sees a keyed creation whole or not at all.
+    text(
+        """
+        WITH gone AS (DELETE FROM todo.tasks WHERE user_id = :owner RETURNING id),
+             keys AS (DELETE FROM todo.idempotency_keys WHERE user_id = :owner)
+        SELECT count(*) AS number FROM gone
+        """
+    ),
+)
+
 # Which versions the caller will have changed; None, in the values, for any.
 VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
 
