@@ -1,12 +1,13 @@
 """How migrations run: one process at a time, in our schema only, and in one transaction but for those that commit."""
 
-from time import sleep
+from time import monotonic, sleep
 
 from alembic import context
 from click import ClickException, echo
 from flask import current_app
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from todo.extensions import SCHEMA
 from todo.isolation import administration
@@ -14,8 +15,15 @@ from todo.logs.causes import describe
 
 # The same for every process, different from other programs': "todo" in ASCII.
 LOCK_KEY = int.from_bytes(b"todo", "big")
-# How long to wait for a table in use: writes on it queue behind us meanwhile.
-LOCK_TIMEOUT = "1s"
+# How long to wait for a table in use, in milliseconds: writes on it queue behind us meanwhile. Not before
+# deadlock_timeout, a second by default, does PostgreSQL end an autovacuum that is in the way.
+LOCK_TIMEOUT = text(
+    "SELECT set_config('lock_timeout', (setting::integer + 500)::text, true)"
+    " FROM pg_settings WHERE name = 'deadlock_timeout'"
+)
+# Between two tries the writes that queued behind us go first.
+PAUSE_SECONDS = 2
+PATIENCE_SECONDS = 60
 
 if context.is_offline_mode():
     raise ClickException("flask db upgrade --sql is not supported: these migrations look at the roles that exist")
@@ -36,7 +44,20 @@ def run() -> None:
             guard.rollback()
             sleep(0.2)
         guard.execute(text("SELECT set_config('idle_in_transaction_session_timeout', '0', true)"))
-        migrate_schema(connection)
+        migrate_when_free(connection)
+
+
+def migrate_when_free(connection: Connection) -> None:
+    """Migrate the schema, if need be in several tries: somebody may be at a table for long."""
+    started = monotonic()
+    while True:
+        try:
+            return migrate_schema(connection)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable) or monotonic() - started > PATIENCE_SECONDS:
+                raise
+        echo("A table is in use: trying again.", err=True)
+        sleep(PAUSE_SECONDS)
 
 
 def migrate_schema(connection: Connection) -> None:
@@ -51,7 +72,7 @@ def migrate_schema(connection: Connection) -> None:
         **migrate.configure_args,
     )
     with context.begin_transaction():
-        connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": LOCK_TIMEOUT})
+        connection.execute(LOCK_TIMEOUT)
         if connection.execute(text("SHOW server_encoding")).scalar() != "UTF8":
             raise ClickException("The database's encoding must be UTF8, to hold text in any language")
         if connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar() is None:

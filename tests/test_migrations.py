@@ -205,3 +205,18 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
 def test_writing_sql_without_a_database_is_refused(empty_database: Database) -> None:
     with create_app(empty_database.settings()).app_context(), pytest.raises(ClickException, match="not supported"):
         flask_migrate.upgrade(sql=True)
+
+
+def test_a_table_in_use_is_tried_again(empty_database: Database) -> None:
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(revision="0001")
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()}
+    with ThreadPoolExecutor(1) as pool:
+        with empty_database.transaction() as execute:
+            execute("LOCK TABLE todo.tasks IN ACCESS SHARE MODE")
+            upgrade = pool.submit(run, "flask", "db", "upgrade", settings=settings)
+            time.sleep(5)
+            assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]
+        upgraded = upgrade.result()
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert "A table is in use: trying again." in upgraded.stderr
