@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -107,6 +108,16 @@ class Settings:
             metrics_port=_metrics_port(given),
             metrics_host=_metrics_host(given, cls.metrics_host),
         )
+
+
+@cache
+def read_settings() -> Settings:
+    """Return the settings that this process was given; raises SettingError.
+
+    Read once: gunicorn's workers, being copies of its master, have those that the master could read, whatever became of
+    the files since.
+    """
+    return Settings.read(environment())
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:

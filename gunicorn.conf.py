@@ -5,20 +5,16 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-# A reload (SIGHUP) runs this file again in the process that it was started in, of which every worker is a copy: let it
-# forget our code, or the new workers are the old release. The packages stay as they are until a restart.
-for module in [name for name in sys.modules if name.partition(".")[0] in {"config", "embedded", "todo"}]:
-    del sys.modules[module]
-
-from config import SettingError, Settings, environment  # noqa: E402
-from todo.cli import format_first_call  # noqa: E402
-from todo.database import make_embedded  # noqa: E402
-from todo.logs.logger import make_logger  # noqa: E402
+from config import SettingError, read_settings
+from todo.cli import format_first_call
+from todo.database import make_embedded
+from todo.logs.logger import make_logger
 
 try:
-    settings = Settings.read(environment())
+    settings = read_settings()
     embedded = None if settings.database_url else make_embedded()
 except SettingError as error:
     # Here and not in a worker: gunicorn would start those again and again.
@@ -68,20 +64,32 @@ def on_starting(server: Any) -> None:
 
 
 def survive_reloads(server: Any) -> None:
-    """Let a reload (SIGHUP) whose settings cannot be read change nothing: gunicorn itself would end."""
+    """Let a reload (SIGHUP) bring new code, and one whose settings cannot be read change nothing.
+
+    It runs this file again in the process of which every worker is a copy. Gunicorn itself would give the workers the
+    code that is there already, and end if the file does. The packages stay as they are until a restart.
+    """
     reload = server.reload
 
     def reload_or_go_on() -> None:
-        cfg = server.app.cfg
+        cfg, release = server.app.cfg, forget_release()
         try:
             reload()
         except SystemExit as error:
             if os.getpid() != server.pid:
                 raise  # A worker, which was made by the reload, has come to its end.
             server.app.cfg = cfg
+            forget_release()
+            sys.modules.update(release)
             server.log.error("Not reloaded, and going on as before: %s", error)  # noqa: TRY400 - it says all
 
     server.reload = reload_or_go_on
+
+
+def forget_release() -> dict[str, ModuleType]:
+    """Take our code out of what Python has loaded, and return it."""
+    ours = [name for name in sys.modules if name.partition(".")[0] in {"config", "embedded", "todo"}]
+    return {name: sys.modules.pop(name) for name in ours}
 
 
 def on_reload(server: Any) -> None:

@@ -1,6 +1,6 @@
 """Where the environment and the application meet: ``gunicorn wsgi:app``, ``flask db upgrade``."""
 
-from config import Settings, environment
+from config import read_settings
 from todo import create_app
 
-app = create_app(Settings.read(environment()))
+app = create_app(read_settings())

@@ -4,6 +4,8 @@ import json
 import signal
 from pathlib import Path
 
+import psutil
+
 from config import Settings
 from tests.clusters import wait_until
 from tests.commands import call, free_port, run, serve
@@ -34,6 +36,11 @@ def test_a_reload_takes_a_new_secret_and_one_that_cannot_be_read_changes_nothing
         service.send_signal(signal.SIGHUP)
         wait_until(lambda: "Not reloaded" in log.read_text())
         assert ask(OTHER_SECRET) == 200
+        # A worker that dies is replaced by one that knows what the others knew.
+        [worker] = psutil.Process(service.pid).children()
+        worker.kill()
+        wait_until(lambda: [worker] != psutil.Process(service.pid).children())
+        wait_until(lambda: ask(OTHER_SECRET) == 200)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     users = [line["user"] for line in lines if line.get("status") == 200 and line.get("user")]
     named = [
