@@ -82,10 +82,12 @@ def test_it_is_ready_for_every_login(empty_database: Database, login: str) -> No
         ),
         ("GRANT UPDATE ON todo.tasks TO todo_app", "todo_app may change todo.tasks.user_id"),
         ("UPDATE todo.alembic_version SET version_num = '0003'", "the database is at migration 0003"),
+        ("REVOKE INSERT ON todo.tasks FROM todo_app", "todo_app may not INSERT in todo.tasks"),
+        ("REVOKE USAGE ON SCHEMA todo FROM todo_app", "todo_app may not SELECT in todo.idempotency_keys"),
         ("DROP TABLE todo.alembic_version", "the database is at migration None"),
     ],
 )
-def test_it_is_not_ready_when_users_are_not_kept_apart(
+def test_it_is_not_ready_when_users_are_not_kept_apart_or_cannot_be_served(
     empty_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture, breach: str, reason: str
 ) -> None:
     empty_database.migrate()

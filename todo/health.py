@@ -75,7 +75,7 @@ def known_migrations() -> tuple[str, ...]:
 
 
 def find_misfits(connection: Connection) -> list[str]:
-    """Return, in words, where the code's tables are not the database's; nothing if it can work with those."""
+    """Return, in words, what the code would not find in the database; nothing if it can work with what is there."""
     columns = [column for table in db.metadata.tables.values() for column in table.columns]
     names = {"tables": [column.table.name for column in columns], "columns": [column.name for column in columns]}
     return list(connection.execute(MISFITS, names).scalars())
@@ -87,7 +87,7 @@ def find_breaches(connection: Connection) -> list[str]:
     return list(connection.execute(BREACHES, {"may_log_in": isolation.role_may_log_in}).scalars())
 
 
-# What a later migration must leave as it is for the code to go on working, as (what is wrong).
+# What the code must find in the database to work, with a sentence for each thing that it would not.
 MISFITS = text(
     f"""
     WITH known AS (SELECT * FROM unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) AS known (relname, attname)),
@@ -101,6 +101,12 @@ MISFITS = text(
     SELECT format('{SCHEMA}.%I.%I must be given: is this release too old for the database?', relname, attname)
       FROM (SELECT relname, attname FROM stored WHERE wanted EXCEPT SELECT * FROM known) AS new
       WHERE relname IN (SELECT relname FROM known)
+    UNION ALL
+    SELECT format('{ROLE} may not %s in {SCHEMA}.%I: was a backup restored without its rights?', need, c.relname)
+      FROM pg_roles r, pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS need
+      WHERE r.rolname = '{ROLE}' AND c.relnamespace = to_regnamespace('{SCHEMA}') AND c.relkind IN ('r', 'p')
+        AND c.relname IN (SELECT relname FROM known)
+        AND NOT (has_schema_privilege(r.oid, c.relnamespace, 'USAGE') AND has_table_privilege(r.oid, c.oid, need))
     """
 )
 
