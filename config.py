@@ -30,8 +30,10 @@ PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret
 # What holds secrets may come from a file instead: BETTER_AUTH_SECRET_FILE, and so on.
 MAY_BE_FILES = ("NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "JWKS_URL", "RATE_LIMIT_STORAGE")
 
+MOST_WORKERS = 512
+
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
-PATH = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
+PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
 
 class SettingError(ClickException):
@@ -58,7 +60,7 @@ class Settings:
     rate_limit: str | None = "600/minute"
     rate_limit_storage: str | None = field(default=None, repr=False)
     port: int = 8000
-    web_concurrency: int = os.cpu_count() or 1
+    web_concurrency: int = min(os.cpu_count() or 1, MOST_WORKERS)
     threads: int = 8
     transactions: str = "implicit"
     list_format: str = "array"
@@ -93,11 +95,11 @@ class Settings:
             rate_limit=_rate_limit(given),
             rate_limit_storage=_rate_limit_storage(given),
             port=_integer(given, "PORT", cls.port, 65535),
-            web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, 512),
+            web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, MOST_WORKERS),
             threads=_integer(given, "THREADS", cls.threads, 256),
-            transactions=_choice(given, "TRANSACTIONS", cls.transactions, "explicit", "for Citus"),
-            list_format=_choice(given, "LIST_FORMAT", cls.list_format, "object", "for frontends that count"),
-            delete_format=_choice(given, "DELETE_FORMAT", cls.delete_format, "json", "for frontends that read a body"),
+            transactions=_word(given, "TRANSACTIONS", cls.transactions, "explicit"),
+            list_format=_word(given, "LIST_FORMAT", cls.list_format, "object"),
+            delete_format=_word(given, "DELETE_FORMAT", cls.delete_format, "json"),
             connect_seconds=_integer(given, "CONNECT_SECONDS", cls.connect_seconds, 60),
             pool_seconds=_integer(given, "POOL_SECONDS", cls.pool_seconds, 60),
             lock_seconds=_integer(given, "LOCK_SECONDS", cls.lock_seconds, 60),
@@ -198,7 +200,7 @@ def _web_address(given: Mapping[str, str], name: str, example: str) -> SplitResu
         return None
     text = given[name].strip()
     query = r"(?:\?[!-~]*)?" if name == "JWKS_URL" else ""
-    form = rf"(?i:https?)://(?:{HOST_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{PATH}*)?{query}"
+    form = rf"(?i:https?)://(?:{HOST_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{PATH_CHARACTER}*)?{query}"
     try:
         address = urlsplit(text)
         fits = re.fullmatch(form, text) and address.port != 0
@@ -257,7 +259,7 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def _rate_limit(given: Mapping[str, str]) -> str | None:
-    text = given.get("RATE_LIMIT", "600/minute").strip()
+    text = given.get("RATE_LIMIT", str(Settings.rate_limit)).strip()
     if text.lower() == "off":
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,8} ?/ ?(second|minute|hour|day)", text):
@@ -275,14 +277,6 @@ def _rate_limit_storage(given: Mapping[str, str]) -> str | None:
     if find_spec("redis") is None:
         raise SettingError(name, "needs a package that is not installed: pip install redis")
     return url
-
-
-def _choice(given: Mapping[str, str], name: str, default: str, other: str, purpose: str) -> str:
-    """Return one of two words; the message says what the one is for that is not the default."""
-    text = given.get(name, default).strip().lower()
-    if text not in {default, other}:
-        raise SettingError(name, f"is {text!r}: it must be {default} or, {purpose}, {other}")
-    return text
 
 
 def _word(given: Mapping[str, str], name: str, default: str, *others: str) -> str:

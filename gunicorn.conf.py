@@ -11,7 +11,7 @@ from typing import Any
 from config import SettingError, read_settings
 from todo.cli import format_first_call
 from todo.database import make_embedded
-from todo.logs.logger import make_logger
+from todo.logs.logger import Logger
 
 try:
     settings = read_settings()
@@ -42,7 +42,8 @@ worker_connections = 900
 timeout = settings.worker_seconds
 # The worker gives up first, and says what it cut off.
 graceful_timeout = settings.worker_seconds + 1
-logger_class = make_logger(settings)
+Logger.settings = settings
+logger_class = Logger
 # By default a client on this machine may say what the path's prefix is.
 forwarder_headers = ""
 # As much as a header may have: queries with filters, search and cursor are long.
@@ -115,7 +116,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """What a dead worker was doing is no more."""
+    """Take what a dead worker was doing out of the metrics."""
     if server.metrics:
         server.metrics.take_place(worker)
 

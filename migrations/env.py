@@ -85,7 +85,7 @@ def migrate_schema(connection: Connection) -> None:
 
 
 def find_newer_migration() -> str | None:
-    """Return the database's migration if it is one that this release does not know and is asked to go to its own last.
+    """Return the database's migration if this release does not know it, when asked to upgrade to the last; else None.
 
     So that a release can be rolled back by whatever migrates before it serves: a container's platform, say.
     """

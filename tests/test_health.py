@@ -83,7 +83,9 @@ def test_it_is_ready_for_every_login(empty_database: Database, login: str) -> No
         ("GRANT UPDATE ON todo.tasks TO todo_app", "todo_app may change todo.tasks.user_id"),
         ("UPDATE todo.alembic_version SET version_num = '0003'", "the database is at migration 0003"),
         ("REVOKE INSERT ON todo.tasks FROM todo_app", "todo_app may not INSERT in todo.tasks"),
-        ("REVOKE USAGE ON SCHEMA todo FROM todo_app", "todo_app may not SELECT in todo.idempotency_keys"),
+        ("REVOKE USAGE ON SCHEMA todo FROM todo_app", "todo_app may not use the schema todo"),
+        ("REVOKE UPDATE (due_at) ON todo.tasks FROM todo_app", "todo_app may not UPDATE todo.tasks.due_at"),
+        ("REVOKE ALL ON SEQUENCE todo.tasks_id_seq FROM todo_app", "todo_app may not use todo.tasks_id_seq"),
         ("DROP TABLE todo.alembic_version", "the database is at migration None"),
     ],
 )

@@ -99,6 +99,18 @@ def test_a_secret_that_strays_into_a_message_is_taken_out(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("postgresql://host:5432/words", "password! password%21 5432/words"),
+        ("postgresql://host:5432/words?user=u&password=password%21", "[secret] [secret] 5432/words"),
+    ],
+)
+def test_of_a_url_the_password_is_secret_wherever_it_stands_and_nothing_else(url: str, line: str) -> None:
+    settings = Settings(better_auth_secret=SECRET, database_url=url)
+    assert line in write("password! password%21 5432/words", settings=settings)
+
+
+@pytest.mark.parametrize(
     ("error", "text"),
     [
         (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),

@@ -114,6 +114,8 @@ def test_two_imports_at_once_store_once(web_app: Flask, alice: Caller) -> None:
         ({"title": ""}, "task 2: title: Must have 1 to 200 characters after trimming, not 0."),
         ({"due_date": "2026-12-31T17:00:00"}, "task 2: due_date: Must have an offset from UTC"),
         ({"created_at": "yesterday"}, "task 2: created_at: Not a valid datetime."),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, "task 2: created_at: Not a valid datetime."),
+        ({"completed_at": "9999-12-31T23:59:59-05:00"}, "task 2: completed_at: Not a valid datetime."),
         ({"title": "a\x00"}, "task 2: title: Has U+0000"),
         ({"completed": True}, "task 2: completed: Contradicts completed_at."),
     ],
@@ -135,6 +137,7 @@ def test_another_file_is_refused_in_one_line(flask_user: Run, bob: Caller, text:
     refused = flask_user("import", bob.user_id, "-", answer=text)
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: ")
+    assert "_schema" not in refused.stderr
     assert refused.stderr.count("\n") == 1
 
 

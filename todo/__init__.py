@@ -4,7 +4,7 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from todo import cli, database, headers, health, problems
+from todo import cli, database, headers, health, problems, rate_limit
 from todo.auth import hook
 from todo.document import openapi
 from todo.explorer import explorer
@@ -28,12 +28,14 @@ def create_app(settings: Settings) -> Flask:
     database.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     hook.init_app(app, settings)
+    rate_limit.init_app(app, settings)
     problems.init_app(app)
     headers.init_app(app, settings)
     requests.init_app(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(hook.authenticate)
+    api.before_request(rate_limit.count_request)
     api.register_blueprint(tasks, url_prefix="/tasks", settings=settings)
     api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user", settings=settings)
     app.register_blueprint(api)

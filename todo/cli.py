@@ -109,9 +109,11 @@ def export_user(user_id: str) -> None:
 def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
     """Store for USER_ID the tasks of an export in FILE (- is the standard input), all or none; with new ids."""
     try:
-        tasks = read_tasks(orjson.loads(file.read())["tasks"])
+        given = orjson.loads(file.read())["tasks"]
     except (ValueError, TypeError, KeyError):
         raise click.ClickException("This is not what flask user export prints: JSON with all its tasks.") from None
+    try:
+        tasks = read_tasks(given)
     except ValidationError as error:
         raise click.ClickException(str(error.messages[0])) from None
     with reporting():

@@ -18,8 +18,7 @@ CHECKSUM_BYTES = 9
 class InvalidCursor(BadRequest):
     """400: it is not a cursor, was altered, or belongs to another list."""
 
-    def __init__(self) -> None:
-        super().__init__("cursor: not valid here; it was altered, or made with other filters or another order.")
+    description = "cursor: not valid here; it was altered, or made with other filters or another order."
 
 
 def write_cursor(place: Sequence[Any], scope: Any) -> str:

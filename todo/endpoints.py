@@ -24,7 +24,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 64 * 1024
-# Of what a proxy, or whoever says they are one, says of the address that the client knows.
+TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
+# What X-Forwarded-Host and -Prefix may be: anybody can send them.
 HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 JSON_OPTIONS = orjson.OPT_UTC_Z
@@ -202,7 +203,7 @@ def _read_bytes() -> bytes:
             break
         body += chunk
     else:
-        raise RequestEntityTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.")
+        raise RequestEntityTooLarge(TOO_LARGE)
     if announced is not None and len(body) < announced:
         raise BadRequest("The body is shorter than its Content-Length.")
     return body

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -64,6 +65,16 @@ class StrictBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError(f"Must be true or false, not {name_type(value)}.")
         return value
+
+
+class Moment(fields.AwareDateTime):
+    """A time with its offset, which is between the years 1 and 9999 in UTC too: so it is answered."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        try:
+            return super()._deserialize(value, *args, **kwargs).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
 class Choice(fields.String):

@@ -14,7 +14,7 @@ PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
 # For all paths: a wrong method should get a 405 that the page can read, not a call that the browser blocks.
-METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 # No shared cache may hand one user's answer to another, nor one origin's to another.
 CACHING = (("Cache-Control", "private, no-cache"), ("Vary", "Authorization, Origin"))
@@ -50,7 +50,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def allow_call(response: Response) -> None:
     """Answer a preflight (Fetch standard, section 4.8): no cookie is ever read, so a page may send what it likes."""
-    response.headers["Access-Control-Allow-Methods"] = METHODS
+    response.headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
     if asked := request.headers.get("Access-Control-Request-Headers"):
         response.headers["Access-Control-Allow-Headers"] = asked

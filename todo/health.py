@@ -18,6 +18,7 @@ from todo.isolation import Isolation, watched_administration
 from todo.logs.causes import describe
 from todo.problems import RETRY_AFTER_SECONDS
 from todo.statements import ROLE
+from todo.tasks.columns import STAMPED, WRITTEN
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,11 @@ def known_migrations() -> tuple[str, ...]:
 def find_misfits(connection: Connection) -> list[str]:
     """Return, in words, what the code would not find in the database; nothing if it can work with what is there."""
     columns = [column for table in db.metadata.tables.values() for column in table.columns]
-    names = {"tables": [column.table.name for column in columns], "columns": [column.name for column in columns]}
+    names = {
+        "tables": [column.table.name for column in columns],
+        "columns": [column.name for column in columns],
+        "changed": [*WRITTEN, *STAMPED],
+    }
     return list(connection.execute(MISFITS, names).scalars())
 
 
@@ -102,11 +107,23 @@ MISFITS = text(
       FROM (SELECT relname, attname FROM stored WHERE wanted EXCEPT SELECT * FROM known) AS new
       WHERE relname IN (SELECT relname FROM known)
     UNION ALL
-    SELECT format('{ROLE} may not %s in {SCHEMA}.%I: was a backup restored without its rights?', need, c.relname)
-      FROM pg_roles r, pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS need
-      WHERE r.rolname = '{ROLE}' AND c.relnamespace = to_regnamespace('{SCHEMA}') AND c.relkind IN ('r', 'p')
-        AND c.relname IN (SELECT relname FROM known)
-        AND NOT (has_schema_privilege(r.oid, c.relnamespace, 'USAGE') AND has_table_privilege(r.oid, c.oid, need))
+    SELECT format('{ROLE} may not %s: was a backup restored without its rights?', deed)
+      FROM pg_roles r,
+      LATERAL (
+        SELECT 'use the schema {SCHEMA}' AS deed,
+               has_schema_privilege(r.oid, to_regnamespace('{SCHEMA}'), 'USAGE') AS may
+        UNION ALL
+        SELECT format('%s in {SCHEMA}.%I', need, c.relname), has_table_privilege(r.oid, c.oid, need)
+          FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS need
+          WHERE c.relnamespace = to_regnamespace('{SCHEMA}') AND c.relname IN (SELECT relname FROM known)
+        UNION ALL
+        SELECT format('UPDATE {SCHEMA}.tasks.%I', attname), has_column_privilege(r.oid, attrelid, attnum, 'UPDATE')
+          FROM pg_attribute
+          WHERE attrelid = to_regclass('{SCHEMA}.tasks') AND attname = ANY (:changed)
+        UNION ALL
+        SELECT 'use {SCHEMA}.tasks_id_seq', has_sequence_privilege(r.oid, to_regclass('{SCHEMA}.tasks_id_seq'), 'USAGE')
+      ) AS needed
+      WHERE r.rolname = '{ROLE}' AND NOT may
     """
 )
 

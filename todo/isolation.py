@@ -47,8 +47,7 @@ class Isolation:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
         self.engine = engine
-        # Takes a connection from SQLAlchemy's pool. Without its Connection: that takes three times as long as psycopg2
-        # itself. Whoever counts connections puts its own around it.
+        # Straight from the pool: SQLAlchemy's Connection takes three times as long as psycopg2 itself. Metrics wrap it.
         self.take_connection: Callable[[], Any] = engine.raw_connection
         self._seconds = settings.statement_seconds
         self._lost_at = 0.0

@@ -1,6 +1,5 @@
 """Requests that the server refuses before the application sees them: how they are answered, and written."""
 
-from http import HTTPStatus
 from secrets import token_hex
 
 import orjson
@@ -8,40 +7,27 @@ from gunicorn.http import errors  # type: ignore[import-untyped]
 
 from todo.headers import CACHING, INERT
 from todo.logs.requests import OTHER_METHOD, Request
+from todo.problems import DETAILS, make_problem
 
-# gunicorn's exceptions; every other of their kind is a 400. Their messages quote what came, tokens included.
-STATUSES = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+# How gunicorn's exceptions are answered; every other of their kind is NOT_HTTP. Their own messages quote what came.
+ANSWERS = {
+    errors.LimitRequestLine: (414, "The request's first line is too long."),
+    errors.LimitRequestHeaders: (431, "A header is too long, or there are too many."),
+    errors.ExpectationFailed: (417, "What the Expect header asks for is not offered."),
+    errors.UnsupportedTransferCoding: (501, "The Transfer-Encoding is not known; chunked is."),
 }
-# What the application's headers cannot be: its own fault.
+NOT_HTTP = (400, "The request is not HTTP as it must be.")
+# Of the same kind, but not the client's fault: the application set a header that cannot be sent.
 FAULTS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
-DETAILS = {
-    HTTPStatus.BAD_REQUEST: "The request is not HTTP as it must be.",
-    HTTPStatus.REQUEST_URI_TOO_LONG: "The request's first line is too long.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "A header is too long, or there are too many.",
-    HTTPStatus.EXPECTATION_FAILED: "What the Expect header asks for is not offered.",
-    HTTPStatus.NOT_IMPLEMENTED: "The Transfer-Encoding is not known; chunked is.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal error; the log has its cause under this request id.",
-}
 
 
 def refuse(error: Exception) -> tuple[Request, bytes]:
     """Return what is written of a request that failed in the server, and the whole answer: a problem (RFC 9457)."""
     refused = isinstance(error, errors.ParseException) and not isinstance(error, FAULTS)
-    status = STATUSES.get(type(error), HTTPStatus.BAD_REQUEST) if refused else HTTPStatus.INTERNAL_SERVER_ERROR
+    status, detail = ANSWERS.get(type(error), NOT_HTTP) if refused else (500, DETAILS[500])
     request_id = token_hex(16)
-    body = orjson.dumps(
-        {
-            "type": "about:blank",
-            "title": status.phrase,
-            "status": status,
-            "detail": DETAILS[status],
-            "request_id": request_id,
-        }
-    )
+    problem = make_problem(status, detail, request_id=request_id)
+    body = orjson.dumps(problem)
     headers = (
         ("Connection", "close"),
         ("Content-Type", "application/problem+json"),
@@ -51,5 +37,15 @@ def refuse(error: Exception) -> tuple[Request, bytes]:
         *INERT,
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    answer = f"HTTP/1.1 {status} {status.phrase}\r\n{head}\r\n".encode() + body
-    return Request(request_id, None, OTHER_METHOD, None, status, 0.0, len(body), type(error).__name__), answer
+    answer = f"HTTP/1.1 {status} {problem['title']}\r\n{head}\r\n".encode() + body
+    request = Request(
+        request_id=request_id,
+        user_id=None,
+        method=OTHER_METHOD,
+        route=None,
+        status=status,
+        milliseconds=0.0,
+        size=len(body),
+        refusal=type(error).__name__,
+    )
+    return request, answer

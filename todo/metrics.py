@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
-from functools import lru_cache
+from functools import cache
 from http.server import HTTPServer
 from itertools import count
 from typing import Any, cast
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # Of requests, in seconds: a task takes a few milliseconds, a statement five seconds at most by default.
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# For a scraper to say what it wants.
+# How long a scraper may take to send its request.
 CLIENT_SECONDS = 2
 NO_ROUTE = "none"
 
@@ -74,8 +74,8 @@ class Metrics:
         self._waiting = make_gauge("todo_database_connections_waiting", "Requests that wait for a connection.")
         self._size = make_gauge("todo_database_connections_size", "Connections that there may be.")
         self._lock = threading.Lock()
-        self._count = lru_cache(maxsize=None)(self._requests.labels)
-        self._time = lru_cache(maxsize=None)(self._seconds.labels)
+        self._counters = cache(self._requests.labels)
+        self._timers = cache(self._seconds.labels)
 
     def observe(self, worker: Any, app: Flask) -> None:
         """Count what the worker and its application do from now on."""
@@ -97,8 +97,8 @@ class Metrics:
     def count(self, request: Request) -> None:
         """Count a request that was answered."""
         route = request.route or NO_ROUTE
-        self._count(request.method, route, request.status).inc()
-        self._time(request.method, route).observe(request.milliseconds / 1000)
+        self._counters(request.method, route, request.status).inc()
+        self._timers(request.method, route).observe(request.milliseconds / 1000)
         self._look_at_pool()
 
     def _look_at_pool(self) -> None:

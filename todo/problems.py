@@ -32,7 +32,14 @@ from psycopg2.errors import (
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable, UnprocessableEntity
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    ServiceUnavailable,
+    UnprocessableEntity,
+    default_exceptions,
+)
+from werkzeug.http import HTTP_STATUS_CODES
 
 from todo.endpoints import Answer
 from todo.headers import request_id
@@ -58,14 +65,14 @@ DETAILS = {
 
 
 class ProblemSchema(Schema):
-    """An error, as RFC 9457 has it; ``errors`` comes with 422, ``request_id`` with 500 and 503."""
+    """An error, as RFC 9457 has it; ``errors`` comes with 422, ``request_id`` with 5xx and from malformed.py."""
 
     about: ClassVar[dict[str, str]] = {
         "type": "about:blank: the status says which kind of problem it is.",
         "title": "The status in words.",
         "status": "The status in digits.",
         "detail": "What is wrong, in a sentence for a person.",
-        "errors": "Of each member or parameter that is wrong, why.",
+        "errors": "Why each member or parameter is wrong, by its name.",
         "request_id": "What the log has the cause under.",
     }
 
@@ -89,20 +96,20 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, handle_unforeseen)
 
 
+def make_problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """Return what an error says (RFC 9457); ``members`` are its extension members."""
+    return {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail, **members}
+
+
 def to_problem(error: HTTPException, **members: Any) -> Response:
     """Turn an exception into its problem; ``members`` are RFC 9457 extension members."""
     status = error.code or 500
-    # Only a text of its own: Werkzeug's stock sentences give way to ours.
-    described = error.description if type(error).description != error.description else None
-    problem = {
-        "type": "about:blank",
-        "title": error.name,
-        "status": status,
-        "detail": described or DETAILS.get(status) or error.description,
-        **members,
-    }
+    detail = error.description or ""
+    if detail == default_exceptions.get(status, HTTPException).description:  # Werkzeug's own gives way to ours.
+        detail = DETAILS.get(status, detail)
     if status >= 500:
-        problem["request_id"] = request_id()
+        members["request_id"] = request_id()
+    problem = make_problem(status, detail, **members)
     response = Answer(orjson.dumps(problem), status, content_type="application/problem+json")
     for name, value in error.get_headers(request.environ):
         if name.lower() != "content-type":

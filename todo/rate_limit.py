@@ -6,6 +6,7 @@ from math import ceil
 from threading import Lock
 from typing import Any
 
+from flask import Flask, current_app, g
 from limits import parse
 from limits.errors import StorageError
 from limits.storage import RedisStorage, Storage
@@ -17,10 +18,23 @@ from todo import signals
 
 log = logging.getLogger(__name__)
 
-# For a word with Redis; and how long it is left alone after it did not answer.
+# How long Redis may take to answer.
 STORAGE_SECONDS = 0.25
+# When it did not, nobody asks it for so long.
 PAUSE_SECONDS = 5
 SWEEP_SECONDS = 60
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Begin to count."""
+    app.extensions["rate_limiter"] = RateLimiter(settings)
+
+
+def count_request() -> None:
+    """Count a request of the user in ``g.user_id``, if there is one; raises TooManyRequests."""
+    if "user_id" in g:
+        limiter: RateLimiter = current_app.extensions["rate_limiter"]
+        limiter.count(g.user_id)
 
 
 class RateLimiter:

@@ -163,7 +163,7 @@ def wait_for_data(conn: Any) -> bool:
 
 
 def is_readable(connection: Any, milliseconds: int) -> bool:
-    """Wait so long at most for something to read, or somebody to accept."""
+    """Say whether there is something to read, or somebody to accept, within that time."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(milliseconds))

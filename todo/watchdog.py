@@ -19,7 +19,7 @@ class Watchdog:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        # File descriptors, and until when. Not by descriptor: a lost connection's may be another's already.
+        # File descriptors, and until when. Not by descriptor: its number may be another's once a connection is lost.
         self._watched: dict[object, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 

@@ -115,6 +115,17 @@ def test_what_the_service_says_about_a_field_stands_at_the_field(ada: Visitor) -
     ada.add("x" * 200)
 
 
+def test_what_it_says_about_a_field_that_is_folded_away_is_seen_too(ada: Visitor) -> None:
+    page = ada.page
+    page.get_by_text("Details").click()
+    page.get_by_label("Tags").fill("home, Home")
+    page.get_by_text("Details").click()
+    page.get_by_role("textbox", name="New task").fill("Buy milk")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert").filter(has_text="Tag 2 is a duplicate")).to_be_visible()
+    ada.forgive("422")
+
+
 def test_a_longer_list_is_loaded_page_by_page(ada: Visitor) -> None:
     for number in range(45):
         ada.call("POST", title=f"Task {number}")
@@ -273,3 +284,14 @@ def test_an_address_that_is_none_leads_back(ada: Visitor) -> None:
     ada.forgive("404")
     ada.page.get_by_role("link", name="Go to your tasks").click()
     expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
+
+
+def test_an_address_that_was_changed_by_hand_shows_the_tasks_or_a_way_back_to_them(ada: Visitor) -> None:
+    for search in ("?utm_source=mail", "?sort=title"):
+        ada.page.goto(f"/{search}")
+        expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
+    ada.page.goto("/?sort=bogus")
+    expect(ada.page.get_by_role("alert").filter(has_text="Your tasks cannot be shown")).to_be_visible()
+    ada.page.get_by_role("button", name="Show all tasks").click()
+    expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
+    ada.forgive("422")

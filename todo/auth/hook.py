@@ -11,7 +11,6 @@ from config import Settings
 from todo.auth.key_cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
-from todo.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +23,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Build the verifier once, from the settings; the hook does not know which tokens it takes."""
     # Two threads stay free for requests whose key is known.
     app.extensions["verifier"] = TokenVerifier(settings, max_waiting=max(1, settings.threads - 2))
-    app.extensions["rate_limiter"] = RateLimiter(settings)
 
 
 def authenticate() -> None:
     """Put the caller's id on ``g.user_id``.
 
-    Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had, TooManyRequests when
-    the user asks too often. A preflight carries no token (Fetch standard, section 4.8), so OPTIONS passes: it reads
-    nothing.
+    Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had. A preflight carries no
+    token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
     """
     if request.method == "OPTIONS":
         return
@@ -50,8 +47,6 @@ def authenticate() -> None:
     except KeysUnavailable as error:
         log.warning("The keys of a token cannot be had")
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
-    rate_limiter: RateLimiter = current_app.extensions["rate_limiter"]
-    rate_limiter.count(g.user_id)
 
 
 class Unauthenticated(Unauthorized):

@@ -39,8 +39,8 @@ class KeysUnavailable(Exception):
 class Fetch:
     """One request for the keys: when it began, whether it is done, and what it brought; None if it failed."""
 
-    def __init__(self, *, again: bool) -> None:
-        self.again = again
+    def __init__(self, *, for_unknown_key: bool) -> None:
+        self.for_unknown_key = for_unknown_key
         self.began = monotonic()
         self.done = Event()
         self.keys: KeySet | None = None
@@ -78,9 +78,9 @@ class KeyCache:
             if held.age >= REFRESH_SECONDS:
                 self._fetch()
         # Better Auth does not publish a key before it signs with it: an unknown one may be new.
-        return keys.get(kid) or self._wait(self._fetch(again=True)).get(kid, {})
+        return keys.get(kid) or self._wait(self._fetch(for_unknown_key=True)).get(kid, {})
 
-    def _fetch(self, *, again: bool = False) -> Fetch:
+    def _fetch(self, *, for_unknown_key: bool = False) -> Fetch:
         """Begin a fetch, unless it is too early for another; return the last one, which may be under way.
 
         One that is stuck, say in looking up a name, counts as failed: it keeps no other from being tried.
@@ -88,11 +88,13 @@ class KeyCache:
         with self._lock:
             last = self._last
             if last is not None:
-                usual = 0 if again else REFRESH_SECONDS
-                pause = PAUSE_SECONDS if last.keys is None or (again and last.again) else usual
+                if last.keys is None or (for_unknown_key and last.for_unknown_key):
+                    pause = PAUSE_SECONDS
+                else:
+                    pause = 0 if for_unknown_key else REFRESH_SECONDS
                 if last.age < pause:
                     return last
-            self._last = fetch = Fetch(again=again)
+            self._last = fetch = Fetch(for_unknown_key=for_unknown_key)
             try:
                 Thread(target=self._run, args=(fetch,), name="jwks", daemon=True).start()
             except RuntimeError as error:  # Too many threads.

@@ -21,7 +21,7 @@ from todo.endpoints import Aliases, Declaration, accepted_media_types
 openapi = Blueprint("openapi", __name__)
 
 # The order in which a path's operations are shown.
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+SHOWN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def build_document(app: Flask) -> dict[str, Any]:
     for name, header in ANSWER_HEADERS.items():
         spec.components.header(name, header._asdict())
     add_refusals(spec)
-    operations = sorted(_list_operations(app), key=lambda operation: (operation.path, METHODS.index(operation.method)))
+    operations = sorted(
+        _list_operations(app), key=lambda operation: (operation.path, SHOWN_METHODS.index(operation.method))
+    )
     for operation in operations:
         spec.path(operation.path, operations={operation.method.lower(): _describe(operation, operations)})
     return dict(spec.to_dict())
@@ -85,7 +87,7 @@ def _list_operations(app: Flask) -> Iterator[Operation]:
         view = app.view_functions[rule.endpoint]
         declaration: Declaration | None = getattr(view, "declaration", None)
         if declaration is not None:
-            for method in (rule.methods or set()) & set(METHODS):
+            for method in (rule.methods or set()) & set(SHOWN_METHODS):
                 yield Operation(rule, method, view.__doc__ or "", declaration)
 
 

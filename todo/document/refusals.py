@@ -8,8 +8,10 @@ from apispec import APISpec
 from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.endpoints import Declaration, accepted_media_types
-from todo.problems import DETAILS, ProblemSchema
+from todo.cursors import InvalidCursor
+from todo.endpoints import TOO_LARGE, Declaration, accepted_media_types
+from todo.problems import DETAILS, ProblemSchema, make_problem
+from todo.tasks.queries import Changed
 
 Said = str | dict[str, list[str]]  # The sentence, or what is wrong with which member.
 
@@ -20,10 +22,10 @@ REFUSALS: dict[str, dict[int, Said]] = {
         429: "More than 600 per 1 minute; try again in 21 seconds.",
     },
     "path": {404: DETAILS[404]},
-    "query": {400: "cursor: not valid here; it was altered, or made with other filters or another order."},
+    "query": {400: InvalidCursor.description},
     "body": {
         400: "The body must be a JSON object.",
-        413: "The body may have at most 65536 bytes.",
+        413: TOO_LARGE,
         415: "Send the body as Content-Type: {accepted}.",
     },
     "Idempotency-Key": {
@@ -31,7 +33,7 @@ REFUSALS: dict[str, dict[int, Said]] = {
         409: "The task that was created with this Idempotency-Key has been deleted; choose a new key.",
         422: {"Idempotency-Key": ["It was used for another body; choose a new key."]},
     },
-    "If-Match": {412: "The task has changed since you got it; get it again, and repeat the change on what it is now."},
+    "If-Match": {412: Changed.description},
     "service": {500: DETAILS[500], 503: DETAILS[503]},
 }
 # These differ from one operation to another; what the others say, the document has once.
@@ -62,12 +64,12 @@ def list_refusals(declaration: Declaration, method: str, *, has_path: bool) -> I
 
 
 def refer(headers: list[str]) -> dict[str, Any]:
-    """Return where the document describes these headers, which errors have besides those of every answer."""
+    """Return where the document describes these headers, and X-Request-ID, which every answer has."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *headers]}
 
 
 def _provoke(shape: Schema) -> dict[str, list[str]]:
-    """Return what a schema says of its example of what it refuses."""
+    """Return the errors of a schema's example of what it refuses."""
     return shape.validate(getattr(shape, "refused", {}))
 
 
@@ -84,9 +86,8 @@ def _describe(status: int, said_of: dict[str, Said], method: str = "") -> dict[s
 
 def _write_problem(status: int, said: Said, method: str) -> dict[str, Any]:
     """Return an error as it is answered (see problems.py)."""
-    problem: dict[str, Any] = {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status}
     if isinstance(said, dict):
         member, messages = next(iter(said.items()))
-        return problem | {"detail": f"{member}: {messages[0]}", "errors": said}
-    problem["detail"] = said.format(accepted=" or ".join(accepted_media_types(method)))
-    return problem | ({"request_id": "5f0c6b3e"} if status >= 500 else {})
+        return make_problem(status, f"{member}: {messages[0]}", errors=said)
+    detail = said.format(accepted=" or ".join(accepted_media_types(method)))
+    return make_problem(status, detail, **({"request_id": "5f0c6b3e"} if status >= 500 else {}))

@@ -1,5 +1,6 @@
 """The shape of a line: JSON for programs, or short and coloured for a person at a terminal."""
 
+import itertools
 import json
 import logging
 import os
@@ -8,9 +9,9 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import IO, Any, Protocol
+from urllib.parse import unquote
 
 from flask import has_request_context
-from sqlalchemy import make_url
 
 from config import Settings
 from todo.headers import request_id
@@ -21,6 +22,8 @@ from todo.logs.users import make_naming
 # What looks like a token; and what would steer a terminal, or pass for another line.
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Of a URL, as SQLAlchemy takes it apart; libpq takes one as a parameter too.
+PASSWORDS = re.compile(r"//[^:/]*:([^@]+)@|[?&]password=([^&]+)")
 MASK = "[secret]"
 # A shorter one would be found in innocent words.
 SHORTEST_SECRET = 6
@@ -136,11 +139,11 @@ def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
 
 def list_secrets(settings: Settings) -> list[str]:
     """Return what no line may hold, as it is in URLs too."""
-    secrets = [settings.better_auth_secret, (settings.jwks_url or "").partition("?")[2]]
+    secrets = [settings.better_auth_secret or "", (settings.jwks_url or "").partition("?")[2]]
     for url in (settings.database_url, settings.rate_limit_storage):
-        if url:
-            secrets += [str(make_url(url).password or ""), url.partition("://")[2].partition("@")[0].partition(":")[2]]
-    return [secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET]
+        for password in itertools.chain(*PASSWORDS.findall(url or "")):
+            secrets += [password, unquote(password)]
+    return [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

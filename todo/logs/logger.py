@@ -62,11 +62,6 @@ class Logger(glogging.Logger):  # type: ignore[misc]
             os.write(self._handler.stream.fileno(), f"{line}\n".encode())
 
 
-def make_logger(settings: Settings) -> type[Logger]:
-    """Return the class that gunicorn makes its logger of."""
-    return type("Logger", (Logger,), {"settings": settings})
-
-
 def catch_strays() -> None:
     """Write what nobody caught, in the same shape: Python's own words to stderr quote the message."""
 

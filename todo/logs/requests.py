@@ -9,10 +9,9 @@ from flask import Flask, Response, g, request
 
 from todo.headers import ID_KEY, METHODS
 
-# Where the application leaves, in the WSGI environment, what the server cannot know that writes the line.
+# Keys of the WSGI environment, in which the application leaves what the server needs for the request's line.
 USER_KEY = "todo.user_id"
 ROUTE_KEY = "todo.route"
-KNOWN_METHODS = frozenset(METHODS.split(", "))
 OTHER_METHOD = "other"
 
 
@@ -48,13 +47,13 @@ def read_request(answer: Any, environ: dict[str, Any], duration: timedelta) -> R
     """Return what is known of a request that gunicorn has answered: its response, its WSGI environment."""
     method = environ["REQUEST_METHOD"]
     return Request(
-        environ.get(ID_KEY, "-"),
-        environ.get(USER_KEY),
-        method if method in KNOWN_METHODS else OTHER_METHOD,
-        environ.get(ROUTE_KEY),
-        answer.status_code,
-        duration.seconds * 1000 + duration.microseconds / 1000,
-        answer.sent,
+        request_id=environ.get(ID_KEY, "-"),
+        user_id=environ.get(USER_KEY),
+        method=method if method in METHODS else OTHER_METHOD,
+        route=environ.get(ROUTE_KEY),
+        status=answer.status_code,
+        milliseconds=duration / timedelta(milliseconds=1),
+        size=answer.sent,
     )
 
 

@@ -32,6 +32,8 @@ WRITTEN = (
     *("title", "title_folded", "description", "description_folded"),
     *("priority", "tags", "tags_folded", "due_at", "due_all_day"),
 )
+# What every change sets besides.
+STAMPED = ("completed_at", "updated_at", "version")
 
 # Not named as the column is: that name is SQLAlchemy's in an INSERT or UPDATE.
 OWNER = bindparam("owner", type_=Text)
@@ -39,7 +41,10 @@ IS_OWN = tasks.c.user_id == OWNER
 
 
 def to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what members of a task are stored as, by column; ``completed`` stays, for a statement to see to."""
+    """Return what members of a task are stored as, by column.
+
+    ``completed`` stays as it is: statements make ``completed_at`` of it.
+    """
     columns = dict(members)
     if "due_date" in columns:
         columns["due_at"], columns["due_all_day"] = columns.pop("due_date") or (None, False)

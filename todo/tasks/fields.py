@@ -10,6 +10,9 @@ from todo.fields import Text, name_type
 from todo.tasks.due import Due, read_date, read_due
 from todo.tasks.folding import fold
 
+# In characters. The models and the migrations have these numbers in their rules.
+MAX_TITLE = 200
+MAX_DESCRIPTION = 1000
 MAX_TAGS = 20
 MAX_TAG_LENGTH = 50
 PRIORITIES = ("low", "medium", "high")

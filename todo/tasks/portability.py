@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import ValidationError, validates_schema
+from marshmallow.exceptions import SCHEMA
 
+from todo.fields import Moment
 from todo.isolation import fetch
 from todo.tasks.columns import show_task, to_columns
 from todo.tasks.queries import find_tasks
@@ -16,9 +18,9 @@ from todo.tasks.writing import CREATE_MANY, DEFAULTS, DELETE_ALL
 class ExportedTaskSchema(NewTaskSchema):
     """A task as it was exported. Its id is not taken over: it may be another task's by now."""
 
-    created_at = fields.AwareDateTime(required=True)
-    updated_at = fields.AwareDateTime(required=True)
-    completed_at = fields.AwareDateTime(required=True, allow_none=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+    completed_at = Moment(required=True, allow_none=True)
 
     @validates_schema
     def refuse_contradictions(self, task: dict[str, Any], **_: Any) -> None:
@@ -48,7 +50,8 @@ def read_tasks(tasks: Any) -> list[dict[str, Any]]:
             read.append(schema.load(task))
         except ValidationError as error:
             field, messages = next(iter(error.messages_dict.items()))
-            raise ValidationError(f"task {number}: {field}: {messages[0]}") from None
+            where = "" if field == SCHEMA else f"{field}: "
+            raise ValidationError(f"task {number}: {where}{messages[0]}") from None
     return read
 
 

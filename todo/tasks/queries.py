@@ -1,4 +1,4 @@
-"""What routes ask the database about tasks. Each function takes the owner first and sends one statement.
+"""What routes ask the database about tasks. Whatever asks takes the owner first, and sends one statement.
 
 The statements name the owner although row security would hold without it: two walls are better than one.
 """

@@ -5,6 +5,7 @@ The blueprint is mounted twice, at /api/tasks and at /api/{user_id}/tasks: two s
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -48,14 +49,14 @@ def read_path() -> None:
 
 
 @endpoint(query=TaskQuerySchema(), responses={200: TaskSchema(many=True)}, sends=["Link"])
-def list_tasks(query: dict[str, Any]) -> Response:
+def list_tasks(query: Mapping[str, Any]) -> Response:
     """List your tasks, newest first, or those that you ask for in another order."""
     page = queries.find_tasks(g.user_id, query)
     return link_next(page, reply([show_task(task) for task in page.tasks]))
 
 
 @endpoint(query=TaskQuerySchema(), responses={200: CountedTasksSchema()}, sends=["Link"])
-def list_and_count_tasks(query: dict[str, Any]) -> Response:
+def list_and_count_tasks(query: Mapping[str, Any]) -> Response:
     """List your tasks, newest first, or those that you ask for in another order, and count them all."""
     page = queries.find_tasks(g.user_id, query, counted=True)
     return link_next(page, reply({"tasks": [show_task(task) for task in page.tasks], "total": page.total}))
@@ -153,7 +154,7 @@ def read_idempotency_key() -> str | None:
 
 
 def read_if_match() -> list[int] | None:
-    """Return the versions that the caller will have changed; None for any (RFC 9110 section 13.1.1).
+    """Return the versions that the change may be made to; None for any (RFC 9110 section 13.1.1).
 
     A weak tag counts as well: a proxy that compresses may have made it so.
     """

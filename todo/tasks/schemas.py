@@ -7,7 +7,19 @@ from marshmallow import EXCLUDE, Schema, fields
 from todo.endpoints import Aliases
 from todo.fields import Choice, StrictBoolean, Text, WholeNumber
 from todo.tasks.due import end_of, start_of
-from todo.tasks.fields import MAX_TAG_LENGTH, MAX_TAGS, PRIORITIES, DayLimit, DueDate, NoOffset, TagFilter, Tags, Words
+from todo.tasks.fields import (
+    MAX_DESCRIPTION,
+    MAX_TAG_LENGTH,
+    MAX_TAGS,
+    MAX_TITLE,
+    PRIORITIES,
+    DayLimit,
+    DueDate,
+    NoOffset,
+    TagFilter,
+    Tags,
+    Words,
+)
 from todo.tasks.sorting import SORTS
 
 MAX_LISTED = 1000
@@ -20,22 +32,22 @@ ALIASES = Aliases(
     },
 )
 # What the document says of each member, and of each parameter of the list.
-MEMBERS = {
+ABOUT_TASK = {
     "id": "Given by the server, never used again.",
     "user_id": "Whose task it is: the token's user.",
-    "title": "What to do: 1 to 200 characters. White space around it is taken off, and does not count.",
+    "title": f"What to do: 1 to {MAX_TITLE} characters. White space around it is taken off, and does not count.",
     "description": "More about it.",
     "completed": "Whether it is done.",
     "completed_at": "Since when it is done; null if it is not.",
     "priority": "How urgent it is, if that is known.",
-    "tags": "At most 20 of 1 to 50 characters, in your order. White space around one is taken off. No two may be"
-    " the same but for case. null means none.",
+    "tags": f"At most {MAX_TAGS} of 1 to {MAX_TAG_LENGTH} characters, in your order. White space around one is taken"
+    " off. No two may be the same but for case. null means none.",
     "due_date": "A whole day, which stays that day in every time zone, or an instant with its offset from UTC, which is"
     " answered in UTC.",
     "created_at": "When it was created.",
     "updated_at": "When anything of it changed last.",
 }
-PARAMETERS = {
+ABOUT_QUERY = {
     "status": "Only tasks that are pending, or completed.",
     "completed": "The same, as a boolean.",
     "priority": "Only tasks of this priority.",
@@ -56,7 +68,7 @@ READ_ONLY = {"readOnly": True}
 class IncomingSchema(Schema):
     """Clients send whole tasks back: members that are unknown, or the server's to set, are ignored."""
 
-    about = MEMBERS
+    about = ABOUT_TASK
 
     class Meta:
         unknown = EXCLUDE
@@ -74,8 +86,8 @@ class NewTaskSchema(IncomingSchema):
     }
     refused: ClassVar[dict[str, Any]] = {"title": " "}
 
-    title = Text(1, 200, trim=True, required=True)
-    description = Text(0, 1000, allow_none=True)
+    title = Text(1, MAX_TITLE, trim=True, required=True)
+    description = Text(0, MAX_DESCRIPTION, allow_none=True)
     completed = StrictBoolean()
     priority = Choice(*PRIORITIES, allow_none=True)
     tags = Tags()
@@ -88,11 +100,11 @@ class TaskChangesSchema(NewTaskSchema):
     example: ClassVar[dict[str, Any]] = {"title": "Buy bread", "due_date": None}
     refused: ClassVar[dict[str, Any]] = {"due_date": "tomorrow"}
 
-    title = Text(1, 200, trim=True)
+    title = Text(1, MAX_TITLE, trim=True)
 
 
 class CompletionSchema(IncomingSchema):
-    """What a task's completion shall be; without it, the other of what it is."""
+    """Whether the task is to be completed; an empty body toggles it."""
 
     example: ClassVar[dict[str, Any]] = {"completed": True}
     refused: ClassVar[dict[str, Any]] = {"completed": "yes"}
@@ -103,7 +115,7 @@ class CompletionSchema(IncomingSchema):
 class TaskQuerySchema(Schema):
     """Which tasks to list, and in which order. A typo must not be a silently wrong list: nothing is ignored."""
 
-    about = PARAMETERS
+    about = ABOUT_QUERY
     aliases: ClassVar[Aliases] = ALIASES
     refused: ClassVar[dict[str, Any]] = {"limit": "0"}
 
@@ -124,7 +136,7 @@ class TaskQuerySchema(Schema):
 class TaskSchema(Schema):
     """A task as it is answered. Documents and tests; rows go to JSON without passing through it."""
 
-    about = MEMBERS
+    about = ABOUT_TASK
     example: ClassVar[dict[str, Any]] = {
         "id": 42,
         "user_id": "alice",
@@ -137,8 +149,8 @@ class TaskSchema(Schema):
 
     id = fields.Integer(required=True, strict=True, metadata={"format": "int64", "minimum": 1, **READ_ONLY})
     user_id = fields.String(required=True, metadata=READ_ONLY)
-    title = Text(1, 200, required=True)
-    description = Text(0, 1000, required=True, allow_none=True)
+    title = Text(1, MAX_TITLE, required=True)
+    description = Text(0, MAX_DESCRIPTION, required=True, allow_none=True)
     completed = StrictBoolean(required=True)
     completed_at = fields.AwareDateTime(required=True, allow_none=True, metadata=READ_ONLY)
     priority = Choice(*PRIORITIES, required=True, allow_none=True)

@@ -28,7 +28,7 @@ PHRASES = {
     "{}を買う": ["牛乳", "切符", "プレゼント", "電池"],
     "شراء {}": ["الحليب", "الخبز", "هدية"],
 }
-DETAILS = [
+DESCRIPTIONS = [
     "Before the weekend if possible.",
     "Ask for the price first, and write it down.",
     "See the notes from last time.",
@@ -54,7 +54,7 @@ def make_members(created_at: datetime, random: Random) -> dict[str, Any]:
     due_date = Due(end_of(due_at.date()), all_day=True) if random.random() < 0.5 else Due(due_at, all_day=False)
     return {
         "title": phrase.format(random.choice(PHRASES[phrase])),
-        "description": " ".join(random.sample(DETAILS, random.randint(1, 3))) if random.random() < 0.4 else None,
+        "description": " ".join(random.sample(DESCRIPTIONS, random.randint(1, 3))) if random.random() < 0.4 else None,
         "priority": random.choice([None, None, *PRIORITIES]),
         "tags": random.sample(TAGS, random.choice([0, 0, 1, 1, 2, 3])),
         "due_date": due_date if random.random() < 0.5 else None,

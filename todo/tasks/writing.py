@@ -33,7 +33,7 @@ ID = bindparam("task_id", type_=BigInteger)
 COMPLETED = bindparam("new_completed", type_=Boolean)
 IS_IT = IS_OWN & (tasks.c.id == ID)
 
-# What a task is that nothing is said about but its title.
+# The members of a task that is created with a title only.
 DEFAULTS: dict[str, Any] = {"description": None, "completed": False, "priority": None, "tags": [], "due_date": None}
 
 GET = Statement(select(*SHOWN).where(IS_IT))
@@ -76,8 +76,8 @@ CREATE_ONCE = Statement(
     ),
 )
 
-# Many at once, as JSON has their columns; if they are not to be added to others, only for who has none. The lock lets
-# the second of two who store for the same user see what the first has stored.
+# Stores many tasks, given as a JSON array of rows; unless :add, only if the user has none yet. The lock lets the second
+# of two who store for the same user see what the first has stored.
 CREATE_MANY = Statement(
     text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
     text(
@@ -101,7 +101,7 @@ DELETE_ALL = Statement(
     ),
 )
 
-# Which versions the caller will have changed; None, in the values, for any.
+# Which versions the change may be made to; None for any.
 VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
 
 Columns = dict[str, ColumnElement[Any]]

@@ -34,7 +34,8 @@ export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task)
     form.querySelector("input")?.focus();
   }
 
-  const isFields = Object.keys(problem?.errors ?? {}).length > 0;
+  // The other fields may be folded away.
+  const isAtTitle = problem?.errors.title !== undefined;
   return (
     <form onSubmit={(event) => void submit(event)} className="card new-task" aria-label="New task">
       <div className="row">
@@ -49,7 +50,7 @@ export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task)
           <DetailFields id="new" errors={problem?.errors} />
         </div>
       </details>
-      {problem && !isFields && <Problem title="The task was not added" detail={problem.detail} />}
+      {problem && !isAtTitle && <Problem title="The task was not added" detail={problem.detail} />}
     </form>
   );
 }

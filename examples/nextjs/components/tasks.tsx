@@ -66,7 +66,8 @@ export function Tasks({ user, apiUrl }: Props) {
     location.assign("/"); // Anew, so that nothing of this user stays in memory.
   }
 
-  const isFiltered = Object.keys({ ...query, sort: undefined }).some((name) => query[name as keyof TaskQuery]);
+  const { sort: _, ...filters } = query;
+  const isFiltered = Object.values(filters).some(Boolean);
   return (
     <>
       <header>
@@ -87,7 +88,13 @@ export function Tasks({ user, apiUrl }: Props) {
             detail={list.problem.detail}
             isTemporary={list.problem.isTemporary}
             onRetry={() => void list.reload()}
-          />
+          >
+            {!list.tasks && Object.keys(query).length > 0 && (
+              <button type="button" onClick={() => changeQuery(undefined)}>
+                Show all tasks
+              </button>
+            )}
+          </Problem>
         )}
         <h2 ref={heading} tabIndex={-1} className="hidden">
           Your tasks
@@ -148,10 +155,12 @@ function Skeleton() {
   );
 }
 
+const ASKED: (keyof TaskQuery)[] = ["status", "priority", "tag", "search", "sort"];
+
 /** What is asked for, in the page's address: a reload shows the same. Changing it to undefined asks for all. */
 function useQuery(): [TaskQuery, (changes?: TaskQuery) => void] {
   const params = useSearchParams();
-  const names = [...new Set(params.keys())];
+  const names = ASKED.filter((name) => params.has(name));
   const query = Object.fromEntries(names.map((name) => [name, name === "tag" ? params.getAll(name) : params.get(name)])) as TaskQuery;
   const change = (changes?: TaskQuery) =>
     history.replaceState(null, "", changes ? toSearch({ ...query, ...changes }) || location.pathname : location.pathname);
