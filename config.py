@@ -31,6 +31,8 @@ PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret
 MAY_BE_FILES = ("NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "JWKS_URL", "RATE_LIMIT_STORAGE")
 
 MOST_WORKERS = 512
+# https://www.postgresql.org/docs/current/libpq-connect.html
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
@@ -165,11 +167,15 @@ def _database_url(given: Mapping[str, str]) -> str | None:
                 raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
             try:
                 make_url(f"postgresql://{rest}")
-                parse_dsn(f"postgresql://{rest}")  # libpq's own reading: it names a parameter it does not know.
+                parts = parse_dsn(f"postgresql://{rest}")  # libpq's own reading: it refuses what it does not know.
+                ports = [int(port) for port in parts.get("port", "").split(",") if port]
+                fits = parts.get("sslmode", "prefer") in SSL_MODES and all(0 < port < 65536 for port in ports)
             except (ValueError, ProgrammingError):  # Whose words may hold the password.
+                fits = False
+            if not fits:
                 raise SettingError(
                     name, "is a PostgreSQL URL that cannot be read: look at its port, its %-escapes and its parameters"
-                ) from None
+                )
             return f"postgresql+psycopg2://{rest}"
     return None
 
@@ -246,16 +252,19 @@ def _text(given: Mapping[str, str], name: str) -> str | None:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    """Browser origins, as browsers write them: in lower case, and nothing behind."""
-    origins = tuple(origin for part in text.split(",") if (origin := part.strip().rstrip("/").lower()))
-    for origin in origins or (text,):
-        found = re.fullmatch(r"\*|[a-z][a-z0-9.+-]*://[A-Za-z0-9._-]+(?::([0-9]{1,5}))?", origin)
-        if found is None or int(found[1] or 0) > 65535:
+    """Browser origins, as browsers write them: in lower case, without a port that goes without saying."""
+    origins = []
+    for origin in [each for part in text.split(",") if (each := part.strip().rstrip("/").lower())] or [text]:
+        found = re.fullmatch(r"\*|([a-z][a-z0-9.+-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(?::([0-9]{1,5}))?", origin)
+        if found is None or int(found[2] or 1) not in range(1, 65536):
             raise SettingError(
                 "CORS_ORIGINS",
                 f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *",
             )
-    return origins
+        port = "" if found[2] is None else f":{int(found[2])}"
+        is_default = origin.partition(":")[0] + port in {"http:80", "https:443"}
+        origins.append(origin if found[1] is None else found[1] + ("" if is_default else port))
+    return tuple(origins)
 
 
 def _rate_limit(given: Mapping[str, str]) -> str | None:

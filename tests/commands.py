@@ -89,12 +89,13 @@ def serve(
 class Answer(NamedTuple):
     status: int
     body: Any
+    headers: Mapping[str, str]
 
 
 def call(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(method, path, body, headers)
     response = connection.getresponse()
-    answer = Answer(response.status, json.loads(response.read()))
+    answer = Answer(response.status, json.loads(response.read()), dict(response.headers.items()))
     connection.close()
     return answer

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from config import Settings
 from tests.callers import Caller, read_problem, read_tasks
 
+NEVER = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 ADDRESSES = re.compile(r'(?:src|href|data-prefix)="([^"]*)"')
 
 
@@ -71,3 +72,10 @@ def test_what_is_unchanged_is_not_sent_again(client: FlaskClient) -> None:
     etag = client.get("/api/docs/swagger-ui-bundle.js", buffered=True).headers["ETag"]
     response = client.get("/api/docs/swagger-ui-bundle.js", headers={"If-None-Match": etag}, buffered=True)
     assert (response.status_code, response.data) == (304, b"")
+
+
+@pytest.mark.parametrize("headers", [{"If-Modified-Since": NEVER}, {"If-Range": NEVER, "Range": "bytes=0-1"}])
+def test_a_date_that_no_calendar_has_is_passed_over(client: FlaskClient, headers: dict[str, str]) -> None:
+    response = client.get("/api/docs/explorer.css", headers=headers, buffered=True)
+    assert response.status_code == 200
+    assert len(response.data) > 2

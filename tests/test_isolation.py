@@ -95,6 +95,25 @@ def test_every_operation_on_every_id_answers_for_another_s_task_as_for_none(hous
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
 
 
+@pytest.mark.parametrize("path", ["", "/complete"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"json": {"title": "", "completed": 1}}, 422),
+        ({"data": "{bad", "content_type": "application/json"}, 400),
+        ({"data": "{}", "content_type": "text/plain"}, 415),
+        ({"data": " " * 70_000, "content_type": "application/json"}, 413),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_whatever_the_id(
+    house: House, path: str, body: dict[str, Any], status: int
+) -> None:
+    alice, bob = house.meet(), house.meet()
+    ids = [bob.add()["id"], alice.add()["id"], MISSING, "abc", "0", "01", "9" * 30]
+    answers = [bob.patch(f"/api/tasks/{task_id}{path}", **body) for task_id in ids]
+    assert {(answer.status_code, answer.data) for answer in answers} == {(status, answers[0].data)}
+
+
 def test_another_s_spelling_of_the_list_is_not_there(house: House) -> None:
     alice, bob = house.meet(), house.meet()
     alice.add("hers")

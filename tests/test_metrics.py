@@ -3,9 +3,11 @@
 import re
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -167,6 +169,16 @@ def test_every_metric_is_explained_and_no_other(service: Service) -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     found = {re.sub("_(bucket|count|sum)$", "", sample[0]) for sample in service.read()}
     assert found == set(re.findall(r"^\| `(todo_\w+)` \|", page, re.MULTILINE))
+
+
+def test_a_slow_scraper_holds_up_no_other(service: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(4):  # More than there are workers.
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.metrics_port)))
+            slow.sendall(b"GET /metrics")
+        started = time.monotonic()
+        service.read()
+        assert time.monotonic() - started < 1.5
 
 
 def test_metrics_are_not_where_tasks_are_and_tasks_not_where_metrics_are(service: Service) -> None:

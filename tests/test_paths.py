@@ -88,14 +88,19 @@ def test_a_browser_s_preflight_passes_without_a_token_and_is_kept_for_an_hour(cl
         "Access-Control-Request-Method": "PATCH",
         "Access-Control-Request-Headers": "authorization, content-type, if-match, idempotency-key",
     }
-    for path in ("/api/tasks/1", "/api/tasks/", "/api/somebody/tasks/1/complete"):
+    for path in ("/api/tasks/1", "/api/tasks/", "/api/somebody/tasks/1/complete", "/api/unknown"):
         response = client.options(path, headers=asked)
-        assert response.status_code == 200
+        assert (response.status_code, response.data) == (200, b"")
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
         assert response.headers["Access-Control-Max-Age"] == "3600"
         allowed = response.headers["Access-Control-Allow-Headers"].lower().replace(" ", "").split(",")
         assert {"authorization", "content-type", "if-match", "idempotency-key"} <= set(allowed)
+
+
+def test_an_unknown_path_is_404_but_for_the_frontend_s_preflight(client: FlaskClient) -> None:
+    for headers in ({}, {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}):
+        read_problem(client.options("/api/unknown", headers=headers), 404)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/api/tasks", 200), ("/api/tasks/1000000000", 404), ("/nothing", 404)])

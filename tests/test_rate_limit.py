@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -65,6 +66,26 @@ def test_what_needs_no_user_is_not_counted(limited: Callable[..., tuple[Flask, M
         assert client.get("/healthz").status_code == 200
         read_problem(client.get("/api/tasks"), 401)
     assert [alice.get("/api/tasks").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_user_s_searches_leave_most_threads_to_others(
+    limited: Callable[..., tuple[Flask, Meet]], database: Database
+) -> None:
+    _, meet = limited(None)
+    alice, bob = meet(), meet()
+    # The search of each user in her turn, and one more; each waits for the table as long as a search may.
+    asking = [alice, alice, alice, bob]
+    with ThreadPoolExecutor(len(asking)) as pool:
+        with database.transaction() as execute:
+            execute("LOCK TABLE todo.tasks")
+            answers = list(pool.map(lambda caller: caller.get("/api/tasks?search=milk"), asking))
+        later = alice.get("/api/tasks?search=milk")
+    assert sorted(answer.status_code for answer in answers) == [429, 503, 503, 503]
+    assert answers[-1].status_code == 503
+    [refused] = [answer for answer in answers if answer.status_code == 429]
+    assert refused.headers["Retry-After"] == "1"
+    assert "searches" in read_problem(refused, 429)["detail"]
+    assert read_tasks(later) == []
 
 
 def test_it_can_be_off(limited: Callable[..., tuple[Flask, Meet]]) -> None:

@@ -1,5 +1,6 @@
 """The service as it is served: real gunicorn, real sockets."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -163,6 +164,21 @@ def test_two_authorization_headers_are_refused(port: int, authorization: dict[st
         line = f"Authorization: {authorization['Authorization']}\r\n"
         client.sendall(f"GET /api/tasks HTTP/1.1\r\nHost: x\r\n{line}{line}Connection: close\r\n\r\n".encode())
         assert client.recv(100).split()[1] in {b"400", b"401"}
+
+
+def test_a_body_that_is_compressed_on_its_way_is_415(port: int, authorization: dict[str, str]) -> None:
+    body = gzip.compress(b'{"title": "x"}')
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    headers = {**authorization, "Content-Type": "application/json", "Transfer-Encoding": "gzip, chunked"}
+    answer = call(port, "POST", "/api/tasks", chunked, **headers)
+    assert (answer.status, "Transfer-Encoding" in answer.body["detail"]) == (415, True)
+
+
+def test_what_the_server_refuses_by_itself_a_page_may_read(port: int) -> None:
+    for answer in (call(port, "GET", "/api/tasks", Authorization="a" * 9000), call(port, "GET", f"/{'a' * 9000}")):
+        assert answer.status in {414, 431}
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
 
 def test_a_header_of_a_million_characters_is_refused_and_does_no_harm(port: int) -> None:

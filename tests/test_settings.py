@@ -47,6 +47,9 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("DATABASE_URL", "localhost", "postgresql://"),
         ("NEON_DB_URL", "postgresql://u:p@h:port/d", "its port"),
         ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?sslmode=bogus", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p@h:99999/d", "its port"),
+        ("NEON_DB_URL", "postgresql://u:p@h:0/d", "its port"),
         ("NEON_DB_URL", "postgresql://u:p%00@h/d", "its %-escapes"),
         ("BETTER_AUTH_SECRET", "\udcff" * 40, "UTF-8"),
         ("BETTER_AUTH_URL", "app.example.com", "https://app.example.com"),
@@ -70,6 +73,7 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("JWKS_URL", "http://[::1/jwks", "https://app.example.com/api/auth/jwks"),
         ("CORS_ORIGINS", " , ", "https://app.example.com"),
         ("CORS_ORIGINS", "http://localhost:99999", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://localhost:0", "https://app.example.com"),
         ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
         ("CORS_ORIGINS", "http://ok.example, http://*.example", "https://app.example.com"),
         ("CORS_ORIGINS", "https://app.example.com/path", "https://app.example.com"),
@@ -124,6 +128,21 @@ def test_several_origins_may_be_given() -> None:
     settings = Settings.read(SECRET | {"CORS_ORIGINS": " https://a.example/ , http://b.example:8080,"})
     assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
     assert Settings.read(SECRET | {"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://App.example:443/", "https://app.example"),
+        ("http://app.example:80", "http://app.example"),
+        ("http://app.example:443", "http://app.example:443"),
+        ("http://localhost:03000", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_is_taken_as_browsers_write_it(given: str, origin: str) -> None:
+    assert Settings.read(SECRET | {"CORS_ORIGINS": given}).cors_origins == (origin,)
 
 
 def test_settings_do_not_show_their_secrets() -> None:

@@ -28,6 +28,8 @@ TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
 # What X-Forwarded-Host and -Prefix may be: anybody can send them.
 HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+# In bytes: who asks for more than people do shall not fill the memory.
+LONGEST_RECALLED = 500
 JSON_OPTIONS = orjson.OPT_UTC_Z
 WITHOUT_BODY = {204, 304}
 
@@ -84,10 +86,10 @@ def load_body(schema: Schema) -> Any:
 
 def load_query(schema: Schema) -> Any:
     """Return the query's parameters as the schema loads them; raises ValidationError."""
-    return read_query(schema, request.query_string)
+    query = request.query_string
+    return recall_query(schema, query) if len(query) <= LONGEST_RECALLED else read_query(schema, query)
 
 
-@lru_cache(maxsize=1024)  # People ask the same again and again.
 def read_query(schema: Schema, query: bytes) -> Any:
     """Return a query's parameters as the schema loads them; raises ValidationError.
 
@@ -114,6 +116,10 @@ def read_query(schema: Schema, query: bytes) -> Any:
     if errors:
         raise ValidationError(errors)
     return MappingProxyType(schema.load(values))
+
+
+# People ask the same again and again.
+recall_query = lru_cache(maxsize=1024)(read_query)
 
 
 def split_query(query: bytes) -> list[tuple[str, str]]:
@@ -170,9 +176,10 @@ def read_body() -> dict[str, Any]:
     body = _read_bytes()
     if not body:
         return {}
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.lower() != "identity":
-        raise UnsupportedMediaType(f"Send the body as it is, not in Content-Encoding {coding}.")
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        coding = request.headers.get(name, plain)
+        if coding.lower() != plain:
+            raise UnsupportedMediaType(f"Send the body as it is, not in {name} {coding}.")
     accepted = accepted_media_types(request.method)
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}.")

@@ -49,7 +49,13 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def allow_call(response: Response) -> None:
-    """Answer a preflight (Fetch standard, section 4.8): no cookie is ever read, so a page may send what it likes."""
+    """Answer a preflight (Fetch standard, section 4.8): no cookie is ever read, so a page may send what it likes.
+
+    For an unknown path too: else the page gets no 404 that it could read, and its developer looks for a mistake here.
+    """
+    if response.status_code == 404:
+        response.status_code, response.data = 200, b""
+        del response.headers["Content-Type"]
     response.headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
     if asked := request.headers.get("Access-Control-Request-Headers"):

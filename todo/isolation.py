@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 from config import Settings
 from todo import signals
 from todo.extensions import db
-from todo.statements import SHAPES, Row, Statement, build_settings
+from todo.statements import SETTINGS, SHAPES, Row, Statement
 from todo.watchdog import Watchdog
 
 # Beyond what PostgreSQL allows a statement, before it counts as lost.
@@ -50,10 +50,11 @@ class Isolation:
         # Straight from the pool: SQLAlchemy's Connection takes three times as long as psycopg2 itself. Metrics wrap it.
         self.take_connection: Callable[[], Any] = engine.raw_connection
         self._seconds = settings.statement_seconds
+        self._lock_seconds = settings.lock_seconds
         self._lost_at = 0.0
         # Citus reaches its shards as the role.
         self.role_may_log_in = settings.transactions == "explicit"
-        self._shape = SHAPES[settings.transactions](build_settings(settings))
+        self._shape = SHAPES[settings.transactions](SETTINGS)
 
     def fetch(
         self, user_id: str, statement: Statement, values: Mapping[str, Any], *, repeatable: bool, seconds: int | None
@@ -64,6 +65,8 @@ class Isolation:
             **values,
             "todo_user_id": user_id,
             "todo_statement_timeout": f"{seconds or self._seconds}s",
+            # Less than the statement's, so that to wait for a lock is told from to take too long.
+            "todo_lock_timeout": f"{seconds * 500}ms" if seconds else f"{self._lock_seconds}s",
         }
         try:
             return self._send(statement, bound)

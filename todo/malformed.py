@@ -5,7 +5,7 @@ from secrets import token_hex
 import orjson
 from gunicorn.http import errors  # type: ignore[import-untyped]
 
-from todo.headers import CACHING, INERT
+from todo.headers import CACHING, EXPOSED, INERT
 from todo.logs.requests import OTHER_METHOD, Request
 from todo.problems import DETAILS, make_problem
 
@@ -33,6 +33,9 @@ def refuse(error: Exception) -> tuple[Request, bytes]:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("X-Request-ID", request_id),
+        # Whose page it is for is not known; any may read it, since it says nothing of anybody.
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", EXPOSED),
         *CACHING,
         *INERT,
     )

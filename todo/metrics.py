@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from functools import cache
-from http.server import HTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import count
 from typing import Any, cast
 
@@ -139,8 +139,8 @@ class Handler(MetricsHandler):
     timeout = CLIENT_SECONDS
 
 
-class Server(HTTPServer):
-    """Answers the port of metrics, one scraper after the other."""
+class Server(ThreadingHTTPServer):
+    """Answers the port of metrics, each scraper in a thread: a slow one holds up no other."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Write a line, in the shape of all."""

@@ -1,7 +1,10 @@
-"""How often a user may ask: counted per user, in each process or, for all of them together, in Redis."""
+"""How often a user may ask, counted in each process or in Redis for all of them; and how many searches run at once."""
 
 import logging
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from threading import Lock
 from typing import Any
@@ -28,6 +31,8 @@ SWEEP_SECONDS = 60
 def init_app(app: Flask, settings: Settings) -> None:
     """Begin to count."""
     app.extensions["rate_limiter"] = RateLimiter(settings)
+    # So that one user's slow searches leave most threads to others.
+    app.extensions["searches"] = Turns(max(1, settings.threads // 4))
 
 
 def count_request() -> None:
@@ -35,6 +40,42 @@ def count_request() -> None:
     if "user_id" in g:
         limiter: RateLimiter = current_app.extensions["rate_limiter"]
         limiter.count(g.user_id)
+
+
+@contextmanager
+def take_turn(user_id: str) -> Iterator[None]:
+    """Count a search of the user as under way; raises TooManyRequests while too many are."""
+    turns: Turns = current_app.extensions["searches"]
+    if not turns.begin(user_id):
+        signals.request_limited.send()
+        raise TooManyRequests("Other searches of yours are under way; try again in 1 second.", retry_after=1)
+    try:
+        yield
+    finally:
+        turns.end(user_id)
+
+
+class Turns:
+    """Counts what is under way for each user in this process, up to a number."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._under_way: Counter[str] = Counter()
+
+    def begin(self, user_id: str) -> bool:
+        """Count one more; say whether it may be."""
+        with self._lock:
+            may = self._under_way[user_id] < self._most
+            self._under_way[user_id] += may
+        return may
+
+    def end(self, user_id: str) -> None:
+        """Count one less."""
+        with self._lock:
+            self._under_way[user_id] -= 1
+            if not self._under_way[user_id]:
+                del self._under_way[user_id]
 
 
 class RateLimiter:

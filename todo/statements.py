@@ -12,8 +12,6 @@ import psycopg2
 from psycopg2.extensions import new_type, register_type
 from sqlalchemy import ClauseElement, make_url
 
-from config import Settings
-
 ROLE = "todo_app"
 DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 
@@ -58,20 +56,17 @@ class Statement:
         return list(map(self._make_row, cursor.fetchall()))
 
 
-def build_settings(settings: Settings) -> dict[str, str]:
-    """Return what is set for each statement, by name, the user and the time it may take left open.
-
-    How times are written too: answers are in UTC whatever the server's or the role's default is.
-    """
-    return {
-        "role": f"'{ROLE}'",
-        "todo.user_id": "%(todo_user_id)s",
-        "statement_timeout": "%(todo_statement_timeout)s",
-        "lock_timeout": f"'{settings.lock_seconds}s'",
-        "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
-        "timezone": "'UTC'",
-        "datestyle": "'ISO'",
-    }
+# What is set for each statement, by name, the user and the time it may take left open. How times are written too:
+# answers are in UTC whatever the server's or the role's default is.
+SETTINGS = {
+    "role": f"'{ROLE}'",
+    "todo.user_id": "%(todo_user_id)s",
+    "statement_timeout": "%(todo_statement_timeout)s",
+    "lock_timeout": "%(todo_lock_timeout)s",
+    "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
+    "timezone": "'UTC'",
+    "datestyle": "'ISO'",
+}
 
 
 class Message:

@@ -96,6 +96,8 @@ def explain(error: jwt.PyJWTError, expected: Expected) -> str:
             return "The token's signature is wrong; it was made with another key or secret."
         case jwt.ImmatureSignatureError():
             return "The token is not valid yet; compare the clocks."
+        case jwt.exceptions.InvalidSubjectError():
+            return "The token's sub claim must be a string."
         case jwt.DecodeError():
             return "The token is not a valid JWT."
         case _:

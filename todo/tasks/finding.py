@@ -4,8 +4,9 @@ A page is found by keyset: it begins beyond the place where the last one ended. 
 no task is met twice or left out because others come and go. Each statement is built once for its shape.
 """
 
+import re
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    all_,
     asc,
     bindparam,
     desc,
@@ -54,25 +56,33 @@ SEARCHED = (
     .lateral("searched")
 )
 
+# What must all be in it, as LIKE has them: one parameter, however many.
+PATTERNS = bindparam("patterns", type_=ARRAY(Text))
+
 SIZE = bindparam("size", type_=BigInteger)
+
+LIKE_SPECIAL, QUOTED = re.compile(r"[\\%_]"), r"\\\g<0>"
 
 # Where a page begins: with the first task, beyond one that has a value to sort by, or beyond one that has none.
 Start = Literal["first", "valued", "valueless"]
 
 
-@cache
-def build_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start, *, counted: bool) -> Statement:
-    """Build the statement of a page with these filters and that many words, in this order.
+# There are some thousand shapes, of which whoever asks chooses; all of them would be too many to keep.
+@lru_cache(512)
+def build_page(
+    filters: frozenset[str], sort: str, order: str, start: Start, *, searched: bool, counted: bool
+) -> Statement:
+    """Build the statement of a page with these filters, in this order.
 
-    Its parameters are ``owner``, ``size``, each filter's, ``word_0`` and so on, and the place's: ``after_0`` and so on,
-    ``after_id``. Its rows have the columns of a task, and then the parts of its key. If ``counted``, they have in the
-    end the ``total`` of all pages, and a page without tasks has one row with nothing else.
+    Its parameters are ``owner``, ``size``, each filter's, ``patterns`` if it is ``searched``, and the place's:
+    ``after_0`` and so on, ``after_id``. Its rows have the columns of a task, and then the parts of its key. If
+    ``counted``, they end with the ``total`` of all pages, and a page without tasks has one row with nothing else.
     """
-    page = select_page(filters, words, sort, order, start)
+    page = select_page(filters, sort, order, start, searched=searched)
     if not counted:
         return Statement(page)
     shown = page.subquery()
-    total = filter_tasks(select(sql.count().label("total")), filters, words).subquery()
+    total = filter_tasks(select(sql.count().label("total")), filters, searched=searched).subquery()
     return Statement(
         select(shown, total.c.total)
         .select_from(total.outerjoin(shown, true()))
@@ -80,20 +90,23 @@ def build_page(filters: frozenset[str], words: int, sort: str, order: str, start
     )
 
 
-def filter_tasks(selected: Select[Any], filters: frozenset[str], words: int) -> Select[Any]:
-    """Select from the user's tasks those that the filters and the words leave."""
-    if words:
-        selected = selected.select_from(tasks.join(SEARCHED, true())).where(
-            *(sql.strpos(SEARCHED.c.text, bindparam(f"word_{n}", type_=Text)) > 0 for n in range(words))
-        )
+def write_pattern(word: str) -> str:
+    """Return the pattern, as LIKE has it, of a text that has the word in it."""
+    return f"%{LIKE_SPECIAL.sub(QUOTED, word)}%"
+
+
+def filter_tasks(selected: Select[Any], filters: frozenset[str], *, searched: bool) -> Select[Any]:
+    """Select from the user's tasks those that the filters leave, and the search."""
+    if searched:
+        selected = selected.select_from(tasks.join(SEARCHED, true())).where(SEARCHED.c.text.like(all_(PATTERNS)))
     return selected.where(IS_OWN, *(FILTERS[name] for name in sorted(filters)))
 
 
-def select_page(filters: frozenset[str], words: int, sort: str, order: str, start: Start) -> Select[Any]:
+def select_page(filters: frozenset[str], sort: str, order: str, start: Start, *, searched: bool) -> Select[Any]:
     """Select a page as build_page says."""
     key, valueless = SORTS[sort].key(order), SORTS[sort].valueless
     found = select(*SHOWN, *(part.label(f"key_{number}") for number, part in enumerate(key)))
-    found = filter_tasks(found, filters, words)
+    found = filter_tasks(found, filters, searched=searched)
     if valueless is None:
         return cut_page(found, key, order, (*key, tasks.c.id) if start != "first" else ())
     # Two parts, each of which an index has in its order; both are cut before they are put together.

@@ -15,10 +15,11 @@ from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
 from todo.cursors import read_cursor, write_cursor
 from todo.isolation import fetch
+from todo.rate_limit import take_turn
 from todo.statements import Row, Statement
 from todo.tasks.columns import SHOWN, to_columns
-from todo.tasks.finding import FILTERS, Start, build_page
-from todo.tasks.sorting import SORTS
+from todo.tasks.finding import FILTERS, Start, build_page, write_pattern
+from todo.tasks.sorting import SORTS, Sort
 from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DEFAULTS, DELETE, GET, TOGGLE, build_change_statement
 
 SEARCH_SECONDS = 1
@@ -41,28 +42,20 @@ class Page(NamedTuple):
 def find_tasks(user_id: str, query: Mapping[str, Any], *, counted: bool = False) -> Page:
     """Return a page of the user's tasks, as TaskQuerySchema loads the query, and if asked, how many there are in all.
 
-    Raises InvalidCursor, or ValidationError if to search takes too long: it is bounded by the user's own tasks, but
-    these, and the words, may be chosen to be slow.
+    Raises InvalidCursor, and what search raises.
     """
     sort = SORTS[query["sort"]]
     order = query.get("order", sort.order)
     filters = {name: query[name] for name in FILTERS if query.get(name) not in (None, [])}
     words = query.get("search", [])
     scope = [query["sort"], order, filters, words]
-    values = {**filters, "owner": user_id, "size": query["limit"] + 1}
-    values |= {f"word_{number}": word for number, word in enumerate(words)}
-    start: Start = "first"
-    if "cursor" in query:
-        place = sort.read_place(read_cursor(query["cursor"], scope))
-        start = "valueless" if place[0] is None else "valued"  # An id alone is a value too.
-        values |= {f"after_{number}": part for number, part in enumerate(place[:-1])} | {"after_id": place[-1]}
-    statement = build_page(frozenset(filters), len(words), query["sort"], order, start, counted=counted)
-    try:
-        found = fetch(user_id, statement, values, repeatable=True, seconds=SEARCH_SECONDS if words else None)
-    except OperationalError as error:
-        if words and isinstance(error.orig, QueryCanceled):
-            raise ValidationError({"search": ["Takes too long among your tasks; search for fewer words."]}) from None
-        raise
+    start, place = bind_place(sort, query.get("cursor"), scope)
+    values = {**filters, **place, "owner": user_id, "size": query["limit"] + 1}
+    statement = build_page(frozenset(filters), query["sort"], order, start, searched=bool(words), counted=counted)
+    if words:
+        found = search(user_id, statement, {**values, "patterns": [write_pattern(word) for word in words]})
+    else:
+        found = fetch(user_id, statement, values, repeatable=True)
     total = None
     if counted:
         total, found = found[0].total, [task for task in found if task.id is not None]
@@ -71,6 +64,30 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, counted: bool = False)
         return Page(listed, None, total)
     key = listed[-1][len(SHOWN) :][: len(sort.readers)]
     return Page(listed, write_cursor([*key, listed[-1].id], scope), total)
+
+
+def bind_place(sort: Sort, cursor: str | None, scope: Any) -> tuple[Start, dict[str, Any]]:
+    """Return where a page begins, and the values of that place; raises InvalidCursor."""
+    if cursor is None:
+        return "first", {}
+    *parts, task_id = sort.read_place(read_cursor(cursor, scope))
+    values = {f"after_{number}": part for number, part in enumerate(parts)}
+    return "valueless" if None in parts else "valued", {**values, "after_id": task_id}
+
+
+def search(user_id: str, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
+    """Send a statement that searches, one of few of the user's at a time.
+
+    It is bounded by the user's own tasks, but these, and the words, may be chosen to be slow. Raises TooManyRequests,
+    or ValidationError if it takes too long.
+    """
+    try:
+        with take_turn(user_id):
+            return fetch(user_id, statement, values, repeatable=True, seconds=SEARCH_SECONDS)
+    except OperationalError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise ValidationError({"search": ["Takes too long among your tasks; search for fewer words."]}) from None
+        raise
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Row:
@@ -97,7 +114,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ro
 
 def get_task(user_id: str, task_id: int) -> Row:
     """Return the user's task; raises NotFound."""
-    return get_one(fetch(user_id, GET, {"owner": user_id, "task_id": task_id}, repeatable=True))
+    return fetch_task(user_id, task_id, GET, repeatable=True)
 
 
 def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Row:
@@ -129,8 +146,7 @@ def change(
     values: Mapping[str, Any] | None = None,
 ) -> Row:
     """Run a statement that begins with lock_task; raises NotFound, or Changed if the task is another version."""
-    values = {**(values or {}), "owner": user_id, "task_id": task_id, "versions": versions}
-    task = get_one(fetch(user_id, statement, values))
+    task = fetch_task(user_id, task_id, statement, {**(values or {}), "versions": versions})
     if not task.expected:
         raise Changed
     return task
@@ -141,8 +157,18 @@ def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in columns.items()}
 
 
-def get_one(rows: Sequence[Row]) -> Row:
-    """Return the only row; raises NotFound without one."""
+def fetch_task(
+    user_id: str,
+    task_id: int,
+    statement: Statement,
+    values: Mapping[str, Any] | None = None,
+    *,
+    repeatable: bool = False,
+) -> Row:
+    """Run a statement about one task and return its row; raises NotFound without one, or if it cannot be an id."""
+    if task_id < 1:
+        raise NotFound
+    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "task_id": task_id}, repeatable=repeatable)
     if not rows:
         raise NotFound
     return rows[0]

@@ -1,7 +1,7 @@
 """The tasks' operations. A request walks: the hook (who), the schema (what), the query, the answer.
 
 The blueprint is mounted twice, at /api/tasks and at /api/{user_id}/tasks: two spellings of one thing.
-(A user whose id is "tasks", or ends in "/tasks", has the short spelling only.)
+(A user whose id is "tasks", begins with "/" or ends in "/tasks" has the short spelling only.)
 """
 
 import re
@@ -30,12 +30,15 @@ from todo.tasks.sorting import MAX_ID
 
 tasks = Blueprint("tasks", __name__)
 
+# Ids begin at 1.
+NO_ID = 0
+
 
 @tasks.before_request
 def read_path() -> None:
     """Turn the path's ids into what the views take.
 
-    Raises NotFound for another user's spelling and for what cannot be an id, as for a task that is not there.
+    Raises NotFound for another user's spelling, as for a task that is not there.
     """
     if request.method == "OPTIONS" or not request.view_args:
         return
@@ -43,9 +46,8 @@ def read_path() -> None:
         raise NotFound
     task_id = request.view_args.get("task_id")
     if task_id is not None:
-        if not is_id(task_id):
-            raise NotFound
-        request.view_args["task_id"] = int(task_id)
+        # What cannot be an id is one that does not exist, and is found so when the body has been looked at.
+        request.view_args["task_id"] = int(task_id) if is_id(task_id) else NO_ID
 
 
 @endpoint(query=TaskQuerySchema(), responses={200: TaskSchema(many=True)}, sends=["Link"])
