@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from config import ROOT
-from todo.endpoints import reply
+from todo.answers import reply
 from todo.extensions import SCHEMA, db
 from todo.isolation import Isolation, watched_administration
 from todo.logs.causes import describe

@@ -41,7 +41,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.endpoints import Answer
+from todo.answers import Answer
 from todo.headers import request_id
 from todo.logs.causes import describe
 from todo.logs.requests import name_route

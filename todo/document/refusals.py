@@ -8,8 +8,9 @@ from apispec import APISpec
 from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
+from todo.bodies import TOO_LARGE, accepted_media_types
 from todo.cursors import InvalidCursor
-from todo.endpoints import TOO_LARGE, Declaration, accepted_media_types
+from todo.endpoints import Declaration
 from todo.problems import DETAILS, ProblemSchema, make_problem
 from todo.tasks.queries import Changed
 

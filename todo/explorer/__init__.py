@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
-from todo.endpoints import build_prefix
 from todo.headers import INERT
+from todo.urls import build_prefix
 
 explorer = Blueprint("explorer", __name__, template_folder=".")
 

@@ -13,7 +13,8 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import BadRequest, NotFound
 
 from config import Settings
-from todo.endpoints import build_prefix, build_url, empty_response, endpoint, reply
+from todo.answers import empty_response, reply
+from todo.endpoints import endpoint
 from todo.statements import Row
 from todo.tasks import queries
 from todo.tasks.columns import show_task
@@ -27,6 +28,7 @@ from todo.tasks.schemas import (
     TaskSchema,
 )
 from todo.tasks.sorting import MAX_ID
+from todo.urls import build_prefix, build_url
 
 tasks = Blueprint("tasks", __name__)
 
