@@ -73,10 +73,11 @@ pins: install ## Pin anew what requirements.in and requirements-dev.in allow, ne
 audit: install ## Ask PyPI for known vulnerabilities of what production installs
 	@$(BIN)/uv tool run --quiet pip-audit --require-hashes --disable-pip -r requirements.txt
 
-document: install .env ## Write docs/openapi.json anew, after a change of what the service takes or answers
+document: install .env ## Write docs/openapi.json, and the client's types, after a change of what the service takes or answers
 	@LIST_FORMAT= DELETE_FORMAT= $(BIN)/flask openapi > docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
-	@echo "Wrote docs/openapi.json."
+	@cd $(FRONTEND) && npm install --silent --no-fund --no-audit && npm run --silent types >/dev/null
+	@echo "Wrote docs/openapi.json, and $(FRONTEND)/lib/api-types.ts from it."
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .

@@ -161,7 +161,7 @@ export interface components {
             status: number;
             /** @description What is wrong, in a sentence for a person. */
             detail: string;
-            /** @description Of each member or parameter that is wrong, why. */
+            /** @description Why each member or parameter is wrong, by its name. */
             errors?: {
                 [key: string]: string[];
             };
