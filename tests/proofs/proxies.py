@@ -22,7 +22,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{ worker_connections 256; }}
 http {{
-    access_log off;
+    access_log {folder}/access.log;
     client_body_temp_path {folder}/bodies;
     proxy_temp_path {folder}/answers;
     include {folder}/site.conf;
@@ -55,6 +55,7 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
             "listen 80;": f"listen 127.0.0.1:{proxy.plain_port};",
             "listen 443 ": f"listen 127.0.0.1:{proxy.port} ",
             "/etc/todo/tls": str(folder),
+            "/var/log/nginx": str(folder),
             "127.0.0.1:8000;": f"127.0.0.1:{service_port};",
             "todo.example.com": "localhost",
             **changes,
@@ -63,7 +64,7 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
     (folder / "site.conf").write_text(site)
     user = "user root;" if os.geteuid() == 0 else ""  # Else its workers may not enter the folder.
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
-    with running([NGINX, "-p", str(folder), "-c", "nginx.conf"], proxy):
+    with running([NGINX, "-p", str(folder), "-c", "nginx.conf"], proxy, folder / "said.log"):
         yield proxy
 
 
@@ -83,9 +84,10 @@ def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
         },
     )
     configuration = folder / "Caddyfile"
-    configuration.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + site)
+    configuration.write_text(site.replace("{\n", "{\n\tadmin off\n\tauto_https disable_redirects\n", 1))
     environment = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with running([CADDY, "run", "--adapter", "caddyfile", "--config", str(configuration)], proxy, environment):
+    command = [CADDY, "run", "--adapter", "caddyfile", "--config", str(configuration)]
+    with running(command, proxy, folder / "said.log", environment):
         yield proxy
 
 
@@ -113,11 +115,12 @@ def make_certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def running(command: list[str], proxy: Proxy, environment: Mapping[str, str] = {}) -> Iterator[None]:
-    """Run the proxy until this is left."""
-    with subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+def running(command: list[str], proxy: Proxy, log: Path, environment: Mapping[str, str] = {}) -> Iterator[None]:
+    """Run the proxy until this is left. What it says goes to the file."""
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, env=os.environ | environment, stdout=said, stderr=said) as process,
+    ):
         try:
             wait_until(lambda: accepts(proxy) or process.poll() is not None)
             assert process.poll() is None, f"{command[0]} does not start"

@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,29 @@ def test_while_the_service_is_away_the_answer_is_503_in_the_same_shape(tmp_path:
         read_problem((response, json.loads(response.read())), 503)
         assert response.getheader("Retry-After") == "5"
         connection.close()
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_no_log_of_a_proxy_has_words_that_somebody_looks_for(
+    name: str, headers: dict[str, str], tmp_path: Path
+) -> None:
+    if not INSTALLED[name]:
+        pytest.skip(f"{name} is not installed")
+    with PROXIES[name](free_port(), tmp_path) as proxy:  # The service is away.
+        for method, body in [("GET", None), ("POST", b"x" * 2_000_000), *[("GET", None)] * 60]:
+            connection = proxy.connect()
+            with suppress(ConnectionError):
+                connection.request(method, "/api/tasks?search=capybara", body, headers if body else {})
+                assert connection.getresponse().status >= 400
+            connection.close()
+        if name == "nginx":
+            plain = HTTPConnection("localhost", proxy.plain_port, timeout=10)
+            plain.request("GET", "/api/tasks?search=capybara")
+            assert plain.getresponse().status == 308
+            plain.close()
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert "capybara" not in logs
+    assert "eyJ" not in logs
 
 
 @only_nginx
