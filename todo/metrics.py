@@ -121,7 +121,7 @@ def count_signals() -> None:
     """Count what is rare, from zero on: an alert needs to see the first."""
     repeated = Counter("todo_database_statements_repeated", "Statements sent again.", registry=None)
     lost = Counter("todo_database_connections_lost", "Connections lost while a statement ran.", registry=None)
-    limited = Counter("todo_requests_limited", "Requests beyond RATE_LIMIT.", registry=None)
+    limited = Counter("todo_requests_limited", "Requests answered 429.", registry=None)
     fetches = Counter("todo_jwks_fetches", "Fetches of the keys of tokens.", ("outcome",), registry=None)
     fetched = {outcome: fetches.labels(outcome) for outcome in ("fetched", "failed")}
     for signal, counter in (
