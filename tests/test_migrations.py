@@ -10,10 +10,13 @@ import pytest
 from click import ClickException
 from sqlalchemy import CheckConstraint
 
+from tests.clusters import wait_until
 from tests.commands import run
 from tests.servers import SECRET, Database, Server, closing_pool
 from todo import create_app
 from todo.extensions import db
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
 
 
 def describe(database: Database) -> list[tuple[object, ...]]:
@@ -215,7 +218,8 @@ def test_a_table_in_use_is_tried_again(empty_database: Database) -> None:
         with empty_database.transaction() as execute:
             execute("LOCK TABLE todo.tasks IN ACCESS SHARE MODE")
             upgrade = pool.submit(run, "flask", "db", "upgrade", settings=settings)
-            time.sleep(5)
+            wait_until(lambda: empty_database.run(WAITING, (empty_database.name,)), 40)
+            wait_until(lambda: not empty_database.run(WAITING, (empty_database.name,)))
             assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]
         upgraded = upgrade.result()
     assert upgraded.returncode == 0, upgraded.stderr
