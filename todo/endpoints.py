@@ -1,8 +1,10 @@
 """What an operation takes and answers, declared once: the same schemas validate and document.
 
-@tasks.post("")
-@endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
-def create_task(new: dict[str, Any]) -> Response: …
+    @tasks.post("")
+    @endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
+    def create_task(new: dict[str, Any]) -> Response: …
+
+Bodies are read as bodies.py says, queries as read_query does.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -4,6 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 const { BETTER_AUTH_SECRET, BETTER_AUTH_URL, DATABASE_URL = "", PORT = "8000" } = process.env;
 const API_URL = `http://localhost:${PORT}`;
@@ -59,4 +60,6 @@ const start = ["node_modules/next/dist/bin/next", "start", "--hostname", hostnam
 const next = spawn(process.execPath, start, { stdio: "inherit", env: { ...process.env, API_URL } });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => next.kill(signal));
 next.on("exit", (code) => process.exit(code ?? 0));
+// Whoever opens it at once shall see it.
+while (!(await fetch(`http://${hostname}:${port}`).catch(() => undefined))) await sleep(100);
 console.log(`\nOpen ${BETTER_AUTH_URL}\n`);
