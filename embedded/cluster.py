@@ -1,9 +1,11 @@
-"""A PostgreSQL cluster: how its folder is made, and its server started and stopped."""
+"""A PostgreSQL cluster: creates its folder, starts and stops its server."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -12,55 +14,67 @@ from pathlib import Path
 
 import psutil
 
-from embedded.files import Home
-from embedded.programs import find_programs, find_wrapper
+from embedded.errors import EmbeddedError
+from embedded.files import Home, try_lock
+from embedded.programs import find_prefix, find_programs
 
 READY_SECONDS = 50
 STOP_SECONDS = 10
-TEMPORARY = Path("/tmp")  # noqa: S108 - a short path, unlike some TMPDIR; mkdtemp makes a private folder there
+SOCKET = ".s.PGSQL.5432"
+# Folders for the socket if it does not fit into the cluster's folder. TMPDIR does not count: its path can be long.
+TEMPORARY = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]  # noqa: S108 - mkdtemp creates a private folder there
 TEMPORARY_PREFIX = "todo-postgres-"
-# sockaddr_un holds 108 bytes on Linux, 104 on macOS, with a NUL; the name is /.s.PGSQL.5432.lock at its longest.
-LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432.lock")
 
 
 def quote_list_item(text: str) -> str:
-    """One item of a setting that PostgreSQL splits at commas."""
+    """Quote an item of a setting that PostgreSQL splits at commas."""
     return '"' + text.replace('"', '""') + '"'
 
 
+def find_cause(output: str) -> str:
+    """Return the first error in the output of a PostgreSQL program, else its last line."""
+    if found := re.search(r"\b(?:FATAL|PANIC|ERROR|error): +(.+)", output):
+        return found[1]
+    return (output.strip() or "it printed nothing").splitlines()[-1]
+
+
 def remove(directory: Path | None) -> None:
-    """Remove a folder of ours, if it is still there."""
+    """Remove a folder if it exists."""
     if directory is not None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process still runs; one of our children that does not is reaped."""
+    """Return whether the process runs; reaps it if it is a child that has ended."""
     with suppress(psutil.TimeoutExpired):
         process.wait(0)
     with suppress(psutil.NoSuchProcess):
-        # A server that was taken over is not our child: who reaps it may be late, or never do it.
+        # A server whose supervisor was killed is not our child, and its new parent may reap it late.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 class Cluster:
-    """The data folder and the programs that work on it."""
+    """The data folder, and the programs that work on it."""
 
     def __init__(self, home: Home) -> None:
+        """Raises EmbeddedError if PostgreSQL's programs cannot run here."""
         self.home = home
         self.programs = find_programs(home.data)
-        self.wrapper = find_wrapper()
-        # What PG* variables say is meant for other servers.
+        self.prefix = find_prefix(self.programs, home.data)
+        # PG* variables are meant for other servers.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
     def create(self) -> None:
-        """Make the cluster if there is none: beside its place, then moved, so that there is none or a whole one."""
+        """Create the cluster unless it exists; raises EmbeddedError.
+
+        It is created in another folder, which is then renamed. So a cluster is complete or does not exist.
+        """
         if (self.home.data / "PG_VERSION").exists():
             return
         for left_over in self.home.path.glob("data.new.*"):
             shutil.rmtree(left_over, ignore_errors=True)
-        # A name of its own: an initdb whose supervisor was killed may still be at work on another one.
+        # The pid is part of the name because the initdb of a killed supervisor can still run.
         new = self.home.path / f"data.new.{os.getpid()}"
         password = secrets.token_urlsafe(32)
         descriptor = os.open(self.home.password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -70,7 +84,7 @@ class Cluster:
             "initdb", "-D", new, "-U", "postgres", "--pwfile", self.home.password,
             "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale",
         )  # fmt: skip
-        # An owner without superuser's rights, like the one a provider gives.
+        # Like a provider's, the owner of the database is no superuser.
         self._run(
             "postgres", "--single", "-D", new, "postgres",
             script=f"CREATE ROLE todo LOGIN CREATEROLE PASSWORD '{password}'\nCREATE DATABASE todo OWNER todo\n",
@@ -78,36 +92,36 @@ class Cluster:
         new.rename(self.home.data)
 
     def find_server(self) -> psutil.Process | None:
-        """The server of this cluster, if one runs: left by a supervisor that was killed."""
-        for process in self._processes():
-            with suppress(psutil.Error):
-                if str(self.home.data) in process.cmdline():
-                    return process
+        """Return the running server of this cluster, which a killed supervisor left; None if there is none."""
+        with suppress(OSError, ValueError, psutil.Error):
+            server = psutil.Process(int(self.home.pid_file.read_text().split("\n")[0]))
+            if str(self.home.data) in server.cmdline():
+                return server
         return None
 
     def start(self) -> psutil.Process:
-        """Start the server and wait until it answers; raises RuntimeError."""
-        self._clear_remains()
-        socket_directory = self._choose_socket_directory()
-        command = [
-            *self.wrapper, str(self.programs / "postgres"), "-D", str(self.home.data),
-            "-c", "listen_addresses=",
-            "-c", "unix_socket_directories=" + quote_list_item(str(socket_directory)),
-            "-c", "unix_socket_permissions=0700",
-            "-c", "max_connections=500",  # Enough for 60 workers of 8 threads.
-            "-c", "dynamic_shared_memory_type=mmap",  # In the data folder, not where every `nobody` may look.
-            "-c", "log_min_error_statement=panic",  # A statement holds what users wrote.
-            "-c", "log_error_verbosity=terse",
-            "-c", "timezone=UTC",
-            "-c", "log_timezone=UTC",
-        ]  # fmt: skip
-        server = psutil.Popen(command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL)
+        """Start the server and wait until it answers; raises EmbeddedError."""
+        lock = self.home.open_server_lock()
+        try:
+            self._wait_for_orphans(lock)
+            self._clear_remains()
+            logged = self.home.log.stat().st_size
+            # The server and its children inherit the lock.
+            server = psutil.Popen(
+                [*self.prefix, str(self.programs / "postgres"), *self._choose_options()],
+                env=self.environment, cwd="/", stdin=subprocess.DEVNULL, pass_fds=[lock],
+            )  # fmt: skip
+        finally:
+            os.close(lock)
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready(server.pid):
-            if not is_alive(server) or time.monotonic() > deadline:
+            if not is_alive(server):
+                output = self.home.log.read_bytes()[logged:].decode(errors="replace")
+                raise EmbeddedError(find_cause(output))
+            if time.monotonic() > deadline:
                 with suppress(psutil.NoSuchProcess):
                     server.kill()
-                raise RuntimeError("PostgreSQL does not start; see its output above")
+                raise EmbeddedError(f"the server was not ready after {READY_SECONDS} s")
             time.sleep(0.02)
         return psutil.Process(server.pid)
 
@@ -123,48 +137,87 @@ class Cluster:
         remove(socket_directory)
 
     def _run(self, program: str, *arguments: str | Path, script: str | None = None) -> None:
-        command = [*self.wrapper, str(self.programs / program), *map(str, arguments)]
-        subprocess.run(
-            command, check=True, env=self.environment, cwd="/", input=script, text=True, timeout=READY_SECONDS
-        )
+        command = [*self.prefix, str(self.programs / program), *map(str, arguments)]
+        try:
+            done = subprocess.run(
+                command, env=self.environment, cwd="/", input=script, text=True, timeout=READY_SECONDS,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(f"{program} did not end within {READY_SECONDS} s") from None
+        print(done.stdout, flush=True)
+        if done.returncode != 0:
+            raise EmbeddedError(f"{program}: {find_cause(done.stdout)}")
 
-    def _processes(self) -> list[psutil.Process]:
-        """Every process of this cluster's server: PostgreSQL works in its data folder."""
-        found = []
+    def _wait_for_orphans(self, lock: int) -> None:
+        """Take the server's lock once all processes of an earlier server have ended; raises EmbeddedError.
+
+        They end by themselves when their server was killed, except for a query that computes on: that is killed.
+        """
+        deadline = time.monotonic() + STOP_SECONDS
+        while not try_lock(lock):
+            if time.monotonic() > deadline + STOP_SECONDS:
+                raise EmbeddedError(f"an earlier server in {self.home.data} does not end")
+            if time.monotonic() > deadline:
+                self._kill_orphans()
+            time.sleep(0.02)
+
+    def _kill_orphans(self) -> None:
+        """Kill the processes that work in the data folder, as PostgreSQL's do."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.name() == "postgres" and process.cwd() == str(self.home.data):
-                    found.append(process)
-        return found
+                    process.kill()
 
     def _clear_remains(self) -> None:
-        """After a kill -9: wait for orphans, and drop lock files that could name anybody's process by now.
+        """Remove the lock files of a killed server: the process that they name may be any process by now.
 
-        Only safe because supervisor.lock is held, and only once no process works in the data folder:
-        the files are PostgreSQL's own guard against two servers on one cluster.
+        PostgreSQL protects a cluster from two servers with these files. Here, the server's lock does.
         """
-        orphans = self._processes()
-        _, alive = psutil.wait_procs(orphans, timeout=STOP_SECONDS)
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=STOP_SECONDS)
         remove(self._read_temporary_directory())
         self.home.pid_file.unlink(missing_ok=True)
-        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+        for name in (SOCKET, f"{SOCKET}.lock"):
             (self.home.path / name).unlink(missing_ok=True)
 
+    def _choose_options(self) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": quote_list_item(str(self._choose_socket_directory())),
+            "unix_socket_permissions": "0700",
+            "max_connections": "500",  # Enough for 60 workers of 8 threads.
+            "dynamic_shared_memory_type": "mmap",  # In the data folder: other processes of `nobody` can read /dev/shm.
+            "log_min_error_statement": "panic",  # Statements contain users' data.
+            "log_error_verbosity": "terse",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return ["-D", str(self.home.data), *options]
+
     def _choose_socket_directory(self) -> Path:
-        """HOME, or a private folder with a shorter name: a socket's path may have about a hundred bytes."""
-        if len(os.fsencode(self.home.path)) <= LONGEST_SOCKET_DIRECTORY:
+        """Return the cluster's folder, or a new private folder if a socket cannot be created there.
+
+        A socket's path has at most 107 bytes (unix(7)), and some file systems hold no sockets. Raises EmbeddedError.
+        """
+        if can_hold_socket(self.home.path):
             return self.home.path
-        return Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=TEMPORARY))
+        for parent in TEMPORARY:
+            with suppress(OSError):
+                directory = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
+                if can_hold_socket(directory):
+                    return directory
+                remove(directory)
+        raise EmbeddedError(
+            f"no folder for its socket: the path {self.home.path} is too long or its file system holds no sockets, "
+            f"and none of {', '.join(map(str, TEMPORARY))} can be written"
+        )
 
     def _read_temporary_directory(self) -> Path | None:
-        """The folder that _choose_socket_directory made for the server of the pid file, if it made one."""
-        with suppress(FileNotFoundError, ValueError):
+        """Return the folder that _choose_socket_directory created for the server of the pid file, or None."""
+        with suppress(OSError, ValueError):
             directory = Path(self.home.read_socket_directory())
-            # The file is the server's; what is removed on its word is only what we could have made.
-            if directory.parent == TEMPORARY and directory.name.startswith(TEMPORARY_PREFIX):
+            # The caller removes the folder, so it must be one that this class could have created.
+            if directory.parent in TEMPORARY and directory.name.startswith(TEMPORARY_PREFIX):
                 return directory
         return None
 
@@ -174,3 +227,15 @@ class Cluster:
         except FileNotFoundError:
             return False
         return lines[0] == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def can_hold_socket(directory: Path) -> bool:
+    """Return whether a socket of PostgreSQL's name can be created in the folder."""
+    path = directory / SOCKET
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    except OSError:
+        return False
+    path.unlink()
+    return True

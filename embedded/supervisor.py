@@ -1,63 +1,77 @@
-"""The process that keeps an embedded PostgreSQL: ``python -m embedded.supervisor HOME``."""
+"""The process that keeps an embedded PostgreSQL running: ``python -m embedded.supervisor HOME``."""
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import psutil
 
 from embedded.cluster import Cluster, is_alive
+from embedded.errors import EmbeddedError
 from embedded.files import Home, try_lock
 
 POLL_SECONDS = 0.1
+READY = "ready"
 
 
 def main(home: Home) -> int:
-    """Start the server; return 0 once it answers, while a child process goes on to keep it, or 1 if it cannot start."""
+    """Start a supervisor; return 0 once the server answers. If it cannot start, print the cause and return 1.
+
+    Also returns 0 if the supervisor was killed: the caller finds no server, and tries again.
+    """
     read_end, write_end = os.pipe()
     if os.fork() > 0:
         os.close(write_end)
-        return 0 if os.read(read_end, 1) else 1
+        with os.fdopen(read_end) as pipe:
+            report = pipe.read()
+        if report in {READY, ""}:
+            return 0
+        print(report)
+        return 1
     os.close(read_end)
-
-    def report_ready() -> None:
-        with suppress(BrokenPipeError):  # Who waited for this may have been stopped.
-            os.write(write_end, b".")
-
+    # The caller reads standard output to its end, so the supervisor must not keep it. Standard error is the log.
+    os.dup2(2, 1)
     try:
-        keep(home, report_ready)
-    except (RuntimeError, OSError, subprocess.SubprocessError, psutil.Error) as error:
+        supervise(home, write_end)
+    except (EmbeddedError, OSError, psutil.Error) as error:
         print(f"supervisor: {error}", flush=True)
+        with suppress(OSError):  # The report was sent before.
+            send(write_end, str(error))
         return 1
     return 0
 
 
-def keep(home: Home, report_ready: Callable[[], object]) -> None:
-    """Keep the server until nobody holds users.lock; nothing to do if another supervisor does."""
+def send(write_end: int, report: str) -> None:
+    """Send the only report, and close the pipe; raises OSError if it is closed."""
+    with suppress(BrokenPipeError):  # The process that waited for the report was stopped.
+        os.write(write_end, report.encode())
+    os.close(write_end)
+
+
+def supervise(home: Home, write_end: int) -> None:
+    """Start the server, report that it is ready, and keep it until no process holds users.lock.
+
+    Reports at once if another supervisor keeps the server. Raises EmbeddedError, OSError or psutil.Error if it cannot
+    start.
+    """
     own_lock, users_lock = home.open_supervisor_lock(), home.open_users_lock()
     if not try_lock(own_lock):
-        report_ready()
+        send(write_end, READY)
         return
-    told_to_stop = False
-
-    def stop(signum: int, frame: object) -> None:
-        nonlocal told_to_stop
-        told_to_stop = True
-
-    signal.signal(signal.SIGTERM, stop)
+    told_to_stop = Event()
+    signal.signal(signal.SIGTERM, lambda *_: told_to_stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     cluster = Cluster(home)
     cluster.create()
     server = cluster.find_server() or cluster.start()
-    report_ready()
-    while not told_to_stop and not try_lock(users_lock):
+    send(write_end, READY)
+    while not told_to_stop.is_set() and not try_lock(users_lock):
         if not is_alive(server):
             server = cluster.start()
         time.sleep(POLL_SECONDS)
