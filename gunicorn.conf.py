@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from config import SettingError, read_settings
+from embedded import EmbeddedError
 from todo.cli import format_first_call
 from todo.database import make_embedded
 from todo.logs.logger import Logger
@@ -60,7 +61,10 @@ def on_starting(server: Any) -> None:
     server.embedded, server.metrics = embedded, open_metrics()
     survive_reloads(server)
     if embedded is not None:
-        embedded.start()
+        try:
+            embedded.start()
+        except EmbeddedError as error:
+            sys.exit(f"Error: {error}")
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from todo.extensions import SCHEMA
 from todo.isolation import administration
-from todo.logs.causes import describe
+from todo.logs.causes import describe, describe_unreachable
 
 # The same for every process, different from other programs': "todo" in ASCII.
 LOCK_KEY = int.from_bytes(b"todo", "big")
@@ -98,6 +98,8 @@ def find_newer_migration() -> str | None:
 try:
     run()
 except SQLAlchemyError as error:
-    raise ClickException(
-        f"The migration stopped: {describe(error)}. Run flask db upgrade again; what was committed is kept"
-    ) from None
+    stopped = (
+        f"The migration stopped: {describe(error)}. Committed steps are kept. "
+        "Solve the cause, and run flask db upgrade again"
+    )
+    raise ClickException(describe_unreachable(error) or stopped) from None

@@ -183,5 +183,5 @@ def test_a_database_that_is_away_is_said_in_one_line() -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://nobody@127.0.0.1:1/none"}
     failed = run("flask", "user", "export", "alice", settings=settings)
     assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr.startswith("Error: OperationalError: connection to server")
+    assert failed.stderr.startswith("Error: The database cannot be reached: connection to server")
     assert failed.stderr.count("\n") == 1

@@ -20,7 +20,7 @@ from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
 from todo.database import make_embedded
 from todo.document.openapi import format_document
-from todo.logs.causes import describe
+from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
 from todo.tasks.seeding import add_tasks
@@ -150,11 +150,11 @@ def find_database_url(settings: Settings) -> str:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Say in one line what the database refused."""
+    """Print an error of the database in one line."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise click.ClickException(describe(error)) from None
+        raise click.ClickException(describe_unreachable(error) or describe(error)) from None
 
 
 def format_first_call(settings: Settings) -> str:

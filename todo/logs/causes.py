@@ -44,6 +44,17 @@ def describe_database_error(error: psycopg2.Error) -> str:
     return f"{name} {error.pgcode}: {WITHHELD if quotes_a_row else error.diag.message_primary}"
 
 
+def describe_unreachable(error: BaseException) -> str | None:
+    """Return why no connection to the database could be made, in one line; None if the error is another."""
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return None
+    cause = error.orig
+    # Without a SQLSTATE, the driver failed and not a statement.
+    if not isinstance(cause, psycopg2.OperationalError) or cause.pgcode is not None:
+        return None
+    return f"The database cannot be reached: {' '.join(str(cause).split())}"
+
+
 def format_traceback(error: BaseException) -> str:
     """Return where an error came from and what caused it, as Python prints it, but for the messages."""
     return "\n".join(
