@@ -19,8 +19,10 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 		|| { echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "Python's venv is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@test -w . || { echo "Error: you cannot write in this folder; clone into a folder of your own"; exit 1; }
 	@echo "Installing into $(VENV): about half a minute, once."
 	@$(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || { echo "Error: programs cannot run in this folder (noexec); clone into another one"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
@@ -32,7 +34,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@echo "Wrote .env: a new BETTER_AUTH_SECRET, and BETTER_AUTH_URL=$(FRONTEND_URL) for your frontend's tokens."
 
 run: install .env ## Install, migrate, serve on PORT, and print a line to paste
-	@test -r .env || { echo "Error: .env cannot be read; did another user run this here?"; exit 1; }
+	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder of your own"; exit 1; }
 	$(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/gunicorn wsgi:app
 

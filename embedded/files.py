@@ -44,7 +44,7 @@ class Home:
         return self.data / "postmaster.pid"
 
     def create(self) -> None:
-        """Create the folder with mode 700. Raises OSError, or EmbeddedError if another user owns the folder.
+        """Create the folder with mode 700. Raises OSError, or EmbeddedError if the folder cannot be private.
 
         Root can enter the folders of all users, but must not run a server that another user configured.
         """
@@ -55,6 +55,12 @@ class Home:
             raise EmbeddedError(
                 f"The folder of the embedded PostgreSQL, {self.path}, belongs to another user ({name_user(owner)}). "
                 "Run as that user, remove the folder, or set NEON_DB_URL"
+            )
+        self.path.chmod(0o700)
+        if self.path.stat().st_mode & 0o077:
+            raise EmbeddedError(
+                f"The file system of {self.path} cannot keep the embedded PostgreSQL's data private: it ignores modes, "
+                "as Windows drives in WSL do. Clone into your home folder instead, or set NEON_DB_URL"
             )
 
     def open_log(self) -> BinaryIO:

@@ -57,12 +57,24 @@ def find_programs(data: Path) -> Path:
         for program in Path(folder).glob("pginstall*/bin/postgres"):
             output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
             versions[output.split()[2].split(".")[0]] = program.parent
-    wanted = max(versions, key=int, default="")
-    if (data / "PG_VERSION").exists():
-        wanted = (data / "PG_VERSION").read_text().strip()
+    wanted = read_version(data) or max(versions, key=int, default="")
     if wanted not in versions:
         raise EmbeddedError(f"No PostgreSQL {wanted} in {PACKAGE} for the data in {data}: it has {list(versions)}")
     return versions[wanted]
+
+
+def read_version(data: Path) -> str | None:
+    """Return the version that created the cluster, None if there is no cluster; raises EmbeddedError."""
+    try:
+        return (data / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        owner = name_user(data.stat().st_uid)
+        raise EmbeddedError(
+            f"the data in {data} belongs to {owner}, and PostgreSQL cannot run as {owner} here. "
+            f"Remove the folder {data}, or set NEON_DB_URL"
+        ) from None
 
 
 def find_prefix(programs: Path, data: Path) -> list[str]:

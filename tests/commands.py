@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -41,6 +42,14 @@ def run(
         [BIN / program, *arguments], cwd=cwd, env=make_environment(settings),
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def copy_service(folder: Path) -> None:
+    """Copy what the service runs from into a folder: there it has no .env, and an embedded PostgreSQL of its own."""
+    for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("todo", "embedded", "migrations"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from werkzeug.test import TestResponse
 
 from config import Settings
-from embedded import EmbeddedPostgres
+from embedded import EmbeddedError, EmbeddedPostgres
 from tests.callers import Caller
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.logbook import Log
@@ -35,7 +35,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(make_url(url))
         return
     embedded = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres")
-    embedded.start()
+    try:
+        embedded.start()
+    except EmbeddedError as error:
+        pytest.exit(f"{error} (for the tests: TEST_DATABASE_URL)", returncode=1)
     yield Server(make_url(embedded.url("postgres")))
     embedded.close()
 

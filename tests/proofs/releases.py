@@ -1,11 +1,10 @@
 """Copies of the code to change while they serve, as one release after the other."""
 
-import shutil
 import time
 from pathlib import Path
 
 from tests.clusters import wait_until
-from tests.commands import ROOT, call, run
+from tests.commands import call, copy_service, run
 from tests.servers import SECRET, Database
 
 MIGRATION = """
@@ -32,10 +31,7 @@ class Release:
         self.settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "RATE_LIMIT": "off"}
         self._database = database
         folder.mkdir()
-        for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
-            shutil.copy(ROOT / name, folder)
-        for name in ("todo", "embedded", "migrations"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_service(folder)
         self._migrate()
 
     def ship(self) -> None:

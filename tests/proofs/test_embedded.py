@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection
 
 from embedded import EmbeddedError, EmbeddedPostgres
+from embedded.cluster import is_alive
 from tests.clusters import as_server_s_user, ask, server_of, servers_of, start_user, supervisor_of, wait_until
 
 
@@ -60,18 +63,40 @@ def test_it_survives_a_kill(home: Path, postgres: EmbeddedPostgres, victims: lis
     for victim in victims:
         processes[victim].send_signal(signal.SIGKILL)
 
-    def answers() -> bool:
-        with suppress(psycopg2.OperationalError):
-            return ask(postgres, "SELECT count(*) FROM kept") == 1
-        return False
-
-    wait_until(answers)
+    wait_until(lambda: ask_again(postgres))
+    assert ask(postgres, "SELECT count(*) FROM kept") == 1
     newcomer = EmbeddedPostgres(home)
     newcomer.start()
     assert ask(newcomer, "SELECT count(*) FROM kept") == 1
     newcomer.close()
     postgres.close()
     wait_until(lambda: not servers_of(home))
+
+
+def test_a_killed_server_s_query_ends_before_the_next_server_starts(home: Path, postgres: EmbeddedPostgres) -> None:
+    """PostgreSQL's processes end with their server, but not in the middle of a computation."""
+    busy = postgres.connect()
+    pid = busy.info.backend_pid
+    backend = psutil.Process(pid)
+    thread = threading.Thread(target=compute_for_ever, args=[busy])
+    thread.start()
+    wait_until(lambda: ask(postgres, f"SELECT state FROM pg_stat_activity WHERE pid = {pid}") == "active")
+    server_of(home).kill()
+    wait_until(lambda: ask_again(postgres), seconds=30)
+    assert not is_alive(backend)
+    thread.join()
+    busy.close()
+
+
+def compute_for_ever(connection: Connection) -> None:
+    with suppress(psycopg2.OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b")
+
+
+def ask_again(postgres: EmbeddedPostgres) -> bool:
+    with suppress(psycopg2.OperationalError):
+        return ask(postgres) == 1
+    return False
 
 
 def test_a_broken_pid_file_does_not_stop_it_from_starting(home: Path) -> None:

@@ -1,0 +1,245 @@
+"""The embedded PostgreSQL starts wherever a clone lies, or says in one line why it cannot."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT
+from tests.places import (
+    DOCKER,
+    NAMELESS,
+    ORDINARY,
+    Clone,
+    as_user,
+    find_shared_interpreter,
+    with_capabilities,
+    with_mounts,
+    without_user_namespaces,
+)  # fmt: skip
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or drop some of its capabilities")
+LACKING = {name: tuple(each for each in DOCKER if each != name) for name in ("setpcap", "kill", "setuid")}
+CONTAINERS = {
+    "all": with_capabilities("all"),
+    "Docker's": with_capabilities(*DOCKER),
+    "Docker's and no new privileges": (*with_capabilities(*DOCKER), "--no-new-privs"),
+    "no CAP_SETPCAP": with_capabilities(*LACKING["setpcap"]),
+    "no CAP_KILL": with_capabilities(*LACKING["kill"]),
+    "no CAP_SETUID": with_capabilities(*LACKING["setuid"]),
+    "none": with_capabilities(),
+}
+TEMPORARY_FOLDERS = {
+    "noexec": "mount -t tmpfs -o noexec,mode=1777 none /tmp",
+    "full": "mount -t tmpfs -o nr_inodes=1,mode=1777 none /tmp",
+    "read-only": "mount -t tmpfs -o ro none /tmp",
+    "closed": "mount -t tmpfs -o mode=000 none /tmp",
+}
+LONG = "long" * 30
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that all users can enter, outside of /tmp, which some tests hide."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def clone(place: Path) -> Clone:
+    """The clone of the user who runs the tests."""
+    return Clone(place / "own", sys.executable, os.geteuid())
+
+
+@pytest.fixture(scope="module")
+def ordinary_clone(place: Path) -> Clone:
+    """The clone of a user who is not root."""
+    interpreter = find_shared_interpreter()
+    if interpreter is None:
+        pytest.skip("no other user can run a Python of this version")
+    return Clone(place / "ordinary", interpreter, ORDINARY)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> str:
+    """A name that no other test uses."""
+    return tmp_path.name
+
+
+def assert_started(done: "subprocess.CompletedProcess[str]") -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, "todo\n", "")
+
+
+def assert_refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
+    """Each reason is in the one line that is printed."""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Error: The ")
+    assert [reason for reason in reasons if reason not in done.stderr] == [], done.stderr
+
+
+def test_it_starts_in_a_closed_folder_with_its_environment_inside(clone: Clone, new: str) -> None:
+    assert clone.folder.stat().st_mode & 0o777 == 0o700
+    assert_started(clone.start(clone.folder / new))
+
+
+@as_root
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_root_starts_it_with_these_capabilities(clone: Clone, new: str, container: str) -> None:
+    for _ in range(2):  # The second time, the cluster exists.
+        assert_started(clone.start(clone.folder / new, *CONTAINERS[container]))
+
+
+@as_root
+@pytest.mark.parametrize("container", ["all", "Docker's", "Docker's and no new privileges"])
+def test_root_needs_no_user_namespaces(clone: Clone, new: str, tmp_path: Path, container: str) -> None:
+    prefix = (*without_user_namespaces(tmp_path), *CONTAINERS[container])
+    assert_started(clone.start(clone.folder / new, *prefix))
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("container", "reason"),
+    [
+        ("no CAP_SETPCAP", "nobody (root lacks CAP_SETPCAP): invalid binary"),
+        ("no CAP_KILL", "root lacks CAP_KILL;"),
+        ("none", "root lacks CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID;"),
+    ],
+)
+def test_root_reads_which_capability_is_missing(
+    clone: Clone, new: str, tmp_path: Path, container: str, reason: str
+) -> None:
+    done = clone.start(clone.folder / new, *without_user_namespaces(tmp_path), *CONTAINERS[container])
+    assert_refused(done, "PostgreSQL refuses to run as root", reason, "Operation not permitted", "set NEON_DB_URL")
+
+
+@as_root
+def test_root_reads_which_command_is_missing(clone: Clone, new: str) -> None:
+    done = clone.start(clone.folder / new, PATH="/nonexistent")
+    assert_refused(done, "setpriv is not installed", "unshare is not installed", "Run as an ordinary user")
+
+
+@as_root
+def test_data_of_another_way_to_run_is_named(clone: Clone, new: str) -> None:
+    """The first container lets root become nobody, the second does not."""
+    assert_started(clone.start(clone.folder / new, *CONTAINERS["Docker's"]))
+    refused = clone.start(clone.folder / new, *CONTAINERS["none"])
+    assert_refused(refused, "the data in", "belongs to nobody", "Remove the folder")
+
+
+@pytest.mark.parametrize("home", [None, "/nonexistent", "/root", "/proc"])
+def test_an_ordinary_user_needs_no_home(ordinary_clone: Clone, new: str, home: str | None) -> None:
+    variables = {} if home is None else {"HOME": home}
+    assert_started(ordinary_clone.start(ordinary_clone.folder / new, *as_user(ORDINARY), **variables))
+
+
+@as_root
+def test_a_user_id_without_a_name_can_start_it(ordinary_clone: Clone, place: Path, new: str, tmp_path: Path) -> None:
+    home = place / new
+    home.mkdir()
+    os.chown(home, NAMELESS, NAMELESS)
+    subprocess.run(["chown", "-R", f"{NAMELESS}:{NAMELESS}", ordinary_clone.folder], check=True)
+    try:
+        refused = ordinary_clone.start(home / "1", *without_user_namespaces(tmp_path), *as_user(NAMELESS))
+        assert_refused(refused, f"user ID {NAMELESS}: user does not exist", "Run as an ordinary user")
+        for _ in range(2):
+            assert_started(ordinary_clone.start(home / "2", *as_user(NAMELESS)))
+    finally:
+        subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", ordinary_clone.folder], check=True)
+
+
+@as_root
+@pytest.mark.parametrize("temporary", TEMPORARY_FOLDERS)
+def test_the_temporary_folder_does_not_matter(clone: Clone, ordinary_clone: Clone, new: str, temporary: str) -> None:
+    mounts = with_mounts(TEMPORARY_FOLDERS[temporary])
+    assert_started(clone.start(clone.folder / LONG / new, *mounts))
+    assert_started(ordinary_clone.start(ordinary_clone.folder / LONG / new, *mounts, *as_user(ORDINARY)))
+
+
+@as_root
+def test_a_long_path_without_any_temporary_folder_is_named(clone: Clone, new: str) -> None:
+    moved = copy(clone)
+    moved.folder = Path("/mnt") / clone.folder.name
+    hidden = "for path in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $path; done"
+    mounts = with_mounts(f"mount --rbind '{clone.folder.parent}' /mnt; {hidden}")
+    assert_refused(moved.start(moved.folder / LONG / new, *mounts), "no folder for its socket", "/dev/shm")
+
+
+@as_root
+def test_another_file_system_can_hold_it(clone: Clone, tmp_path: Path) -> None:
+    mounts = with_mounts(f"mount -t tmpfs none '{tmp_path}'")
+    assert_started(clone.start(tmp_path / "postgres", *mounts))
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("options", "reason"), [("ro", "Read-only file system"), ("size=1m", "No space left on device")]
+)
+def test_a_file_system_that_cannot_be_written_is_named(clone: Clone, tmp_path: Path, options: str, reason: str) -> None:
+    mounts = with_mounts(f"mount -t tmpfs -o {options} none '{tmp_path}'")
+    assert_refused(clone.start(tmp_path / "postgres", *mounts), reason)
+
+
+@as_root
+@pytest.mark.skipif(shutil.which("bindfs") is None, reason="bindfs is not installed")
+def test_a_file_system_without_modes_is_named(clone: Clone, tmp_path: Path) -> None:
+    """As Windows drives in WSL are."""
+    (tmp_path / "drive").mkdir()
+    mounts = with_mounts(f"bindfs --perms=0777 --chmod-ignore '{tmp_path}/drive' '{tmp_path}/drive'")
+    done = clone.start(tmp_path / "drive" / "postgres", *mounts)
+    assert_refused(done, f"{tmp_path}/drive/postgres", "ignores modes", "Clone into your home folder")
+
+
+def test_links_lead_to_it(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "clone").symlink_to(clone.folder)
+    (tmp_path / "disk").mkdir(mode=0o755)
+    (tmp_path / "postgres").symlink_to(tmp_path / "disk")
+    assert_started(clone.start(tmp_path / "clone" / "linked"))
+    for _ in range(2):
+        assert_started(clone.start(tmp_path / "postgres"))
+    assert (tmp_path / "disk").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "disk" / "data").is_dir()
+
+
+def test_a_link_that_leads_nowhere_is_named(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "postgres").symlink_to("/proc/nowhere/postgres")
+    assert_refused(clone.start(tmp_path / "postgres"), "cannot use /proc/nowhere: No such file or directory")
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [("noexec", "programs cannot run in this folder (noexec)"), ("ro", "you cannot write in this folder")],
+)
+def test_make_install_names_a_folder_that_cannot_be_used(tmp_path: Path, options: str, reason: str) -> None:
+    mounts = with_mounts(
+        f"mount -t tmpfs none '{tmp_path}'; cp '{ROOT}'/Makefile '{ROOT}'/requirements*.txt '{tmp_path}';"
+        f" mount -o remount,{options} '{tmp_path}'"
+    )
+    done = subprocess.run(
+        [*mounts, "make", "--no-print-directory", "-C", tmp_path, "install"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"Error: {reason}" in done.stdout + done.stderr
+
+
+@as_root
+def test_make_test_stops_with_the_reason(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_get.py"],
+        cwd=ROOT, env={"PATH": "/nonexistent", "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "cannot start" in line]
+    assert "setpriv is not installed" in line
+    assert "Traceback" not in done.stdout + done.stderr
