@@ -8,6 +8,7 @@ COPY .flaskenv config.py gunicorn.conf.py wsgi.py ./
 COPY deploy/healthcheck.py deploy/
 COPY embedded embedded/
 COPY migrations migrations/
+COPY server server/
 COPY todo todo/
 # Compiled here, since nobody may write there later.
 RUN python -m compileall -q .

@@ -10,9 +10,9 @@ from typing import Any
 
 from config import SettingError, read_settings
 from embedded import EmbeddedError
+from server.logger import Logger
 from todo.cli import format_first_call
-from todo.database import make_embedded
-from todo.logs.logger import Logger
+from todo.database.engine import make_embedded
 
 try:
     settings = read_settings()
@@ -33,7 +33,7 @@ if trying_out:
 bind = f"{'127.0.0.1' if trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - a container's port is reached from outside it
 workers = settings.web_concurrency
 # Threads keep connections alive between requests, which the sync worker does not; one database connection each.
-worker_class = "todo.serving.Worker"
+worker_class = "server.worker.Worker"
 threads = settings.threads
 # Longer than proxies keep an idle connection (nginx: 60 s): they are to close it, not we while they send a request.
 keepalive = 75
@@ -49,7 +49,7 @@ logger_class = Logger
 forwarder_headers = ""
 # As much as a header may have: queries with filters, search and cursor are long.
 limit_request_line = 8190
-# The kernel would send files for as long as a client takes; what we send is bounded (todo/serving.py).
+# The kernel would send files for as long as a client takes; what we send is bounded (server/worker.py).
 sendfile = False
 # A socket in the home directory through which any process of the user could steer this one: not needed.
 control_socket_disable = True
@@ -93,7 +93,7 @@ def survive_reloads(server: Any) -> None:
 
 def forget_release() -> dict[str, ModuleType]:
     """Take our code out of what Python has loaded, and return it."""
-    ours = [name for name in sys.modules if name.partition(".")[0] in {"config", "embedded", "todo"}]
+    ours = [name for name in sys.modules if name.partition(".")[0] in {"config", "embedded", "server", "todo"}]
     return {name: sys.modules.pop(name) for name in ours}
 
 
@@ -108,7 +108,7 @@ def open_metrics() -> Any:
     if settings.metrics_port is None:
         return None
     try:
-        return import_module("todo.metrics").Exposition(settings.metrics_host, settings.metrics_port)
+        return import_module("server.metrics").Exposition(settings.metrics_host, settings.metrics_port)
     except OSError as error:
         sys.exit(f"Error: METRICS_PORT {settings.metrics_port} cannot be used ({os.strerror(error.errno or 0)})")
 
@@ -135,7 +135,7 @@ def post_worker_init(worker: Any) -> None:
         signal.signal(signum, worker.handle_exit)
     worker.cfg.set("graceful_timeout", settings.worker_seconds)
     if hasattr(worker, "place"):
-        import_module("todo.metrics").start(worker, worker.wsgi)
+        import_module("server.metrics").start(worker, worker.wsgi)
 
 
 def on_exit(server: Any) -> None:

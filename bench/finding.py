@@ -23,7 +23,7 @@ from bench.databases import create_database, postgres_running, vacuum
 from bench.processes import SECRET, find_free_port, make_environment, run, running
 from config import Settings
 from todo import create_app
-from todo.tasks.seeding import add_tasks
+from todo.tasks.samples import add_tasks
 
 OWN = 20_000
 DEEP = 10_000

@@ -20,7 +20,7 @@ from embedded import EmbeddedPostgres
 from todo import create_app
 from todo.extensions import db
 from todo.tasks.columns import MEMBERS
-from todo.tasks.seeding import add_tasks
+from todo.tasks.samples import add_tasks
 
 TASKS_EACH = 50
 PEOPLE_ASKING = 200

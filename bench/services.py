@@ -52,7 +52,7 @@ KINDS = {
             # The package's own file has no settings; without this, gunicorn.conf.py would bring all of ours with it.
             *("gunicorn", "bench.floor:app", "--config=python:bench", "--no-control-socket", "--log-level=warning"),
             *(
-                "--worker-class=todo.serving.Worker",
+                "--worker-class=server.worker.Worker",
                 f"--threads={Settings.threads}",
                 "--workers={workers}",
                 "--bind=127.0.0.1:{port}",

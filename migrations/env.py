@@ -9,8 +9,8 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from todo.database.isolation import administration
 from todo.extensions import SCHEMA
-from todo.isolation import administration
 from todo.logs.causes import describe, describe_unreachable
 
 # The same for every process, different from other programs': "todo" in ASCII.

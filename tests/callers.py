@@ -9,8 +9,8 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from todo.auth.tokens import issue_token
-from todo.problems import ProblemSchema
 from todo.tasks.schemas import TaskSchema
+from todo.web.problems import ProblemSchema
 
 
 class Caller:

@@ -48,7 +48,7 @@ def copy_service(folder: Path) -> None:
     """Copy what the service runs from into a folder: there it has no .env, and an embedded PostgreSQL of its own."""
     for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
         shutil.copy(ROOT / name, folder)
-    for name in ("todo", "embedded", "migrations"):
+    for name in ("todo", "server", "embedded", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 

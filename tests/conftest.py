@@ -16,12 +16,12 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from embedded import EmbeddedError, EmbeddedPostgres
+from server.lines import JsonLines
 from tests.callers import Caller
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.logbook import Log
 from tests.servers import Database, Server, closing_pool
 from todo import create_app
-from todo.logs.lines import JsonLines
 
 
 @pytest.fixture(autouse=True)

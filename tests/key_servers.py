@@ -17,7 +17,7 @@ from jwt.algorithms import get_default_algorithms
 from werkzeug.test import TestResponse
 
 from tests.callers import read_problem
-from todo.auth.key_cache import PAUSE_SECONDS
+from todo.auth.jwks.cache import PAUSE_SECONDS
 
 ISSUER = "http://localhost:3000"
 MAKE_KEY: dict[str, Callable[[], Any]] = {

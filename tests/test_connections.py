@@ -16,8 +16,8 @@ from tests.servers import Database, closing_pool
 from tests.test_errors import read_internal_problem
 from tests.wire import Wire
 from todo import create_app
+from todo.database.watchdog import Watchdog
 from todo.extensions import db
-from todo.watchdog import Watchdog
 
 
 def test_more_requests_than_connections_is_503_and_bounded(empty_database: Database) -> None:

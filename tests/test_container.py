@@ -29,7 +29,7 @@ def test_everything_that_is_copied_is_there_and_is_what_the_service_needs() -> N
     sources = [source for each in DOCKERFILE if each.name == "COPY" for source in each.words[:-1]]
     assert [source for source in sources if not list(list_context(source))] == []
     copied = {str(path) for source in sources for path in list_context(source)}
-    service = {"config.py", "wsgi.py", "gunicorn.conf.py", "migrations/env.py", "todo/__init__.py", "todo/serving.py"}
+    service = {"config.py", "wsgi.py", "gunicorn.conf.py", "migrations/env.py", "todo/__init__.py", "server/worker.py"}
     assert service <= copied
     assert not any(path.startswith(("tests", "docs", "bench", ".git")) for path in copied)
 

@@ -13,7 +13,7 @@ from tests.callers import Caller
 from tests.commands import ROOT, run
 from tests.document import list_operations, resolve
 from tests.servers import SECRET
-from todo.document.openapi import format_document
+from todo.openapi.document import format_document
 
 # What needs no token: the document itself, and the page that shows it.
 OPEN = ("/api/openapi.json", "/api/docs")

@@ -9,7 +9,7 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.callers import Caller
 from tests.document import list_operations
-from todo.fields import SPACE
+from todo.web.fields import SPACE
 
 LONG = "x" * 200
 BODIES: list[Any] = [

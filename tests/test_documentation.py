@@ -12,9 +12,9 @@ from werkzeug.exceptions import default_exceptions
 
 from bench.finding import QUERIES, SLOWEST
 from tests.commands import SETTINGS
-from todo import problems
 from todo.tasks.columns import MEMBERS
 from todo.tasks.schemas import TaskQuerySchema
+from todo.web import problems
 
 ROOT = Path(__file__).parent.parent
 CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
@@ -39,7 +39,7 @@ def find_sentences(source: str) -> Iterator[str]:
 
 
 def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
-    sources = [path.read_text() for path in (ROOT / "todo" / "auth").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "todo" / "auth").rglob("*.py")]
     said = {
         re.sub(r"…\.$", "…", sentence)
         for source in sources

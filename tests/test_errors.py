@@ -13,8 +13,10 @@ from sqlalchemy.exc import DataError
 from tests.callers import Caller, read_problem, read_task
 from tests.logbook import Log
 from tests.servers import Database, closing_pool, sqlalchemy_url
-from todo import create_app, isolation, problems
-from todo.statements import Statement
+from todo import create_app
+from todo.database import isolation
+from todo.database.statements import Statement
+from todo.web import problems
 
 INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
 

@@ -18,9 +18,9 @@ from tests.callers import Caller, operations_on_a_task, read_problem, read_task,
 from tests.servers import Database, Server, closing_pool
 from tests.test_pages import read_next
 from todo import create_app
+from todo.database.isolation import Isolation
+from todo.database.statements import Row, Statement
 from todo.extensions import db
-from todo.isolation import Isolation
-from todo.statements import Row, Statement
 from todo.tasks.sorting import SORTS
 
 WALLS = ["both walls", "the database alone", "the application alone"]

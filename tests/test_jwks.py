@@ -11,7 +11,7 @@ from flask import Flask
 
 from tests.callers import read_problem, read_tasks
 from tests.key_servers import KEY, NEW_KEY, Ask, KeyServer, SigningKey, read_unavailable, respond, wait_for
-from todo.auth.key_cache import LIFETIME_SECONDS, PAUSE_SECONDS, REFRESH_SECONDS, TIMEOUT_SECONDS
+from todo.auth.jwks.cache import LIFETIME_SECONDS, PAUSE_SECONDS, REFRESH_SECONDS, TIMEOUT_SECONDS
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("todo.auth.key_cache.monotonic", clock)
+    monkeypatch.setattr("todo.auth.jwks.cache.monotonic", clock)
     return clock
 
 
@@ -168,7 +168,7 @@ def test_a_name_whose_look_up_is_stuck_does_not_keep_later_ones_from_being_tried
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", be_stuck)
-        patch.setattr("todo.auth.key_cache.TIMEOUT_SECONDS", 0.2)
+        patch.setattr("todo.auth.jwks.cache.TIMEOUT_SECONDS", 0.2)
         started = time.monotonic()
         read_unavailable(ask())
         assert time.monotonic() - started < 1

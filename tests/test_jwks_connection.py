@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, read_unavailable
 from tests.servers import Database, closing_pool
 from todo import create_app
-from todo.auth.jwks import hang_up
+from todo.auth.jwks.endpoint import hang_up
 
 
 def make_certificate(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from tests.key_servers import ISSUER, KEY, NEW_KEY, Ask, KeyServer, SigningKey, 
 from tests.logbook import Log
 from tests.servers import Database, closing_pool
 from todo import create_app
-from todo.auth.key_cache import TIMEOUT_SECONDS
+from todo.auth.jwks.cache import TIMEOUT_SECONDS
 
 
 def hang(request: BaseHTTPRequestHandler) -> None:
@@ -48,7 +48,7 @@ def test_an_endpoint_that_misbehaves_is_503_in_bounded_time_and_the_log_says_why
     answer: Callable[[BaseHTTPRequestHandler], None],
     reason: str,
 ) -> None:
-    monkeypatch.setattr("todo.auth.key_cache.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("todo.auth.jwks.cache.TIMEOUT_SECONDS", 0.5)
     keys.answer = answer
     started = time.monotonic()
     read_unavailable(ask())
@@ -63,7 +63,7 @@ def test_an_endpoint_that_does_not_answer_is_503_in_time(
     keys: KeyServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert TIMEOUT_SECONDS == 5
-    monkeypatch.setattr("todo.auth.key_cache.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("todo.auth.jwks.cache.TIMEOUT_SECONDS", 0.5)
     keys.delay = 4
     started = time.monotonic()
     read_unavailable(ask())

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from config import Settings
+from server.lines import JsonLines, TextLines, choose_lines
 from tests.servers import SECRET
 from todo.logs.causes import describe
-from todo.logs.lines import JsonLines, TextLines, choose_lines
 from todo.logs.requests import Request
 
 REQUEST = Request("an-id", "alice", "GET", "/api/tasks/<task_id>", 404, 2.345, 116)

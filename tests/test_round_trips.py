@@ -11,7 +11,8 @@ from config import Settings
 from tests.callers import Caller, read_problem
 from tests.servers import Database, closing_pool
 from tests.wire import Wire
-from todo import create_app, isolation
+from todo import create_app
+from todo.database import isolation
 from todo.extensions import db
 
 

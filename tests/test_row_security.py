@@ -13,9 +13,9 @@ from sqlalchemy.exc import ProgrammingError
 from tests.callers import Caller
 from tests.commands import ROOT
 from tests.servers import Database
-from todo import isolation
+from todo.database import isolation
+from todo.database.statements import Statement
 from todo.extensions import db
-from todo.statements import Statement
 from todo.tasks.models import Task
 
 
@@ -78,7 +78,7 @@ def test_nothing_but_the_isolation_sends_statements_past_sqlalchemy_s_events() -
     """A bare cursor has no guard: there is one, and it sends the user first."""
     sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "todo").rglob("*.py")}
     bare = re.compile(r"\bcursor\(|raw_connection|driver_connection")
-    assert {path for path, source in sources.items() if bare.search(source)} == {"todo/isolation.py"}
+    assert {path for path, source in sources.items() if bare.search(source)} == {"todo/database/isolation.py"}
 
 
 def test_nothing_of_a_user_stays_behind_on_the_connection(

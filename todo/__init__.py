@@ -4,14 +4,16 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from todo import cli, database, headers, health, problems, rate_limit
+from todo import cli, health, rate_limit
 from todo.auth import hook
-from todo.document import openapi
-from todo.explorer import explorer
+from todo.database import engine
 from todo.extensions import db, migrate
 from todo.logs import requests
-from todo.routing import strip_trailing_slash
+from todo.openapi import document
+from todo.openapi.page import explorer
 from todo.tasks.routes import tasks
+from todo.web import headers, problems
+from todo.web.middleware import strip_trailing_slash
 
 
 def create_app(settings: Settings) -> Flask:
@@ -25,7 +27,7 @@ def create_app(settings: Settings) -> Flask:
     # Trust X-Forwarded-Host, -Proto and -Prefix from anybody: they only shape links in the sender's own answer.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
 
-    database.init_app(app, settings)
+    engine.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     hook.init_app(app, settings)
     rate_limit.init_app(app, settings)
@@ -41,6 +43,6 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(api)
     app.register_blueprint(health.health)
     app.register_blueprint(explorer)
-    openapi.init_app(app)
+    document.init_app(app)
     cli.init_app(app, settings)
     return app

@@ -18,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
-from todo.database import make_embedded
-from todo.document.openapi import format_document
+from todo.database.engine import make_embedded
 from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
+from todo.openapi.document import format_document
 from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
-from todo.tasks.seeding import add_tasks
+from todo.tasks.samples import add_tasks
 
 DAY_SECONDS = 24 * 60 * 60
 

@@ -12,13 +12,13 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from config import ROOT
-from todo.answers import reply
+from todo.database.isolation import Isolation, watched_administration
+from todo.database.statements import ROLE
 from todo.extensions import SCHEMA, db
-from todo.isolation import Isolation, watched_administration
 from todo.logs.causes import describe
-from todo.problems import RETRY_AFTER_SECONDS
-from todo.statements import ROLE
 from todo.tasks.columns import STAMPED, WRITTEN
+from todo.web.problems import RETRY_AFTER_SECONDS
+from todo.web.responses import reply
 
 log = logging.getLogger(__name__)
 

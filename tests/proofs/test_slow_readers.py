@@ -5,9 +5,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from server.worker import SEND_SECONDS
 from tests.commands import call, free_port, serve
 from tests.servers import SECRET, Database
-from todo.serving import SEND_SECONDS
 
 PATH = "/api/docs/swagger-ui-bundle.js"
 

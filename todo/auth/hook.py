@@ -8,7 +8,7 @@ from flask import Flask, current_app, g, request
 from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from config import Settings
-from todo.auth.key_cache import KeysUnavailable
+from todo.auth.jwks.cache import KeysUnavailable
 from todo.auth.tokens import InvalidToken
 from todo.auth.verifier import TokenVerifier
 

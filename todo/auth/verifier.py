@@ -11,8 +11,8 @@ from typing import NamedTuple
 from jwt import PyJWK
 
 from config import Settings
-from todo.auth.jwks import JWKS_ALGORITHMS
-from todo.auth.key_cache import KeyCache
+from todo.auth.jwks.cache import KeyCache
+from todo.auth.jwks.endpoint import JWKS_ALGORITHMS
 from todo.auth.tokens import Expected, InvalidToken, Key, read_claims, read_header
 from todo.auth.users import find_user_id_problem
 

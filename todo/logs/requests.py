@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Response, g, request
 
-from todo.headers import ID_KEY, METHODS
+from todo.web.headers import ID_KEY, METHODS
 
 # Keys of the WSGI environment, in which the application leaves what the server needs for the request's line.
 USER_KEY = "todo.user_id"

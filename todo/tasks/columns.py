@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, bindparam
 
-from todo.statements import Row
-from todo.tasks.folding import fold, fold_unless_ascii
+from todo.database.folding import fold, fold_unless_ascii
+from todo.database.statements import Row
 from todo.tasks.models import Task
 
 tasks = Task.metadata.tables["todo.tasks"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from todo.fields import Text, name_type
+from todo.database.folding import fold
 from todo.tasks.due import Due, read_date, read_due
-from todo.tasks.folding import fold
+from todo.web.fields import Text, name_type
 
 # In characters. The models and the migrations have these numbers in their rules.
 MAX_TITLE = 200

@@ -29,9 +29,9 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.statements import Statement
+from todo.database.folding import build_folded
+from todo.database.statements import Statement
 from todo.tasks.columns import IS_OWN, SHOWN, tasks
-from todo.tasks.folding import build_folded
 from todo.tasks.sorting import SORTS
 
 FILTERS: dict[str, ColumnElement[bool]] = {

@@ -7,12 +7,12 @@ from typing import Any
 from marshmallow import ValidationError, validates_schema
 from marshmallow.exceptions import SCHEMA
 
-from todo.fields import Moment
-from todo.isolation import fetch
+from todo.database.isolation import fetch
 from todo.tasks.columns import show_task, to_columns
 from todo.tasks.queries import find_tasks
 from todo.tasks.schemas import MAX_LISTED, NewTaskSchema
 from todo.tasks.writing import CREATE_MANY, DEFAULTS, DELETE_ALL
+from todo.web.fields import Moment
 
 
 class ExportedTaskSchema(NewTaskSchema):

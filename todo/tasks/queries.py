@@ -13,14 +13,14 @@ from psycopg2.errors import QueryCanceled
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
-from todo.cursors import read_cursor, write_cursor
-from todo.isolation import fetch
+from todo.database.isolation import fetch
+from todo.database.statements import Row, Statement
 from todo.rate_limit import take_turn
-from todo.statements import Row, Statement
 from todo.tasks.columns import SHOWN, to_columns
 from todo.tasks.finding import FILTERS, Start, build_page, write_pattern
 from todo.tasks.sorting import SORTS, Sort
 from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DEFAULTS, DELETE, GET, TOGGLE, build_change_statement
+from todo.web.cursors import read_cursor, write_cursor
 
 SEARCH_SECONDS = 1
 

@@ -13,9 +13,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import BadRequest, NotFound
 
 from config import Settings
-from todo.answers import empty_response, reply
-from todo.endpoints import endpoint
-from todo.statements import Row
+from todo.database.statements import Row
 from todo.tasks import queries
 from todo.tasks.columns import show_task
 from todo.tasks.schemas import (
@@ -28,7 +26,9 @@ from todo.tasks.schemas import (
     TaskSchema,
 )
 from todo.tasks.sorting import MAX_ID
-from todo.urls import build_prefix, build_url
+from todo.web.endpoints import endpoint
+from todo.web.responses import empty_response, reply
+from todo.web.urls import build_prefix, build_url
 
 tasks = Blueprint("tasks", __name__)
 

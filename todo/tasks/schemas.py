@@ -4,8 +4,6 @@ from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from todo.endpoints import Aliases
-from todo.fields import Choice, StrictBoolean, Text, WholeNumber
 from todo.tasks.due import end_of, start_of
 from todo.tasks.fields import (
     MAX_DESCRIPTION,
@@ -21,6 +19,8 @@ from todo.tasks.fields import (
     Words,
 )
 from todo.tasks.sorting import SORTS
+from todo.web.endpoints import Aliases
+from todo.web.fields import Choice, StrictBoolean, Text, WholeNumber
 
 MAX_LISTED = 1000
 # What frontends that were written for other services ask by.

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case
 
-from todo.cursors import InvalidCursor
-from todo.fields import UNSTORABLE
+from todo.database.folding import build_folded
 from todo.tasks.columns import tasks
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.folding import build_folded
+from todo.web.cursors import InvalidCursor
+from todo.web.fields import UNSTORABLE
 
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
 MAX_ID = 2**63 - 1

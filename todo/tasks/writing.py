@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.statements import Statement
+from todo.database.statements import Statement
 from todo.tasks.columns import IS_OWN, OWNER, SHOWN, WRITTEN, tasks
 
 # How long a key is kept at least; it goes when its user creates with a key after that.

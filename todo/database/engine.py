@@ -6,7 +6,7 @@ from flask import Flask
 
 from config import ROOT, SettingError, Settings
 from embedded import EmbeddedPostgres, is_installed
-from todo import isolation
+from todo.database import isolation
 from todo.extensions import db
 
 

@@ -29,9 +29,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
 from todo import signals
+from todo.database.statements import SETTINGS, SHAPES, Row, Statement
+from todo.database.watchdog import Watchdog
 from todo.extensions import db
-from todo.statements import SETTINGS, SHAPES, Row, Statement
-from todo.watchdog import Watchdog
 
 # Beyond what PostgreSQL allows a statement, before it counts as lost.
 GRACE_SECONDS = 2

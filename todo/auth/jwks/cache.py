@@ -14,7 +14,7 @@ from time import monotonic
 from jwt import PyJWK
 
 from todo import signals
-from todo.auth.jwks import KeySet, download, read_keys
+from todo.auth.jwks.endpoint import KeySet, download, read_keys
 
 log = logging.getLogger(__name__)
 

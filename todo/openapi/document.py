@@ -14,10 +14,10 @@ from marshmallow.fields import Field
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
-from todo.bodies import accepted_media_types
-from todo.document.refusals import add_refusals, list_refusals, refer
-from todo.document.words import ANSWER_HEADERS, BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, SERVERS, TAGS
-from todo.endpoints import Aliases, Declaration
+from todo.openapi.errors import add_refusals, list_refusals, refer
+from todo.openapi.texts import ANSWER_HEADERS, BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, SERVERS, TAGS
+from todo.web.bodies import accepted_media_types
+from todo.web.endpoints import Aliases, Declaration
 
 openapi = Blueprint("openapi", __name__)
 

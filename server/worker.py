@@ -13,8 +13,8 @@ from typing import Any
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
 
+from server.refusals import refuse
 from todo.logs.causes import format_threads
-from todo.malformed import refuse
 
 # How long a thread waits for a connection's next request, or its first. Also the longest that somebody waits for a
 # thread because of this: when all of them wait, and nothing comes.

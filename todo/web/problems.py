@@ -41,10 +41,10 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.answers import Answer
-from todo.headers import request_id
 from todo.logs.causes import describe
 from todo.logs.requests import name_route
+from todo.web.headers import request_id
+from todo.web.responses import Answer
 
 log = logging.getLogger(__name__)
 

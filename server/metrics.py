@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from sqlalchemy import Engine, QueuePool
 
 from todo import signals
-from todo.isolation import Isolation
+from todo.database.isolation import Isolation
 from todo.logs.requests import Request
 
 log = logging.getLogger(__name__)

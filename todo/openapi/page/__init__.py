@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
-from todo.headers import INERT
-from todo.urls import build_prefix
+from todo.web.headers import INERT
+from todo.web.urls import build_prefix
 
 explorer = Blueprint("explorer", __name__, template_folder=".")
 

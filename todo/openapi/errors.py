@@ -8,11 +8,11 @@ from apispec import APISpec
 from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.bodies import TOO_LARGE, accepted_media_types
-from todo.cursors import InvalidCursor
-from todo.endpoints import Declaration
-from todo.problems import DETAILS, ProblemSchema, make_problem
 from todo.tasks.queries import Changed
+from todo.web.bodies import TOO_LARGE, accepted_media_types
+from todo.web.cursors import InvalidCursor
+from todo.web.endpoints import Declaration
+from todo.web.problems import DETAILS, ProblemSchema, make_problem
 
 Said = str | dict[str, list[str]]  # The sentence, or what is wrong with which member.
 

@@ -16,8 +16,8 @@ from typing import Any
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields
 
-from todo.bodies import read_body
-from todo.urls import split_query
+from todo.web.bodies import read_body
+from todo.web.urls import split_query
 
 # In bytes: who asks for more than people do shall not fill the memory.
 LONGEST_RECALLED = 500

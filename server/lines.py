@@ -14,10 +14,10 @@ from urllib.parse import unquote
 from flask import has_request_context
 
 from config import Settings
-from todo.headers import request_id
 from todo.logs.causes import describe, format_traceback
 from todo.logs.requests import Request
 from todo.logs.users import make_naming
+from todo.web.headers import request_id
 
 # What looks like a token; and what would steer a terminal, or pass for another line.
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")

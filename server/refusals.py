@@ -5,9 +5,9 @@ from secrets import token_hex
 import orjson
 from gunicorn.http import errors  # type: ignore[import-untyped]
 
-from todo.headers import CACHING, EXPOSED, INERT
 from todo.logs.requests import OTHER_METHOD, Request
-from todo.problems import DETAILS, make_problem
+from todo.web.headers import CACHING, EXPOSED, INERT
+from todo.web.problems import DETAILS, make_problem
 
 # How gunicorn's exceptions are answered; every other of their kind is NOT_HTTP. Their own messages quote what came.
 ANSWERS = {

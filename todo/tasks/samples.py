@@ -7,7 +7,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from todo.isolation import fetch
+from todo.database.isolation import fetch
 from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES

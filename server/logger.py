@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from gunicorn import glogging  # type: ignore[import-untyped]
 
 from config import Settings
-from todo.logs.lines import Lines, choose_lines
+from server.lines import Lines, choose_lines
 from todo.logs.requests import Request, read_request
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""The public keys of a Better Auth server: how they are fetched (endpoint.py) and kept (cache.py)."""
