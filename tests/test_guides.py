@@ -1,6 +1,7 @@
 """The commands of the documentation do what it says: each page's are run, in their order, against the service."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_every_call_of_a_guide_answers_as_it_says(name: str, empty_database: Dat
     # The others begin with what the first one does.
     script = "\n".join([PROLOGUE, *list_commands("api.md")[:2], *commands])
     script = script.replace("localhost:8000", f"localhost:{port}")
-    script = script.replace(".venv/bin/flask", f"{BIN}/flask --app {ROOT}/wsgi")
+    script = script.replace(".venv/bin/flask", shlex.join([f"{BIN}/flask", "--app", f"{ROOT}/wsgi"]))
     with serve(port, "--workers", "1", settings=settings):
         done = subprocess.run(
             ["bash", "-c", script], cwd=tmp_path, env=make_environment(settings),
