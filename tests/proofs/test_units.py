@@ -18,10 +18,11 @@ pytestmark = pytest.mark.skipif(not ANALYZE, reason="systemd is not installed")
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units, with the programs where they are on this machine."""
+    """The units, with the programs where they are on this machine, by a path without spaces."""
+    (tmp_path / "bin").symlink_to(BIN)
     for name in UNITS:
         text = (ROOT / "deploy" / name).read_text()
-        (tmp_path / name).write_text(re.sub(r"/opt/todo/(current|%i)/\.venv/bin", str(BIN), text))
+        (tmp_path / name).write_text(re.sub(r"/opt/todo/(current|%i)/\.venv/bin", f"{tmp_path}/bin", text))
     return tmp_path
 
 
