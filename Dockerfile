@@ -6,7 +6,6 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY .flaskenv config.py gunicorn.conf.py wsgi.py ./
 COPY deploy/healthcheck.py deploy/
-COPY embedded embedded/
 COPY migrations migrations/
 COPY server server/
 COPY todo todo/

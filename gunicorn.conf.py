@@ -8,15 +8,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from config import SettingError, read_settings
-from embedded import EmbeddedError
+import psycopg2
+
+from config import SettingError, find_local_database, read_settings
 from server.logger import Logger
 from todo.cli import format_first_call
-from todo.database.engine import make_embedded
 
 try:
     settings = read_settings()
-    embedded = None if settings.database_url else make_embedded()
+    embedded = find_local_database(settings)
 except SettingError as error:
     # Here and not in a worker: gunicorn would start those again and again.
     sys.exit(f"Error: {error}")
@@ -63,7 +63,7 @@ def on_starting(server: Any) -> None:
     if embedded is not None:
         try:
             embedded.start()
-        except EmbeddedError as error:
+        except psycopg2.OperationalError as error:
             sys.exit(f"Error: {error}")
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
 

@@ -1,6 +1,7 @@
-"""Where the environment and the application meet: ``gunicorn wsgi:app``, ``flask db upgrade``."""
+"""The application for ``gunicorn wsgi:app`` and ``flask db upgrade``."""
 
-from config import read_settings
+from config import find_local_database, read_settings
 from todo import create_app
 
-app = create_app(read_settings())
+settings = read_settings()
+app = create_app(settings, find_local_database(settings))

@@ -19,8 +19,8 @@ from config import Settings
 from embedded import EmbeddedPostgres
 from todo import create_app
 from todo.extensions import db
-from todo.tasks.columns import MEMBERS
 from todo.tasks.samples import add_tasks
+from todo.tasks.table import TASKS
 
 TASKS_EACH = 50
 PEOPLE_ASKING = 200
@@ -69,12 +69,12 @@ def fill(database_url: str, users: int) -> None:
 
 def copy_tasks(source_url: str, target_url: str, table: str) -> None:
     """Copy all tasks, ids included, to another service's table."""
-    columns = ", ".join(f"{column.name} AS {name}" for name, column in MEMBERS.items())
+    columns = ", ".join(f"{field.column or name} AS {name}" for name, field in TASKS.fields.items())
     source, target = psycopg2.connect(source_url), psycopg2.connect(target_url)
     with tempfile.TemporaryFile() as file, source.cursor() as reader, target.cursor() as writer:
         reader.copy_expert(f"COPY (SELECT {columns} FROM todo.tasks ORDER BY id) TO STDOUT", file)
         file.seek(0)
-        writer.copy_expert(f"COPY {table} ({', '.join(MEMBERS)}) FROM STDIN", file)
+        writer.copy_expert(f"COPY {table} ({', '.join(TASKS.fields)}) FROM STDIN", file)
         writer.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
     target.commit()
     source.close()

@@ -12,7 +12,7 @@ from bench.people import People
 from bench.relay import Relay
 from bench.report import Phase, Round, Setting
 from bench.services import Sample, Service
-from todo.tasks.columns import MEMBERS
+from todo.tasks.table import TASKS
 
 WARM_UP_REQUESTS = 400
 COUNTED_REQUESTS = 20
@@ -29,7 +29,7 @@ def check_answers(services: Mapping[str, Service], people: People) -> None:
         }
         tasks = {name: answer if operation == "list" else [answer] for name, answer in answers.items()}
         for name, listed in tasks.items():
-            if any(task.keys() != MEMBERS.keys() for task in listed) or len(listed) != len(tasks["ours"]):
+            if any(task.keys() != TASKS.fields.keys() for task in listed) or len(listed) != len(tasks["ours"]):
                 raise WrongAnswer(f"{name} answers other members of a task to {operation}: {listed[:1]}")
             if operation != "create" and pick(listed) != pick(tasks["ours"]):
                 raise WrongAnswer(f"{name} answers other tasks to {operation}: {listed[:1]}")

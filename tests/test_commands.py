@@ -11,7 +11,7 @@ from tests.callers import Caller, read_tasks
 from tests.commands import run
 from tests.servers import SECRET, Database, Server
 from todo.cli import format_first_call
-from todo.health import newest_migration
+from todo.database.audit import newest_migration
 
 
 def test_a_token_for_anybody_is_printed_and_accepted(client: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from tests.callers import Caller, read_problem
 from tests.test_pages import read_next, walk
-from todo.tasks.sorting import SORTS
+from todo.tasks.listing import SORTS
 
 
 def take_cursor(response: TestResponse) -> str:

@@ -1,6 +1,7 @@
 """GET /api/openapi.json: made from the declarations that validate, so it cannot say something else."""
 
 import json
+import re
 from difflib import unified_diff
 from typing import Any
 from urllib.parse import urljoin
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from config import Settings
 from tests.callers import Caller
 from tests.commands import ROOT, run
 from tests.document import list_operations, resolve
@@ -31,9 +33,9 @@ def test_where_it_is_asked_from_is_where_its_paths_are(document: Any, address: s
     assert urljoin(f"{address}/api/openapi.json", server["url"]).rstrip("/") == address
 
 
-def test_the_committed_copy_is_what_is_served(app: Flask) -> None:
+def test_the_committed_copy_is_what_is_served(app: Flask, settings: Settings) -> None:
     committed = COPY.read_text().splitlines()
-    served = format_document(app).splitlines()
+    served = format_document(app, settings).splitlines()
     changes = list(unified_diff(committed, served, "docs/openapi.json", "what the service says", n=1, lineterm=""))
     assert not changes, "\n".join(["Run `make document`, and commit what it writes:", *changes[:50]])
 
@@ -45,7 +47,7 @@ def test_the_command_prints_it(document: Any) -> None:
 
 def test_every_route_that_needs_a_token_is_in_it_and_nothing_else(app: Flask, document: Any) -> None:
     routes = {
-        (method.lower(), rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}"))
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/api/") and not rule.rule.startswith(OPEN)

@@ -62,7 +62,7 @@ def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
 def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
     app: Flask, alice: Caller, log: Log
 ) -> None:
-    statement = Statement(text("SELECT CAST(:title AS bigint)"))
+    statement: Statement[Any] = Statement(text("SELECT CAST(:title AS bigint)"))
     with app.test_request_context(), pytest.raises(DataError) as caught:
         isolation.fetch(alice.user_id, statement, {"title": alice.user_id})
     assert alice.user_id in str(caught.value.orig)

@@ -19,9 +19,9 @@ from tests.servers import Database, Server, closing_pool
 from tests.test_pages import read_next
 from todo import create_app
 from todo.database.isolation import Isolation
-from todo.database.statements import Row, Statement
+from todo.database.statements import Statement
 from todo.extensions import db
-from todo.tasks.sorting import SORTS
+from todo.tasks.listing import SORTS
 
 WALLS = ["both walls", "the database alone", "the application alone"]
 MISSING = 2**62
@@ -37,7 +37,7 @@ class Ownerless(Isolation):
 
     taken_out = 0
 
-    def fetch(self, user_id: str, statement: Statement, *rest: Any, **options: Any) -> Sequence[Row]:
+    def fetch(self, user_id: str, statement: Statement[Any], *rest: Any, **options: Any) -> Sequence[Any]:
         statement = copy(statement)
         found = [re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", part) for part in statement.parts]
         statement.parts = [part for part, _ in found]

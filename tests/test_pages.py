@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from tests.callers import Caller, read_task, read_tasks
 from tests.servers import Database
-from todo.tasks.sorting import SORTS
+from todo.tasks.listing import SORTS
 
 
 def read_next(response: TestResponse) -> str | None:

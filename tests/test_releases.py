@@ -13,7 +13,7 @@ from tests.callers import Caller, operations_on_a_task, read_problem, read_task,
 from tests.commands import ROOT, run
 from tests.servers import SECRET, Database, closing_pool
 from todo import create_app
-from todo.health import newest_migration
+from todo.database.audit import newest_migration
 
 HEADER = """
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""The flask command's own subcommands; ``flask db`` is Flask-Migrate's."""
+"""The subcommands of the flask command. ``flask db`` comes from Flask-Migrate."""
 
 import json
 import sys
@@ -18,18 +18,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Settings
 from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
-from todo.database.engine import make_embedded
+from todo.database.engine import LocalDatabase
 from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
-from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
+from todo.tasks.portability import export_tasks, import_tasks, read_tasks
+from todo.tasks.queries import delete_everything
 from todo.tasks.samples import add_tasks
 
 DAY_SECONDS = 24 * 60 * 60
 
 
 class UserId(click.ParamType[str]):
-    """A user's id, as a token has it."""
+    """A user ID, as tokens have it."""
 
     name = "user"
 
@@ -39,35 +40,41 @@ class UserId(click.ParamType[str]):
         return value
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | None) -> None:
     """Register the commands."""
 
     @app.cli.command("token")
-    @click.option("--user", type=UserId(), default="alice", show_default=True, help="Whose token, by user id.")
-    @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 3650), help="How long it is valid.")
-    @click.option("--header", is_flag=True, help="Print it as the line of a request.")
+    @click.option("--user", type=UserId(), default="alice", show_default=True, help="The user ID of the token.")
+    @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 3650), help="Its lifetime.")
+    @click.option("--header", is_flag=True, help="Print it as a request header.")
     def print_token(user: str, days: int, header: bool) -> None:
-        """Print a token: for trying this service without a frontend."""
+        """Print a token, to try this service without a frontend."""
         token = issue_token(settings, user, days * DAY_SECONDS)
         click.echo(f"Authorization: Bearer {token}" if header else token)
 
     @app.cli.command("log-name")
     @click.argument("user_id", type=UserId())
     def print_log_name(user_id: str) -> None:
-        """Print what the log calls USER_ID, unless LOG_USERS says otherwise."""
+        """Print the name of USER_ID in the log, unless LOG_USERS changes it."""
         click.echo(hash_user(settings, user_id))
 
     @app.cli.command("openapi")
     def print_document() -> None:
-        """Print the OpenAPI document, for tools that make clients from it."""
-        click.echo(format_document(app), nl=False)
+        """Print the OpenAPI document, for client generators."""
+        click.echo(format_document(app, settings), nl=False)
 
     @app.cli.command("seed")
-    @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
-    @click.option("--tasks", default=50, show_default=True, type=click.IntRange(1, 1_000_000), help="For each user.")
-    @click.option("--start", default=1, show_default=True, type=click.IntRange(0), help="The first user's number.")
+    @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000), help="How many users.")
+    @click.option(
+        "--tasks",
+        default=50,
+        show_default=True,
+        type=click.IntRange(1, 1_000_000),
+        help="How many per user.",
+    )
+    @click.option("--start", default=1, show_default=True, type=click.IntRange(0), help="The number of the first user.")
     def seed(users: int, tasks: int, start: int) -> None:
-        """Add made-up tasks for user1, user2 and so on: for trying, testing and measuring."""
+        """Add sample tasks for user1, user2 and so on, for trials, tests and measurements."""
         random = Random(start)  # noqa: S311 - the same tasks every time
         with reporting(), click.progressbar(length=users * tasks, label="Tasks", file=sys.stderr) as bar:
             for number in range(start, start + users):
@@ -79,22 +86,22 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.cli.command("database-url")
     def print_database_url() -> None:
-        """Print the URL of the database in use, password included: for other programs on this machine."""
-        click.echo(find_database_url(settings))
+        """Print the URL of the database, with its password, for other programs on this machine."""
+        click.echo(find_database_url(settings, local_database))
 
     app.cli.add_command(user)
 
 
 @click.group()
 def user() -> None:
-    """Take out, put back or delete all that is stored of one user."""
+    """Export, import or delete all data of a user."""
 
 
 @user.command("export")
 @click.argument("user_id", type=UserId())
 @with_appcontext
 def export_user(user_id: str) -> None:
-    """Print all that is stored of USER_ID, as JSON."""
+    """Print all data of USER_ID as JSON."""
     with reporting():
         tasks = [orjson.dumps(task).decode() for task in export_tasks(user_id)]
     click.echo(f'{{"user_id": {json.dumps(user_id)}, "tasks": [\n' + ",\n".join(tasks) + "\n]}")
@@ -107,7 +114,7 @@ def export_user(user_id: str) -> None:
 @click.option("--add", is_flag=True, help="Also if the user has tasks already.")
 @with_appcontext
 def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
-    """Store for USER_ID the tasks of an export in FILE (- is the standard input), all or none; with new ids."""
+    """Store the tasks of an export in FILE (- is standard input) for USER_ID, all or none, with new IDs."""
     try:
         given = orjson.loads(file.read())["tasks"]
     except (ValueError, TypeError, KeyError):
@@ -127,19 +134,19 @@ def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_appcontext
 def delete_user(user_id: str, yes: bool) -> None:
-    """Delete all that is stored of USER_ID, for good. (Better Auth's part is Better Auth's.)"""
+    """Delete all data of USER_ID permanently. Data in Better Auth stays."""
     if not yes and click.prompt(f"This cannot be undone. Type {user_id} to delete all of it") != user_id:
         raise click.ClickException("Nothing was deleted.")
     with reporting():
         click.echo(f"Deleted {delete_everything(user_id)} tasks.", err=True)
 
 
-def find_database_url(settings: Settings) -> str:
-    """Return the URL as PostgreSQL's own programs take it; raises ClickException if the embedded one does not run."""
+def find_database_url(settings: Settings, local_database: LocalDatabase | None) -> str:
+    """Return the URL for PostgreSQL's own programs; raises ClickException if the embedded PostgreSQL does not run."""
     if settings.database_url is not None:
         return settings.database_url.replace("+psycopg2", "", 1)
     try:
-        url = make_embedded().url()
+        url = local_database.url() if local_database else ""
         psycopg2.connect(url).close()
     except (OSError, ValueError, psycopg2.OperationalError):
         raise click.ClickException(
@@ -158,9 +165,9 @@ def reporting() -> Iterator[None]:
 
 
 def format_first_call(settings: Settings) -> str:
-    """Return a line for a terminal that creates a task as alice, with a token valid for a day.
+    """Return a shell command that creates a task as alice, with a token for a day.
 
-    Without a secret to make it with, somebody's own token has to be filled in.
+    Without a secret to sign a token, the command has a placeholder.
     """
     token = issue_token(settings, "alice", DAY_SECONDS) if settings.better_auth_secret else "<JWT from Better Auth>"
     return (

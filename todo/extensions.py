@@ -1,11 +1,16 @@
-"""The Flask extensions, unbound. Imports nothing of ours, so that everything may import it."""
+"""The Flask extensions, unbound, and the settings of the current application. Every module may import this one."""
 
+from typing import cast
+
+from flask import current_app
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
-# Of its own, so that Better Auth's tables in the same database are neither met nor dropped.
+from config import Settings
+
+# A schema of its own, so that migrations never touch Better Auth's tables in the same database.
 SCHEMA = "todo"
 
 
@@ -24,3 +29,8 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
+
+
+def current_settings() -> Settings:
+    """Return the settings of the current application."""
+    return cast(Settings, current_app.extensions["settings"])

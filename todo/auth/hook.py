@@ -14,6 +14,8 @@ from todo.auth.verifier import TokenVerifier
 
 log = logging.getLogger(__name__)
 
+NO_HEADER = "No token: send it as Authorization: Bearer <JWT>."
+
 # RFC 6750 section 2.1, and the % of Better Auth's session tokens, for which there is an answer of their own.
 # WSGI servers join several headers with a comma, which this does not match.
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=%-]+)", re.IGNORECASE)
@@ -35,7 +37,7 @@ def authenticate() -> None:
         return
     header = request.headers.get("Authorization")
     if header is None:
-        raise Unauthenticated("No token: send it as Authorization: Bearer <JWT>.")
+        raise Unauthenticated(NO_HEADER)
     given = BEARER.fullmatch(header)
     if given is None:
         raise Unauthenticated("The Authorization header must be: Bearer <JWT>, once.", "invalid_request")

@@ -1,8 +1,8 @@
-"""Text made comparable without regard to case, in any script and on any server.
+"""Text folded for comparing without regard to case, in any script and on any server.
 
-PostgreSQL folds case by the database's locale, and none is on every server. So Python folds, as Unicode has it
-(section 3.13, canonical caseless matching), and what is stored is only what PostgreSQL cannot make by itself: under
-the collation "C" its ``lower()`` knows ASCII, everywhere alike, and for most text that is all there is to do.
+PostgreSQL folds case by the database's locale, and no locale exists on every server. So Python folds, by Unicode's
+canonical caseless matching (section 3.13). The folded text is stored only where ``lower()`` under the collation "C"
+gives another result: that function folds ASCII letters, on every server alike.
 """
 
 import unicodedata
@@ -15,12 +15,12 @@ ASCII_LOWER = str.maketrans({chr(upper): chr(upper + 32) for upper in range(ord(
 
 
 def fold(text: str) -> str:
-    """Return a form that is the same for texts that differ in case only, or in how accents are composed."""
+    """Return a form that is equal for texts that differ only in case, or in the composition of accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def fold_unless_ascii(text: str | None) -> str | None:
-    """Return the folded form to store beside a text; None if lower-casing ASCII gives it."""
+    """Return the folded form to store beside a text; None if folding ASCII letters gives the same."""
     if text is None or text.isascii():
         return None
     folded = fold(text)
@@ -28,5 +28,5 @@ def fold_unless_ascii(text: str | None) -> str | None:
 
 
 def build_folded(text: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the SQL for the folded form of a column, which compares by code points."""
+    """Return the SQL of a column's folded form, which compares by code points."""
     return collate(sql.coalesce(stored, sql.lower(collate(text, "C"))), "C")

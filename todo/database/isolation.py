@@ -1,25 +1,25 @@
-"""Every statement runs as the user it is for, and the database itself keeps users apart.
+"""Every statement runs as its user, and the database itself keeps users apart.
 
-psycopg2 sends a string of several statements as one message, which PostgreSQL runs as one implicit
-transaction. So on an autocommit connection this, in one round trip,
+psycopg2 sends several statements as one message, which PostgreSQL runs as one transaction. So on an autocommit
+connection this takes one round trip:
 
     SELECT set_config('role', 'todo_app', true), set_config('todo.user_id', …, true), …; UPDATE …
 
-runs the UPDATE as ``todo_app``, a role that owns nothing and that row security binds, and afterwards
-role and settings are back: nothing leaks through a pool, PgBouncer's transaction mode included.
+The UPDATE runs as ``todo_app``, a role that owns nothing and that row security binds. Afterwards, role and settings are
+reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode. On Citus, the settings are sent one by
+one in a transaction (statements.py).
 
-Citus needs them one by one, in a transaction: only so do its shards see what is set (statements.py).
-
-``fetch`` is the only way to the tables: it wants the user first. Whatever else is sent through SQLAlchemy raises before
-it is sent, unless it says that it administers; nothing but this file takes a bare connection from the pool. What this
-stops is the forgotten filter. Injected SQL could set the role back: values are bound, never formatted.
+``fetch`` is the only way to the tables, and its first argument is the user. Any other statement raises NoUserError
+before it is sent, unless it declares itself as administration. Only this file takes a connection from the pool. This
+protects against a forgotten filter. It does not protect against injected SQL, which could reset the role. So values are
+bound as parameters, and never formatted into a statement.
 """
 
 import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from flask import current_app
@@ -29,43 +29,51 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
 from todo import signals
-from todo.database.statements import SETTINGS, SHAPES, Row, Statement
+from todo.database.statements import FORMS, SETTINGS, Statement
 from todo.database.watchdog import Watchdog
 from todo.extensions import db
 
-# Beyond what PostgreSQL allows a statement, before it counts as lost.
+T = TypeVar("T")
+
+# How much longer than PostgreSQL's own timeout a statement may take before its connection counts as lost.
 GRACE_SECONDS = 2
 
 
 class NoUserError(RuntimeError):
-    """A statement was refused before it was sent: it has no user."""
+    """A statement without a user was not sent."""
 
 
 class Isolation:
-    """Sends statements as users, over the connections of an engine."""
+    """Sends statements as users over the connections of an engine."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
         self.engine = engine
-        # Straight from the pool: SQLAlchemy's Connection takes three times as long as psycopg2 itself. Metrics wrap it.
+        # From the pool: SQLAlchemy's Connection costs three times as much as psycopg2 itself. Metrics wrap it.
         self.take_connection: Callable[[], Any] = engine.raw_connection
         self._seconds = settings.statement_seconds
         self._lock_seconds = settings.lock_seconds
         self._lost_at = 0.0
-        # Citus reaches its shards as the role.
+        # Citus logs in to its shards as the role.
         self.role_may_log_in = settings.transactions == "explicit"
-        self._shape = SHAPES[settings.transactions](SETTINGS)
+        self._form = FORMS[settings.transactions](SETTINGS)
 
     def fetch(
-        self, user_id: str, statement: Statement, values: Mapping[str, Any], *, repeatable: bool, seconds: int | None
-    ) -> Sequence[Row]:
-        """Send it, and again if that is harmless; see the function of this name."""
+        self,
+        user_id: str,
+        statement: Statement[T],
+        values: Mapping[str, Any],
+        *,
+        repeatable: bool,
+        seconds: int | None,
+    ) -> Sequence[T]:
+        """Send a statement; see the function ``fetch``."""
         bound = {
             **statement.constants,
             **values,
             "todo_user_id": user_id,
             "todo_statement_timeout": f"{seconds or self._seconds}s",
-            # Less than the statement's, so that to wait for a lock is told from to take too long.
+            # Shorter than the statement's timeout, which tells a lock from a slow statement.
             "todo_lock_timeout": f"{seconds * 500}ms" if seconds else f"{self._lock_seconds}s",
         }
         try:
@@ -76,13 +84,13 @@ class Isolation:
         signals.statement_repeated.send()
         return self._send(statement, bound)
 
-    def _send(self, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Send it once. Whoever answers nothing in time is hung up on."""
+    def _send(self, statement: Statement[T], values: Mapping[str, Any]) -> Sequence[T]:
+        """Send a statement once. A server that does not respond in time loses the connection."""
         connection: Any = None
         try:
             connection = self._connect()
             with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
-                rows = self._shape.run(cursor, statement, values)
+                rows = self._form.run(cursor, statement, values)
         except psycopg2.Error as error:
             lost = connection is not None and bool(connection.dbapi_connection.closed)
             if lost:
@@ -95,7 +103,7 @@ class Isolation:
             return rows
         finally:
             if connection is not None:
-                # Nobody else may get one that is closed, or in the middle of something.
+                # A closed connection, or one inside a transaction, must not go back to the pool.
                 if connection.dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
                     connection.invalidate()
                 connection.close()
@@ -104,15 +112,15 @@ class Isolation:
         """Take a connection from the pool; raises psycopg2.Error."""
         try:
             return self.take_connection()
-        except InvalidRequestError as error:  # Twice in a row, a new one was closed before it was used.
+        except InvalidRequestError as error:  # Two new connections in a row were closed before their first use.
             raise psycopg2.OperationalError("Connections are closed as soon as they are made") from error
 
     def refuse_dead(self, connection: Any, record: Any, proxy: Any) -> None:
-        """SQLAlchemy's event before a connection is used; raises DisconnectionError for one that is dead.
+        """Raise DisconnectionError for a dead connection: SQLAlchemy's checkout event.
 
-        An idle connection has nothing to read; if there is something, the server has closed it. Costs no round trip. A
-        live one with a notice to read is replaced too, which costs one connection. When one was lost in use, all that
-        are older may be dead in silence, as after a failover: they are replaced too, when they are needed.
+        This costs no round trip. An idle connection has nothing to read, unless the server has closed it; a notice
+        looks the same, and costs a new connection. After one connection was lost in use, for example by a failover,
+        all older connections are replaced when they are needed: they may be dead without a sign.
         """
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
@@ -121,7 +129,7 @@ class Isolation:
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:
-    """Make ``fetch`` the only way to this engine's tables."""
+    """Make ``fetch`` the only way to the tables of this engine."""
     isolation = app.extensions["isolation"] = Isolation(engine, settings)
     event.listen(engine, "checkout", isolation.refuse_dead)
     event.listen(engine, "before_cursor_execute", refuse_without_user)
@@ -129,17 +137,17 @@ def init_app(app: Any, engine: Engine, settings: Settings) -> None:
 
 def fetch(
     user_id: str,
-    statement: Statement,
+    statement: Statement[T],
     values: Mapping[str, Any],
     *,
     repeatable: bool = False,
     seconds: int | None = None,
-) -> Sequence[Row]:
-    """Run a statement as that user and return its rows: one round trip, committed when this returns.
+) -> Sequence[T]:
+    """Run a statement as a user and return its rows: one round trip, committed when this returns.
 
-    ``seconds`` bounds it, if not as the settings do. If the connection is lost while it runs, nobody knows whether it
-    was committed: only what is ``repeatable``, a read or a creation under a key, is sent again, once. Raises
-    SQLAlchemy's DBAPIError, or its TimeoutError when no connection was free in time.
+    ``seconds`` replaces the timeout of the settings. If the connection is lost while the statement runs, it may or may
+    not have been committed. So only a ``repeatable`` statement is sent again, once: a read, or a creation under a key.
+    Raises SQLAlchemy's DBAPIError, or its TimeoutError if no connection is free in time.
     """
     isolation: Isolation = current_app.extensions["isolation"]
     return isolation.fetch(user_id, statement, values, repeatable=repeatable, seconds=seconds)
@@ -147,14 +155,14 @@ def fetch(
 
 @contextmanager
 def administration() -> Iterator[Connection]:
-    """A bare connection, for what no user asks for: migrations and readiness."""
+    """Give a connection without a user, for migrations and /readyz."""
     with db.engine.connect() as connection:
         yield connection.execution_options(administers=True)
 
 
 @contextmanager
 def watched_administration() -> Iterator[Connection]:
-    """The same for a request: whoever answers nothing in time is hung up on."""
+    """Give such a connection for a request: a server that does not respond in time loses it."""
     isolation: Isolation = current_app.extensions["isolation"]
     with administration() as connection, isolation.watchdog.watch(connection.connection.fileno()):
         yield connection
@@ -163,7 +171,7 @@ def watched_administration() -> Iterator[Connection]:
 def refuse_without_user(
     connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> None:
-    """SQLAlchemy's event before it sends a statement; raises NoUserError unless it administers."""
+    """Raise NoUserError unless the statement is administration: SQLAlchemy's event before a statement is sent."""
     options = context.execution_options if context else connection.get_execution_options()
     if not options.get("administers"):
         raise NoUserError(

@@ -1,12 +1,13 @@
-"""What is sent for a user: statements compiled once, and the two shapes in which they go out behind the user's name.
+"""Statements, compiled once, and the two forms in which they are sent after the user's settings.
 
-In both, what is set for a statement is set back with the end of its transaction.
+In both forms, the settings end with the transaction of the statement.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, NewType, TypeVar
 
 import psycopg2
 from psycopg2.extensions import new_type, register_type
@@ -15,13 +16,48 @@ from sqlalchemy import ClauseElement, make_url
 ROLE = "todo_app"
 DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 
-Row = Any  # A named tuple; its members depend on the statement.
+# A timestamp in a row: text in UTC, as RFC 3339 writes it.
+Time = NewType("Time", str)
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True)
+class RowType(Generic[T]):
+    """The type of a statement's rows: the names of the columns, and a function that creates a row from their values."""
+
+    names: tuple[str, ...]
+    create: Callable[[Sequence[Any]], T]
+
+
+def row_of(model: type[T], names: Sequence[str]) -> RowType[T]:
+    """Return the type of rows with some columns of a model. A row is a named tuple; to type checkers, it is a model.
+
+    Creating models costs ten times as much.
+    """
+    make_type: Any = namedtuple  # noqa: PYI024 - NamedTuple wants literal names
+    return RowType(tuple(names), make_type("Row", names)._make)
+
+
+def row_like(kind: type[T]) -> RowType[T]:
+    """Return the type of rows with the fields of a NamedTuple class."""
+    named_tuple: Any = kind
+    return RowType(named_tuple._fields, named_tuple._make)
+
+
+def join_rows(left: RowType[T], right: RowType[U]) -> RowType[tuple[T, U]]:
+    """Return the type of pairs: the columns of two rows side by side."""
+    size, create_left, create_right = len(left.names), left.create, right.create
+    return RowType(
+        (*left.names, *right.names), lambda values: (create_left(values[:size]), create_right(values[size:]))
+    )
 
 
 def write_time(text: Any, cursor: Any) -> str | None:
-    """Return a time as RFC 3339 has it, from how PostgreSQL writes one in UTC, as every statement has it.
+    """Return PostgreSQL's text for a timestamp in UTC as RFC 3339 writes it; raises ValueError if it cannot.
 
-    To make a datetime of it, and that a text again, would be an eighth of what a list costs.
+    Parsing the text to a datetime, and formatting that again, would be an eighth of the cost of a list.
     """
     if text is None:
         return None
@@ -34,75 +70,80 @@ TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
 TIME = new_type((TIMESTAMPTZ,), "TIME", write_time)
 
 
-class Statement:
-    """What is sent for a user. Compiled once: compiling takes many times as long as sending.
+class Statement(Generic[T]):
+    """A statement that is sent for a user. It is compiled once: compiling costs many times as much as sending.
 
-    Several ones run one after the other in one transaction; the rows are the last one's.
+    Several parts run one after the other in one transaction, and the rows are those of the last part. Without a row
+    type, rows are tuples.
     """
 
-    def __init__(self, *parts: ClauseElement) -> None:
+    def __init__(self, *parts: ClauseElement, row: RowType[T] | None = None) -> None:
         compiled = [part.compile(dialect=DIALECT) for part in parts]
         self.parts = [str(part) for part in compiled]
         self.text = "; ".join(self.parts)
-        # What the statement's own literals became; the values of requests are None here.
+        # The statement's own literals; the parameters of requests are None here.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
-        self._make_row: Callable[[Iterable[Any]], Row] | None = None
+        self._row = row
+        self._is_checked = False
 
-    def make_rows(self, cursor: Any) -> list[Row]:
-        """Return what the statement found, its columns by name. Their names are read once: they stay the same."""
-        if self._make_row is None:
-            names = [column.name for column in cursor.description]
-            self._make_row = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined] # noqa: PYI024
-        return list(map(self._make_row, cursor.fetchall()))
+    def read_rows(self, cursor: Any) -> list[T]:
+        """Return the rows; raises TypeError if the columns are not those of the row type."""
+        rows: list[Any] = cursor.fetchall()
+        if self._row is None:
+            return rows
+        if not self._is_checked:
+            if (names := tuple(column.name for column in cursor.description)) != self._row.names:
+                raise TypeError(f"The statement returns {names}, not {self._row.names}")
+            self._is_checked = True
+        return list(map(self._row.create, rows))
 
 
-# What is set for each statement, by name, the user and the time it may take left open. How times are written too:
-# answers are in UTC whatever the server's or the role's default is.
+# The settings of each statement. The answers are in UTC whatever the server's or the role's default is.
 SETTINGS = {
     "role": f"'{ROLE}'",
     "todo.user_id": "%(todo_user_id)s",
     "statement_timeout": "%(todo_statement_timeout)s",
     "lock_timeout": "%(todo_lock_timeout)s",
-    "jit": "'off'",  # Statements are small: to compile one costs more than it saves.
+    "jit": "'off'",  # Statements are small: compiling one costs more than it saves.
     "timezone": "'UTC'",
     "datestyle": "'ISO'",
 }
 
 
 class Message:
-    """A statement behind its settings, in one message and so in one round trip; PostgreSQL makes it one transaction."""
+    """Sends settings and statement in one message, so in one round trip. PostgreSQL runs it as one transaction."""
 
-    def __init__(self, become_user: Mapping[str, str]) -> None:
-        self._prefix = ", ".join(f"set_config('{name}', {value}, true)" for name, value in become_user.items())
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._prefix = ", ".join(f"set_config('{name}', {value}, true)" for name, value in settings.items())
 
-    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Run it and return its rows."""
+    def run(self, cursor: Any, statement: Statement[T], values: Mapping[str, Any]) -> list[T]:
+        """Run the statement and return its rows."""
         register_type(TIME, cursor)
         cursor.execute(f"SELECT {self._prefix}; {statement.text}", values)
-        return statement.make_rows(cursor)
+        return statement.read_rows(cursor)
 
 
 class Transaction:
-    """The same in three round trips or more, as Citus needs it: what SET LOCAL set, its shards see."""
+    """Sends the same in three or more round trips. Citus needs it: its shards see only what SET LOCAL sets."""
 
-    def __init__(self, become_user: Mapping[str, str]) -> None:
-        settings = "; ".join(f"SET LOCAL {name} = {value}" for name, value in become_user.items())
-        self._begin = f"BEGIN; {settings}"
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        lines = "; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items())
+        self._begin = f"BEGIN; {lines}"
 
-    def run(self, cursor: Any, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Run it and return its rows."""
+    def run(self, cursor: Any, statement: Statement[T], values: Mapping[str, Any]) -> list[T]:
+        """Run the statement and return its rows."""
         register_type(TIME, cursor)
         try:
             cursor.execute(self._begin, values)
             for part in statement.parts:
                 cursor.execute(part, values)
-            rows = statement.make_rows(cursor)
+            rows = statement.read_rows(cursor)
             cursor.execute("COMMIT")
         except BaseException:
-            with suppress(psycopg2.Error):  # The connection may be what was lost.
+            with suppress(psycopg2.Error):  # The connection may be lost.
                 cursor.execute("ROLLBACK")
             raise
         return rows
 
 
-SHAPES: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "explicit": Transaction}
+FORMS: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "explicit": Transaction}

@@ -1,7 +1,7 @@
-"""No request waits for ever: a connection on which nothing comes in time is shut down.
+"""A deadline for every response of the database: a connection that misses it is shut down.
 
-PostgreSQL's own timeouts end a statement that takes too long, if PostgreSQL is there to see to it. If it is not (its
-machine stopped, a proxy between that keeps the line open), only the client can give up, and psycopg2 has no way to.
+PostgreSQL's own timeouts end a slow statement while PostgreSQL runs. If its machine stopped, or a proxy keeps a dead
+connection open, only the client can give up, and psycopg2 has no timeout for that.
 """
 
 import socket
@@ -14,18 +14,18 @@ CHECK_SECONDS = 0.5
 
 
 class Watchdog:
-    """Watches the connections of a process that wait for an answer."""
+    """Watches the connections of a process that wait for a response."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        # File descriptors, and until when. Not by descriptor: its number may be another's once a connection is lost.
+        # File descriptors with their deadlines. The key is not the descriptor: a new connection can get its number.
         self._watched: dict[object, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def watch(self, fileno: int) -> Iterator[None]:
-        """Shut the connection down unless this is left in time; whoever waits on it then sees it as lost."""
+        """Shut the connection down unless the block ends in time; the waiting thread then sees it as lost."""
         if self._thread is None:
             self._start()
         watch = object()
@@ -33,7 +33,7 @@ class Watchdog:
         try:
             yield
         finally:
-            with self._lock:  # Not while it is being shut down: the number may be another's a moment later.
+            with self._lock:  # Not during a shutdown: a new connection could get the number in between.
                 del self._watched[watch]
 
     def _start(self) -> None:

@@ -1,1 +1,1 @@
-"""The OpenAPI document: what it is made from (openapi.py), its words (words.py), and what it says of errors."""
+"""The OpenAPI document (document.py, errors.py, texts.py), and a page that shows it (page/)."""

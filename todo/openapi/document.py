@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the declarations that validate (see endpoints.py)."""
+"""The OpenAPI document, built from the declarations that validate requests (web/endpoints.py)."""
 
 import re
 from collections.abc import Iterator
@@ -14,29 +14,32 @@ from marshmallow.fields import Field
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
-from todo.openapi.errors import add_refusals, list_refusals, refer
+from config import Settings
+from todo.openapi.errors import add_errors, list_errors, refer
 from todo.openapi.texts import ANSWER_HEADERS, BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, SERVERS, TAGS
 from todo.web.bodies import accepted_media_types
-from todo.web.endpoints import Aliases, Declaration
+from todo.web.endpoints import Declaration, Responses
+from todo.web.parameters import Aliases
 
 openapi = Blueprint("openapi", __name__)
 
-# The order in which a path's operations are shown.
+# The order of the operations of a path.
 SHOWN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A method of a path, and the view that is called."""
+    """A method of a path, and its view."""
 
     rule: Rule
     method: str
     docstring: str
     declaration: Declaration
+    responses: Responses
 
     @property
     def path(self) -> str:
-        """As OpenAPI writes it."""
+        """The path as OpenAPI writes it."""
         return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", self.rule.rule)
 
     @property
@@ -45,55 +48,55 @@ class Operation:
 
     @property
     def tag(self) -> str:
-        """The blueprint's name: one for each spelling of the paths."""
+        """The blueprint's name: there is one for each spelling of the paths."""
         return str(self.rule.endpoint).split(".")[-2]
 
 
-def init_app(app: Flask) -> None:
-    """Serve the document of the operations that are registered by now."""
-    app.extensions["openapi"] = orjson.dumps(build_document(app))
+def init_app(app: Flask, settings: Settings) -> None:
+    """Serve the document of all operations that are registered so far."""
+    app.extensions["openapi"] = orjson.dumps(build_document(app, settings))
     app.register_blueprint(openapi)
 
 
 @openapi.get("/api/openapi.json")
 def show_document() -> Response:
-    """Answer the document; needs no token."""
+    """Return the document; needs no token."""
     return Response(current_app.extensions["openapi"], content_type="application/json")
 
 
-def format_document(app: Flask) -> str:
-    """Return the document as a file for people has it."""
-    return orjson.dumps(build_document(app), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+def format_document(app: Flask, settings: Settings) -> str:
+    """Return the document with indentation."""
+    return orjson.dumps(build_document(app, settings), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def build_document(app: Flask) -> dict[str, Any]:
-    """Return every declared operation of the application, as OpenAPI 3.1."""
+def build_document(app: Flask, settings: Settings) -> dict[str, Any]:
+    """Return all declared operations of the application, as OpenAPI 3.1."""
     plugin = MarshmallowPlugin()
     spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[plugin], info=INFO, servers=SERVERS, tags=TAGS)
-    plugin.converter.add_attribute_function(_explain)  # type: ignore[union-attr]  # APISpec has made it.
+    plugin.converter.add_attribute_function(_explain)  # type: ignore[union-attr]  # APISpec creates it.
     spec.components.security_scheme("bearer", BEARER)
     for name, header in ANSWER_HEADERS.items():
         spec.components.header(name, header._asdict())
-    add_refusals(spec)
+    add_errors(spec)
     operations = sorted(
-        _list_operations(app), key=lambda operation: (operation.path, SHOWN_METHODS.index(operation.method))
+        _list_operations(app, settings), key=lambda operation: (operation.path, SHOWN_METHODS.index(operation.method))
     )
     for operation in operations:
         spec.path(operation.path, operations={operation.method.lower(): _describe(operation, operations)})
     return dict(spec.to_dict())
 
 
-def _list_operations(app: Flask) -> Iterator[Operation]:
+def _list_operations(app: Flask, settings: Settings) -> Iterator[Operation]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         declaration: Declaration | None = getattr(view, "declaration", None)
         if declaration is not None:
             for method in (rule.methods or set()) & set(SHOWN_METHODS):
-                yield Operation(rule, method, view.__doc__ or "", declaration)
+                yield Operation(rule, method, view.__doc__ or "", declaration, declaration.list_responses(settings))
 
 
 def _explain(_: Any, field: Field[Any], **__: Any) -> dict[str, str]:
-    """Return what a schema says of a field of its own, and which other names it goes by."""
+    """Return the description of a schema's field, with its aliases."""
     name = str(field.name)
     about: str | None = getattr(field.parent, "about", {}).get(name)
     if about is None:
@@ -105,43 +108,43 @@ def _explain(_: Any, field: Field[Any], **__: Any) -> dict[str, str]:
 
 
 def _describe(operation: Operation, operations: list[Operation]) -> dict[str, Any]:
-    """Return an operation; of one that creates, with what may come next."""
+    """Return an operation; one that creates has links to the operations on the new resource."""
     declaration = operation.declaration
-    answers = {str(status): _answer(status, shape, declaration) for status, shape in declaration.responses.items()}
+    answers = {str(status): _answer(status, shape, declaration) for status, shape in operation.responses.items()}
     if "201" in answers:
         answers["201"]["links"] = dict(_list_links(operation, operations))
-    refusals = dict(list_refusals(declaration, operation.method, has_path=bool(operation.rule.arguments)))
+    errors = dict(list_errors(declaration, operation.method, has_path=bool(operation.rule.arguments)))
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.docstring.strip().split("\n")[0],
         "security": [{"bearer": []}],
-        "responses": answers | refusals,
+        "responses": answers | errors,
     }
     if parameters := list(_list_parameters(operation)):
         described["parameters"] = parameters
     if declaration.body is not None:
         content = {media_type: _show(declaration.body) for media_type in accepted_media_types(operation.method)}
-        required = any(field.required for field in declaration.body.fields.values())
+        required = not declaration.body.partial and any(field.required for field in declaration.body.fields.values())
         described["requestBody"] = {"content": content, "required": required}
     return described
 
 
 def _list_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
-    """Yield what an operation takes but its body."""
+    """Yield the parameters of an operation."""
     for name in sorted(operation.rule.arguments):
         yield {"name": name, "in": "path", **PATH_PARAMETERS[name]._asdict()}
     if operation.declaration.query is not None:
         yield {"in": "query", "schema": operation.declaration.query}
     for name in operation.declaration.reads:
         header = REQUEST_HEADERS[name]
-        # Its example in words: what shows the document as a form would send it with every call that is tried.
+        # The example is part of the description: a form would send an example value with every request.
         described = f"{header.description} Such as {header.example}."
         yield {"name": name, "in": "header", "description": described, "schema": header.schema}
 
 
 def _answer(status: int, shape: Schema | None, declaration: Declaration) -> dict[str, Any]:
-    """Return what an operation answers if all is well."""
+    """Return a successful response of an operation."""
     answer: dict[str, Any] = {"description": HTTP_STATUS_CODES[status], "headers": refer([*declaration.sends])}
     if shape is not None:
         answer["content"] = {"application/json": _show(shape)}
@@ -149,7 +152,7 @@ def _answer(status: int, shape: Schema | None, declaration: Declaration) -> dict
 
 
 def _list_links(creation: Operation, operations: list[Operation]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what can be done with the task that was created, to the version that it has."""
+    """Yield links to the operations on the created task, with its version."""
     for operation in operations:
         if operation.tag == creation.tag and "task_id" in operation.rule.arguments:
             parameters = {name: f"$request.path.{name}" for name in creation.rule.arguments}
@@ -160,7 +163,7 @@ def _list_links(creation: Operation, operations: list[Operation]) -> Iterator[tu
 
 
 def _show(shape: Schema) -> dict[str, Any]:
-    """Return a schema, with the example that it has, if any."""
+    """Return a schema, with its example if it has one."""
     example = getattr(shape, "example", None)
     if example is None:
         return {"schema": shape}

@@ -1,6 +1,5 @@
-"""Tasks: the resource. A request comes to routes, is read by schemas, and is answered by queries.
+"""Tasks, a resource. A request goes to routes.py, is validated by schemas.py, and runs a statement of queries.py.
 
-What they are made of: models and columns (the tables), fields and due (what comes in), folding (comparing text),
-sorting and finding (the statements that list), writing (the statements that change), portability (all of a user's,
-taken out and put back), seeding (made-up tasks).
+models.py has the tables, table.py the fields of a task, fields.py and due.py the kinds of value, listing.py the filters
+and orders. Commands use portability.py (export and import) and samples.py.
 """

@@ -1,7 +1,7 @@
-"""Due dates mean what was written: a whole day stays that day in every time zone, an instant stays that instant.
+"""Due dates keep their meaning: a whole day is the same day in every time zone, an instant is the same instant.
 
-Both are stored as the last moment of what was written, so that they sort together: a whole day after the instants of
-that day in UTC. A flag tells one from the other.
+Both are stored as their last moment, so that they sort together: a whole day after the instants of that day in UTC. A
+flag tells a whole day from an instant.
 """
 
 import re
@@ -16,14 +16,14 @@ END_OF_DAY = time(23, 59, 59, 999999, UTC)
 
 
 class Due(NamedTuple):
-    """The last moment that is in time, and whether a whole day was meant."""
+    """The last moment before the task is overdue, and whether a whole day was given."""
 
     at: datetime
     all_day: bool
 
 
 def read_due(text: str) -> Due:
-    """Return what a date or date-time means; raises ValueError with a sentence that says what is wrong."""
+    """Read a date or a date-time; raises ValueError with a sentence for the client."""
     if DATE.fullmatch(text):
         return Due(end_of(read_date(text)), all_day=True)
     found = DATE_TIME.fullmatch(text)
@@ -41,7 +41,7 @@ def read_due(text: str) -> Due:
 
 
 def read_date(text: str) -> date:
-    """Return the day; raises ValueError with a sentence that says what is wrong."""
+    """Read a date; raises ValueError with a sentence for the client."""
     try:
         if DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -56,5 +56,5 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """Return the last moment of a day in UTC, to the microsecond that PostgreSQL tells apart."""
+    """Return the last moment of a day in UTC, in microseconds as PostgreSQL has them."""
     return datetime.combine(day, END_OF_DAY)

@@ -1,4 +1,4 @@
-"""The kinds of value that only tasks have: tags, due dates, and what is asked of them in a query."""
+"""Schema fields that only tasks have: tags, due dates, and filters of the list."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from todo.database.folding import fold
 from todo.tasks.due import Due, read_date, read_due
 from todo.web.fields import Text, name_type
 
-# In characters. The models and the migrations have these numbers in their rules.
+# In characters. The constraints of the model have the same numbers.
 MAX_TITLE = 200
 MAX_DESCRIPTION = 1000
 MAX_TAGS = 20
@@ -19,10 +19,10 @@ PRIORITIES = ("low", "medium", "high")
 
 
 class Tags(fields.List[Any]):
-    """Tags in the order they came, no two the same but for case; null means none."""
+    """Tags in the order of the request, unique when case is ignored; null means no tags."""
 
     def __init__(self, **kwargs: Any) -> None:
-        described = {"maxItems": MAX_TAGS, "uniqueItems": True}  # That case is ignored, no keyword says.
+        described = {"maxItems": MAX_TAGS, "uniqueItems": True}  # JSON Schema cannot ignore case.
         super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata=described, **kwargs)
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -64,7 +64,7 @@ class DueDate(fields.Field[Due]):
 
 
 class DayLimit(fields.Field[datetime]):
-    """A day in a query, taken to a moment at one end of it."""
+    """A day in a query, as its first or last moment."""
 
     def __init__(self, take: Callable[[date], datetime], **kwargs: Any) -> None:
         self._take = take
@@ -78,7 +78,7 @@ class DayLimit(fields.Field[datetime]):
 
 
 class NoOffset(fields.Field[int]):
-    """Where a list begins, for clients that always say: at 0. What follows is not counted off, but found by cursor."""
+    """An offset of 0, for clients that always send one. Further pages are found by cursor."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"type": "integer", "enum": [0]}, **kwargs)
@@ -90,7 +90,7 @@ class NoOffset(fields.Field[int]):
 
 
 class TagFilter(fields.List[Any]):
-    """Tags that a task must all have, as they compare."""
+    """Folded tags, all of which a task must have."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), **kwargs)
@@ -100,7 +100,7 @@ class TagFilter(fields.List[Any]):
 
 
 class Words(fields.Field[list[str]]):
-    """Words that a task must all have, as they compare; one that is part of another goes without saying."""
+    """Folded words, all of which a task must contain. A word inside another word is left out."""
 
     def __init__(self, maximum: int, **kwargs: Any) -> None:
         self._text = Text(0, maximum)

@@ -1,6 +1,7 @@
-"""The tasks' table. The rules that must hold whoever writes are the database's: named constraints, defaults."""
+"""The tables of tasks. The database keeps the rules that must hold whoever writes: named constraints, defaults."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -18,15 +19,16 @@ from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from todo.database.statements import Time
 from todo.extensions import Base
 
 
 class Task(Base):
-    """One thing to do, of one user."""
+    """A task of a user."""
 
     __tablename__ = "tasks"
     __table_args__ = (
-        # The owner first: a foreign id is no oracle, and the table can be partitioned by user.
+        # The owner comes first: an ID of another user reveals nothing, and the table can be partitioned by user.
         PrimaryKeyConstraint("user_id", "id"),
         CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="user_id_length"),
         CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="title_length"),
@@ -43,30 +45,30 @@ class Task(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
-    # "C" compares bytes: the key's order cannot change with the system's locale library.
+    # The collation "C" compares bytes, so the system's locale library cannot change the order of the key.
     user_id: Mapped[str] = mapped_column(Text(collation="C"))
     title: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
-    # One truth, two views of it: `completed` cannot contradict `completed_at`.
+    # Computed, so it cannot contradict completed_at.
     completed: Mapped[bool] = mapped_column(Computed("completed_at IS NOT NULL", persisted=True))
-    completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    completed_at: Mapped[Time | None] = mapped_column(DateTime(timezone=True))
     priority: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
-    # The last moment of it: of a whole day, the day's last microsecond in UTC.
-    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # The last moment in time. For a whole day, it is the last microsecond of the day in UTC.
+    due_at: Mapped[Time | None] = mapped_column(DateTime(timezone=True))
     due_all_day: Mapped[bool] = mapped_column(server_default=false())
-    # What comparing needs besides (see folding.py): null where lower-casing ASCII gives it.
+    # Folded text for comparing (folding.py); NULL where folding ASCII letters gives the same.
     title_folded: Mapped[str | None] = mapped_column(Text)
     description_folded: Mapped[str | None] = mapped_column(Text)
     tags_folded: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
-    # Grows with every change and never returns: the ETag.
+    created_at: Mapped[Time] = mapped_column(DateTime(timezone=True), server_default=sql.now())
+    updated_at: Mapped[Time] = mapped_column(DateTime(timezone=True), server_default=sql.now())
+    # Grows with each change and never comes back: the ETag.
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
 
 
 class IdempotencyKey(Base):
-    """A key that a client chose for one creation, and the task that came of it."""
+    """A key that a client chose for a creation, and the task that it created."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -76,7 +78,13 @@ class IdempotencyKey(Base):
 
     user_id: Mapped[str] = mapped_column(Text(collation="C"))
     key: Mapped[str] = mapped_column(Text(collation="C"))
-    # Of what was asked for: another body under the same key is refused.
+    # A hash of the request: another request with the same key is refused.
     fingerprint: Mapped[bytes]
     task_id: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
+
+
+class DeletedTasks(NamedTuple):
+    """The number of deleted tasks."""
+
+    number: int

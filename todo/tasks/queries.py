@@ -1,174 +1,185 @@
-"""What routes ask the database about tasks. Whatever asks takes the owner first, and sends one statement.
+"""What routes and commands ask the database about tasks. Each function takes the user first and sends one statement.
 
-The statements name the owner although row security would hold without it: two walls are better than one.
+The statements name the owner although row security would suffice: each of the two protects without the other.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import orjson
-from marshmallow import ValidationError
 from psycopg2.errors import QueryCanceled
+from sqlalchemy import Boolean, ColumnElement, bindparam, case, text
+from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import Conflict, NotFound, PreconditionFailed
 
+from todo.database.changing import Outcome, build_change, build_comparison, build_delete, build_get
+from todo.database.creating import build_create, build_create_many, build_create_once
 from todo.database.isolation import fetch
-from todo.database.statements import Row, Statement
-from todo.rate_limit import take_turn
-from todo.tasks.columns import SHOWN, to_columns
-from todo.tasks.finding import FILTERS, Start, build_page, write_pattern
-from todo.tasks.sorting import SORTS, Sort
-from todo.tasks.writing import COMPARE, CREATE, CREATE_ONCE, DEFAULTS, DELETE, GET, TOGGLE, build_change_statement
-from todo.web.cursors import read_cursor, write_cursor
+from todo.database.paging import Page, Query, find_page
+from todo.database.statements import Statement, row_like
+from todo.errors import Changed, FieldError, KeyReused, KeyUnusable, NotFound
+from todo.tasks.listing import FILTERS, TASK_LISTING
+from todo.tasks.models import DeletedTasks, Task
+from todo.tasks.table import TASKS
+
+T = TypeVar("T")
 
 SEARCH_SECONDS = 1
 
+# The SQL of the columns of a new task, and of an imported one. The column ``completed`` follows from ``completed_at``.
+NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
+IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at", "updated_at")}
+COMPLETED = bindparam("new_completed", type_=Boolean)
 
-class Changed(PreconditionFailed):
-    """412: the task is another version than the caller knows (RFC 9110 section 13.1.1). Nothing was written."""
+GET = build_get(TASKS)
+CREATE = build_create(TASKS, NEW)
+CREATE_ONCE = build_create_once(TASKS, NEW)
+CREATE_MANY = build_create_many(TASKS, IMPORTED)
+COMPARE = build_comparison(TASKS)
+DELETE = build_delete(TASKS)
+TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
+# One statement, so that a creation with a key is deleted as a whole or not at all.
+DELETE_ALL = Statement(
+    text(
+        "WITH deleted AS (DELETE FROM todo.tasks WHERE user_id = :owner RETURNING id),"
+        " keys AS (DELETE FROM todo.idempotency_keys WHERE user_id = :owner)"
+        " SELECT count(*) AS number FROM deleted"
+    ),
+    row=row_like(DeletedTasks),
+)
 
-    description = "The task has changed since you got it; get it again, and repeat the change on what it is now."
+
+@cache
+def build_task_change(names: frozenset[str]) -> Statement[tuple[Task, Outcome]]:
+    """Build the statement that sets these columns of a task; ``completed`` stands for ``completed_at``."""
+
+    def assign(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
+        values: dict[str, ColumnElement[Any]] = {
+            name: bindparam(f"new_{name}", type_=TASKS.table.c[name].type) for name in names
+        }
+        if values.pop("completed", None) is not None:
+            values["completed_at"] = case((COMPLETED, sql.coalesce(TASKS.table.c.completed_at, now)))
+        return values
+
+    return build_change(TASKS, assign)
 
 
-class Page(NamedTuple):
-    """Some of the tasks that were asked for, the cursor of the next page, if any, and how many are on all, if asked."""
+def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
+    """Return a page of the user's tasks; ``query`` is loaded by TaskQuerySchema.
 
-    tasks: Sequence[Row]
-    cursor: str | None
-    total: int | None
-
-
-def find_tasks(user_id: str, query: Mapping[str, Any], *, counted: bool = False) -> Page:
-    """Return a page of the user's tasks, as TaskQuerySchema loads the query, and if asked, how many there are in all.
-
-    Raises InvalidCursor, and what search raises.
+    Raises InvalidCursor, and FieldError if a search takes too long.
     """
-    sort = SORTS[query["sort"]]
-    order = query.get("order", sort.order)
-    filters = {name: query[name] for name in FILTERS if query.get(name) not in (None, [])}
     words = query.get("search", [])
-    scope = [query["sort"], order, filters, words]
-    start, place = bind_place(sort, query.get("cursor"), scope)
-    values = {**filters, **place, "owner": user_id, "size": query["limit"] + 1}
-    statement = build_page(frozenset(filters), query["sort"], order, start, searched=bool(words), counted=counted)
-    if words:
-        found = search(user_id, statement, {**values, "patterns": [write_pattern(word) for word in words]})
-    else:
-        found = fetch(user_id, statement, values, repeatable=True)
-    total = None
-    if counted:
-        total, found = found[0].total, [task for task in found if task.id is not None]
-    listed = found[: query["limit"]]
-    if len(found) == len(listed):
-        return Page(listed, None, total)
-    key = listed[-1][len(SHOWN) :][: len(sort.readers)]
-    return Page(listed, write_cursor([*key, listed[-1].id], scope), total)
-
-
-def bind_place(sort: Sort, cursor: str | None, scope: Any) -> tuple[Start, dict[str, Any]]:
-    """Return where a page begins, and the values of that place; raises InvalidCursor."""
-    if cursor is None:
-        return "first", {}
-    *parts, task_id = sort.read_place(read_cursor(cursor, scope))
-    values = {f"after_{number}": part for number, part in enumerate(parts)}
-    return "valueless" if None in parts else "valued", {**values, "after_id": task_id}
-
-
-def search(user_id: str, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
-    """Send a statement that searches, one of few of the user's at a time.
-
-    It is bounded by the user's own tasks, but these, and the words, may be chosen to be slow. Raises TooManyRequests,
-    or ValidationError if it takes too long.
-    """
+    asked = Query(
+        filters={name: query[name] for name in FILTERS if query.get(name) not in (None, [])},
+        words=words,
+        sort=query["sort"],
+        order=query.get("order"),
+        limit=query["limit"],
+        cursor=query.get("cursor"),
+    )
     try:
-        with take_turn(user_id):
-            return fetch(user_id, statement, values, repeatable=True, seconds=SEARCH_SECONDS)
+        return find_page(TASK_LISTING, user_id, asked, is_counted=is_counted, seconds=SEARCH_SECONDS if words else None)
     except OperationalError as error:
-        if isinstance(error.orig, QueryCanceled):
-            raise ValidationError({"search": ["Takes too long among your tasks; search for fewer words."]}) from None
+        # The user's own tasks bound a search, but these and the words can be chosen to be slow.
+        if words and isinstance(error.orig, QueryCanceled):
+            raise FieldError("search", "Takes too long among your tasks; search for fewer words.") from None
         raise
 
 
-def create_task(user_id: str, new: Mapping[str, Any]) -> Row:
+def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it."""
-    values = name_values(to_columns({**DEFAULTS, **new}))
+    values = name_values(TASKS.to_columns({**TASKS.defaults, **new}))
     return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
 
 
-def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Row, bool]:
-    """Store a task unless one was stored under this key; return the key's task, and whether it was there already.
+def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Task, bool]:
+    """Store a task unless a request with this key did; return the task of the key, and whether it existed.
 
-    Raises ValidationError if the key was used for something else, Conflict if its task was deleted since.
+    Raises KeyReused if the key was used for another task, KeyUnusable if its task was deleted.
     """
-    columns = to_columns({**DEFAULTS, **new})
+    columns = TASKS.to_columns({**TASKS.defaults, **new})
     fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()
     values = {**name_values(columns), "owner": user_id, "key": key, "fingerprint": fingerprint}
-    [task] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
-    if bytes(task.fingerprint) != fingerprint:
-        raise ValidationError({"Idempotency-Key": ["It was used for another body; choose a new key."]})
+    [(task, claim)] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
+    if bytes(claim.fingerprint) != fingerprint:
+        raise KeyReused
     if task.id is None:
-        raise Conflict("The task that was created with this Idempotency-Key has been deleted; choose a new key.")
-    return task, not task.is_new
+        raise KeyUnusable
+    return task, not claim.is_new
 
 
-def get_task(user_id: str, task_id: int) -> Row:
-    """Return the user's task; raises NotFound."""
-    return fetch_task(user_id, task_id, GET, repeatable=True)
+def create_tasks(user_id: str, rows: str, *, add: bool) -> int:
+    """Store tasks, given as a JSON array of columns, all or none; return how many.
 
-
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Row:
-    """Change the members given and return the task as it is then, if its version is one of those given.
-
-    What is so already is not written: a repeated request moves neither ``updated_at`` nor the version. Raises NotFound,
-    or Changed.
+    Unless ``add`` is true, it stores none if the user has tasks already.
     """
-    columns = to_columns(changes)
-    statement = build_change_statement(frozenset(columns)) if columns else COMPARE
+    return len(fetch(user_id, CREATE_MANY, {"owner": user_id, "rows": rows, "add": add}))
+
+
+def get_task(user_id: str, task_id: int) -> Task:
+    """Return the user's task; raises NotFound."""
+    return fetch_row(user_id, task_id, GET, repeatable=True)
+
+
+def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Task:
+    """Change fields of a task with one of these versions, and return it. Raises NotFound or Changed.
+
+    A change that the task already has is not written: it moves neither ``updated_at`` nor the version.
+    """
+    columns = TASKS.to_columns(changes)
+    statement = build_task_change(frozenset(columns)) if columns else COMPARE
     return change(user_id, task_id, statement, versions, name_values(columns))
 
 
-def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Row:
-    """Complete an open task, reopen a completed one, and return it; raises NotFound, or Changed."""
+def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Task:
+    """Complete an open task, or reopen a completed one, and return it; raises NotFound or Changed."""
     return change(user_id, task_id, TOGGLE, versions)
 
 
 def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> None:
-    """Delete the user's task; raises NotFound, or Changed."""
+    """Delete the user's task; raises NotFound or Changed."""
     change(user_id, task_id, DELETE, versions)
+
+
+def delete_everything(user_id: str) -> int:
+    """Delete all data of a user, and return the number of tasks."""
+    return fetch(user_id, DELETE_ALL, {"owner": user_id})[0].number
 
 
 def change(
     user_id: str,
     task_id: int,
-    statement: Statement,
+    statement: Statement[tuple[Task, Outcome]],
     versions: Sequence[int] | None,
     values: Mapping[str, Any] | None = None,
-) -> Row:
-    """Run a statement that begins with lock_task; raises NotFound, or Changed if the task is another version."""
-    task = fetch_task(user_id, task_id, statement, {**(values or {}), "versions": versions})
-    if not task.expected:
+) -> Task:
+    """Run a statement that compares the version; raises NotFound or Changed."""
+    task, outcome = fetch_row(user_id, task_id, statement, {**(values or {}), "versions": versions})
+    if not outcome.expected:
         raise Changed
     return task
 
 
-def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Name new values as the statements' parameters are named."""
-    return {f"new_{name}": value for name, value in columns.items()}
-
-
-def fetch_task(
+def fetch_row(
     user_id: str,
     task_id: int,
-    statement: Statement,
+    statement: Statement[T],
     values: Mapping[str, Any] | None = None,
     *,
     repeatable: bool = False,
-) -> Row:
-    """Run a statement about one task and return its row; raises NotFound without one, or if it cannot be an id."""
+) -> T:
+    """Run a statement about one task and return its row; raises NotFound without a row, or for an impossible ID."""
     if task_id < 1:
         raise NotFound
-    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "task_id": task_id}, repeatable=repeatable)
+    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "row_id": task_id}, repeatable=repeatable)
     if not rows:
         raise NotFound
     return rows[0]
+
+
+def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of new values."""
+    return {f"new_{name}": value for name, value in columns.items()}

@@ -1,4 +1,4 @@
-"""Made-up tasks like people's own, for trying, testing and measuring."""
+"""Sample tasks in several languages, for trials, tests and measurements."""
 
 import json
 from collections.abc import Iterator
@@ -7,16 +7,15 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from todo.database.isolation import fetch
-from todo.tasks.columns import to_columns
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.writing import CREATE_MANY
+from todo.tasks.queries import create_tasks
+from todo.tasks.table import TASKS
 
 BATCH = 1000
 DAYS = 730
 
-# A verb with what it may be about, in languages that write differently.
+# A verb with its objects, in languages with different scripts.
 PHRASES = {
     "Buy {}": ["milk", "a birthday present", "train tickets", "light bulbs", "coffee beans", "printer paper"],
     "Call {}": ["the dentist", "Grandma", "the landlord", "Zoë about Friday", "the bank", "José"],
@@ -41,14 +40,14 @@ TAGS = ["home", "work", "errand", "family", "health", "money", "travel", "Büro"
 
 
 def add_tasks(user_id: str, number: int, random: Random) -> Iterator[int]:
-    """Store that many made-up tasks of a user, oldest first, in batches; yields the size of each once it is stored."""
+    """Store sample tasks of a user, oldest first, in batches; yields the size of each stored batch."""
     tasks = make_tasks(number, random)
     while batch := list(islice(tasks, BATCH)):
-        yield len(fetch(user_id, CREATE_MANY, {"owner": user_id, "tasks": json.dumps(batch), "add": True}))
+        yield create_tasks(user_id, json.dumps(batch), add=True)
 
 
-def make_members(created_at: datetime, random: Random) -> dict[str, Any]:
-    """Make up what somebody writes into a task."""
+def make_fields(created_at: datetime, random: Random) -> dict[str, Any]:
+    """Return the fields of a sample task."""
     phrase = random.choice(list(PHRASES))
     due_at = created_at + timedelta(days=random.randint(0, 30))
     due_date = Due(end_of(due_at.date()), all_day=True) if random.random() < 0.5 else Due(due_at, all_day=False)
@@ -62,13 +61,13 @@ def make_members(created_at: datetime, random: Random) -> dict[str, Any]:
 
 
 def make_tasks(number: int, random: Random) -> Iterator[dict[str, Any]]:
-    """Make up tasks, as columns that JSON can hold."""
+    """Yield sample tasks as columns for JSON."""
     now = datetime.now(UTC)
     for place in range(number):
         age = timedelta(days=DAYS) * (number - place) / number
         created_at = now - age
         completed_at = created_at + age * random.random() if random.random() < 0.7 else None
-        columns = to_columns(make_members(created_at, random))
+        columns = TASKS.to_columns(make_fields(created_at, random))
         times = {
             "due_at": columns["due_at"],
             "created_at": created_at,

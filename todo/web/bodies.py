@@ -1,7 +1,4 @@
-"""The body of a request. Its rules are the contract's, in one place.
-
-An empty body is no body, whatever its media type says; one that is there must be JSON, an object, and of bounded size.
-"""
+"""The body of a request: a JSON object of limited size. An empty body counts as no body, with any media type."""
 
 import json
 from typing import Any
@@ -10,16 +7,17 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 64 * 1024
+NO_OBJECT = "The body must be a JSON object."
 TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
 
 
 def accepted_media_types(method: str) -> tuple[str, ...]:
-    """Return what a body may be declared as: a merge patch (RFC 7396) is what PATCH takes anyway."""
+    """Return the media types of a body. PATCH works as a merge patch (RFC 7396), so it accepts that type too."""
     return ("application/json", "application/merge-patch+json") if method == "PATCH" else ("application/json",)
 
 
 def read_body() -> dict[str, Any]:
-    """Return the request's JSON object, ``{}`` if there is no body; raises the 4xx that says what is wrong with it."""
+    """Return the JSON object of the request, ``{}`` without a body; raises the HTTPException of an invalid one."""
     body = _read_bytes()
     if not body:
         return {}
@@ -35,23 +33,23 @@ def read_body() -> dict[str, Any]:
     except RecursionError:
         raise BadRequest("The body is JSON nested too deeply.") from None
     except ValueError as error:
-        # Only the parser's own messages: a decoder's would quote bytes.
+        # A message of the text decoder would quote bytes.
         where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
         raise BadRequest(f"The body is not valid JSON{where}.") from None
     if not isinstance(document, dict):
-        raise BadRequest("The body must be a JSON object.")
+        raise BadRequest(NO_OBJECT)
     return document
 
 
 def _read_bytes() -> bytes:
-    """Read the whole body, or refuse it: one cut short by a lost connection could mean something else."""
+    """Read the whole body, or refuse it: an incomplete body could mean something else."""
     announced, stream = request.content_length, request.stream
     body = b""
-    # One byte more than is allowed, so that a chunked body is not cut short either.
+    # One byte more than allowed, so that a chunked body is refused too, not truncated.
     while max(announced or 0, len(body)) <= MAX_BODY_BYTES:
         try:
             chunk = stream.read(MAX_BODY_BYTES + 1 - len(body))
-        except Exception as error:  # The server's own: a connection lost, a chunk that is none.
+        except Exception as error:  # gunicorn's errors: a lost connection, an invalid chunk.
             raise BadRequest("The body could not be read to its end.") from error
         if not chunk:
             break
@@ -68,7 +66,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _parse_int(digits: str) -> int | float:
-    """JSON's numbers have no largest; Python's int() refuses to read thousands of digits."""
+    """Read a number of any size: Python's int() refuses thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)
 
 

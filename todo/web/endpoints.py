@@ -1,45 +1,39 @@
-"""What an operation takes and answers, declared once: the same schemas validate and document.
+"""Declarations of what an operation takes and returns: the same schemas validate requests and document them.
 
-    @tasks.post("")
-    @endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
-    def create_task(new: dict[str, Any]) -> Response: …
-
-Bodies are read as bodies.py says, queries as read_query does.
+@tasks.post("")
+@endpoint(body=NewTaskSchema(), responses={201: TaskSchema()})
+def create_task(new: dict[str, Any]) -> Response: …
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial, wraps
-from types import MappingProxyType
+from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
-from flask import Response, request
-from marshmallow import Schema, ValidationError, fields
+from flask import Response
+from marshmallow import Schema
 
+from config import Settings
 from todo.web.bodies import read_body
-from todo.web.urls import split_query
+from todo.web.parameters import load_query
 
-# In bytes: who asks for more than people do shall not fill the memory.
-LONGEST_RECALLED = 500
+# By status; None where a response has no body.
+Responses = Mapping[int, Schema | None]
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an operation takes, if anything, and what it answers if all is well, by status."""
+    """What an operation takes and returns; see ``endpoint``."""
 
     query: Schema | None
     body: Schema | None
     reads: Sequence[str]
-    responses: Mapping[int, Schema | None]
+    responses: Responses | Callable[[Settings], Responses]
     sends: Sequence[str]
 
-
-@dataclass(frozen=True)
-class Aliases:
-    """Other names for a query's parameters, and for values of theirs; a schema has its own as ``aliases``."""
-
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    def list_responses(self, settings: Settings) -> Responses:
+        """Return the responses of a service with these settings."""
+        return self.responses(settings) if callable(self.responses) else self.responses
 
 
 def endpoint(
@@ -47,12 +41,13 @@ def endpoint(
     query: Schema | None = None,
     body: Schema | None = None,
     reads: Sequence[str] = (),
-    responses: Mapping[int, Schema | None],
+    responses: Responses | Callable[[Settings], Responses],
     sends: Sequence[str] = (),
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declare a view. Its first arguments are the ``query`` and the ``body``, if declared, as the schemas load them.
+    """Declare a view. Its first arguments are the loaded ``query`` and ``body``, if they are declared.
 
-    ``reads`` are the headers of a request that it looks at by itself, ``sends`` those of an answer that it sets.
+    ``reads`` names the request headers that the view reads, ``sends`` the response headers that it sets. ``responses``
+    depends on the settings if it is a function.
     """
     loaders = [partial(load_query, query)] if query else []
     loaders += [partial(load_body, body)] if body else []
@@ -71,41 +66,3 @@ def endpoint(
 def load_body(schema: Schema) -> Any:
     """Return the body as the schema loads it; raises ValidationError, and what read_body raises."""
     return schema.load(read_body())
-
-
-def load_query(schema: Schema) -> Any:
-    """Return the query's parameters as the schema loads them; raises ValidationError."""
-    query = request.query_string
-    return recall_query(schema, query) if len(query) <= LONGEST_RECALLED else read_query(schema, query)
-
-
-def read_query(schema: Schema, query: bytes) -> Any:
-    """Return a query's parameters as the schema loads them; raises ValidationError.
-
-    A parameter that the schema does not have is refused, and so is one that is given twice unless it is a list:
-    a typo must not be a silently wrong answer.
-    """
-    aliases: Aliases = getattr(schema, "aliases", Aliases())
-    given: dict[str, list[str]] = {}
-    for alias, text in split_query(query):
-        name = aliases.parameters.get(alias, alias)
-        given.setdefault(name, []).append(aliases.values.get(name, {}).get(text, text))
-    errors: dict[str, list[str]] = {}
-    values: dict[str, Any] = {}
-    for name, texts in given.items():
-        kind = schema.fields.get(name)
-        if kind is None:
-            errors[name] = [f"Unknown parameter; allowed are {', '.join(schema.fields)}."]
-        elif isinstance(kind, fields.List):
-            values[name] = texts
-        elif len(texts) > 1:
-            errors[name] = [f"Given {len(texts)} times; once is allowed."]
-        else:
-            values[name] = texts[0]
-    if errors:
-        raise ValidationError(errors)
-    return MappingProxyType(schema.load(values))
-
-
-# People ask the same again and again.
-recall_query = lru_cache(maxsize=1024)(read_query)

@@ -1,4 +1,4 @@
-"""The kinds of value that come in, as JSON or in a query. Messages name what is allowed."""
+"""Schema fields for JSON and queries. Their messages name the allowed values."""
 
 import re
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ JSON_NAMES = {
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# For the document. What str.strip() takes off; JavaScript's \s is another set.
+# For the OpenAPI document: the characters that str.strip() removes. JavaScript's \s is another set.
 SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-STORABLE = r"^[^\x00]*$"  # JSON that has a lone surrogate is no text to begin with (RFC 8259 section 8.2).
+STORABLE = r"^[^\x00]*$"  # JSON with a lone surrogate is no text (RFC 8259 section 8.2).
 
 
 class Text(fields.String):
-    """A JSON string of bounded length in code points; what PostgreSQL cannot store is refused, not a 500."""
+    """A JSON string with a length in code points, without the characters that PostgreSQL cannot store."""
 
     def __init__(self, minimum: int, maximum: int, *, trim: bool = False, **kwargs: Any) -> None:
         self._trim = trim
@@ -49,13 +49,13 @@ class Text(fields.String):
 
 
 def write_trimmed_pattern(maximum: int) -> str:
-    """Return what a text must match to have 1 to ``maximum`` characters once the white space around it is gone."""
+    """Return the pattern of texts with 1 to ``maximum`` characters after trimming."""
     inner = rf"[^\x00{SPACE}]"
     return rf"^[{SPACE}]*{inner}(?:[^\x00]{{0,{maximum - 2}}}{inner})?[{SPACE}]*$"
 
 
 class StrictBoolean(fields.Boolean):
-    """JSON's true and false; not 1, "yes" or any other value that stands for them elsewhere."""
+    """JSON's true and false, and no value that means the same elsewhere."""
 
     def __init__(self, **kwargs: Any) -> None:
         messages: Messages = {"required": "Required: true or false.", "null": "May not be null: true or false."}
@@ -68,7 +68,7 @@ class StrictBoolean(fields.Boolean):
 
 
 class Moment(fields.AwareDateTime):
-    """A time with its offset, which is between the years 1 and 9999 in UTC too: so it is answered."""
+    """A timestamp with an offset, in the years 1 to 9999 in UTC: responses have it in UTC."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         try:
@@ -78,7 +78,7 @@ class Moment(fields.AwareDateTime):
 
 
 class Choice(fields.String):
-    """One of a few strings, and the value that each stands for: itself unless ``values`` says another."""
+    """One of a few strings, or the value that ``values`` gives it."""
 
     def __init__(self, *allowed: str, values: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self._values = values or {name: name for name in allowed}
@@ -92,7 +92,7 @@ class Choice(fields.String):
 
 
 class WholeNumber(fields.Integer):
-    """A number in a query, in plain digits."""
+    """A number in a query, as digits."""
 
     def __init__(self, minimum: int, maximum: int, **kwargs: Any) -> None:
         self._numbers = range(minimum, maximum + 1)
@@ -105,5 +105,5 @@ class WholeNumber(fields.Integer):
 
 
 def name_type(value: Any) -> str:
-    """Return JSON's name for the type of a value that came in."""
+    """Return JSON's name for the type of a value."""
     return JSON_NAMES.get(type(value), "null")

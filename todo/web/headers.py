@@ -1,4 +1,4 @@
-"""What every answer carries: its request's id, how it may be kept and shown, and which pages may read it (CORS)."""
+"""The headers of every response: the request ID, caching, security, and the origins that may read it (CORS)."""
 
 import re
 from random import getrandbits
@@ -10,15 +10,15 @@ from config import Settings
 ID_KEY = "todo.request_id"
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# What a page may read of an answer besides its body, and for how long a browser keeps what a preflight said.
+# The headers that a page may read, and how long a browser caches a preflight.
 EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
-# For all paths: a wrong method should get a 405 that the page can read, not a call that the browser blocks.
+# For all paths: a wrong method should get a 405 that the page can read, not a request that the browser blocks.
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
-# No shared cache may hand one user's answer to another, nor one origin's to another.
+# A shared cache must not give a response to another user or another origin.
 CACHING = (("Cache-Control", "private, no-cache"), ("Vary", "Authorization, Origin"))
-# What a browser may make of an answer that somebody opens as a page: nothing (OWASP REST Security Cheat Sheet).
+# A browser must not run or frame a response that is opened as a page (OWASP REST Security Cheat Sheet).
 INERT = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -27,13 +27,13 @@ INERT = (
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give every answer its headers, those of errors and of unknown paths included."""
+    """Add the headers to every response, errors and unknown paths included."""
     origins = settings.cors_origins
 
     def add_headers(response: Response) -> Response:
         headers = response.headers
         headers.extend(CACHING)
-        if "Content-Security-Policy" not in headers:  # The explorer's page has its own.
+        if "Content-Security-Policy" not in headers:  # The documentation page has its own.
             headers.extend(INERT)
         headers["X-Request-ID"] = request_id()
         origin = request.environ.get("HTTP_ORIGIN")
@@ -49,9 +49,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def allow_call(response: Response) -> None:
-    """Answer a preflight (Fetch standard, section 4.8): no cookie is ever read, so a page may send what it likes.
+    """Allow a preflighted call (Fetch standard, section 4.8): the service reads no cookie, so any header is allowed.
 
-    For an unknown path too: else the page gets no 404 that it could read, and its developer looks for a mistake here.
+    An unknown path is allowed too. Otherwise the page could not read its 404, and the browser would report CORS.
     """
     if response.status_code == 404:
         response.status_code, response.data = 200, b""
@@ -63,13 +63,13 @@ def allow_call(response: Response) -> None:
 
 
 def request_id() -> str:
-    """Return this request's id: the caller's ``X-Request-ID`` if it is a plain one, else a new one."""
-    # There, and not on g: the server that writes the request's line has it too.
+    """Return the ID of this request: the client's ``X-Request-ID`` if it is plain, else a new one."""
+    # In the WSGI environment, where the server that writes the log finds it.
     environ = request.environ
     known: str | None = environ.get(ID_KEY)
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID")
-        # Told apart, not kept secret: the system's randomness would be a call to the kernel.
+        # Unique, but no secret: the system's randomness would cost a system call.
         known = given if given and PLAIN_ID.fullmatch(given) else f"{getrandbits(128):032x}"
         environ[ID_KEY] = known
     return known

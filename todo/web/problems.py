@@ -41,6 +41,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
+from todo.errors import Changed, DomainError, FieldError, InvalidCursor, KeyUnusable, NotFound
 from todo.logs.causes import describe
 from todo.logs.requests import name_route
 from todo.web.headers import request_id
@@ -50,30 +51,32 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 
-# What PostgreSQL says when the schema, a table, a column or the role is not there.
+# PostgreSQL's errors for a missing schema, table, column or role.
 NOT_MIGRATED = (InvalidSchemaName, UndefinedTable, UndefinedColumn, InvalidParameterValue)
 
-# Used when an exception brings no text. 404 has only this one: a missing, a foreign and an impossible id
-# must look alike.
+# For errors without a sentence of their own. A 404 always has this one.
 DETAILS = {
     400: "The request cannot be understood.",
-    404: "Not found: it does not exist, or it is not yours.",
+    404: NotFound.sentence,
     405: "This method is not allowed here; the Allow header lists those that are.",
     500: "Internal error; the log has its cause under this request id.",
     503: "The service is not available right now; try again in a few seconds.",
 }
 
 
+STATUSES: dict[type[DomainError], int] = {NotFound: 404, InvalidCursor: 400, KeyUnusable: 409, Changed: 412}
+
+
 class ProblemSchema(Schema):
-    """An error, as RFC 9457 has it; ``errors`` comes with 422, ``request_id`` with 5xx and from malformed.py."""
+    """An error (RFC 9457). ``errors`` is part of 422; ``request_id`` of 5xx, and of requests that gunicorn refuses."""
 
     about: ClassVar[dict[str, str]] = {
-        "type": "about:blank: the status says which kind of problem it is.",
-        "title": "The status in words.",
-        "status": "The status in digits.",
-        "detail": "What is wrong, in a sentence for a person.",
-        "errors": "Why each member or parameter is wrong, by its name.",
-        "request_id": "What the log has the cause under.",
+        "type": "about:blank: the status is the kind of the problem.",
+        "title": "The name of the status.",
+        "status": "The HTTP status.",
+        "detail": "The cause, in a sentence for a person.",
+        "errors": "The messages for each invalid field or parameter, by its name.",
+        "request_id": "The log has the cause under this ID.",
     }
 
     type = fields.String(required=True)
@@ -85,9 +88,9 @@ class ProblemSchema(Schema):
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of the application as a problem."""
-    app.log_exception = log_failure  # type: ignore[method-assign, assignment]
+    """Turn every error of the application into a problem."""
     app.register_error_handler(HTTPException, to_problem)
+    app.register_error_handler(DomainError, handle_refusal)
     app.register_error_handler(ValidationError, handle_invalid)
     app.register_error_handler(OperationalError, handle_unavailable)
     app.register_error_handler(InterfaceError, handle_unavailable)
@@ -97,15 +100,15 @@ def init_app(app: Flask) -> None:
 
 
 def make_problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
-    """Return what an error says (RFC 9457); ``members`` are its extension members."""
+    """Return the fields of a problem (RFC 9457); ``members`` are extension members."""
     return {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail, **members}
 
 
 def to_problem(error: HTTPException, **members: Any) -> Response:
-    """Turn an exception into its problem; ``members`` are RFC 9457 extension members."""
+    """Turn an exception into its problem; ``members`` are extension members."""
     status = error.code or 500
     detail = error.description or ""
-    if detail == default_exceptions.get(status, HTTPException).description:  # Werkzeug's own gives way to ours.
+    if detail == default_exceptions.get(status, HTTPException).description:
         detail = DETAILS.get(status, detail)
     if status >= 500:
         members["request_id"] = request_id()
@@ -117,21 +120,28 @@ def to_problem(error: HTTPException, **members: Any) -> Response:
     return response
 
 
+def handle_refusal(error: DomainError) -> Response:
+    """Turn a refusal of the domain into the problem of its status."""
+    if isinstance(error, FieldError):
+        return handle_invalid(ValidationError({error.field: [str(error)]}))
+    return to_problem(default_exceptions[STATUSES[type(error)]](str(error)))
+
+
 def handle_invalid(error: ValidationError) -> Response:
-    """422: ``errors`` names each field with its messages, ``detail`` repeats the first for a person."""
+    """422: ``errors`` has the messages of each field, ``detail`` repeats the first."""
     errors = error.messages_dict
     field, messages = next(iter(errors.items()))
     return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), errors=errors)
 
 
 def handle_unavailable(error: SQLAlchemyError) -> Response:
-    """503: the database is away, overloaded or too slow."""
+    """503: the database is down, overloaded or too slow."""
     log.warning("The database is unavailable: %s", describe(error))
     return to_problem(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS))
 
 
 def handle_database_error(error: DBAPIError) -> Response:
-    """503 if the database is not what the code needs: a replica, not migrated, or not far enough; else 500."""
+    """503 if the database is a replica, or lacks a migration; else 500."""
     if isinstance(error.orig, ReadOnlySqlTransaction):
         return handle_unavailable(error)
     if isinstance(error.orig, NOT_MIGRATED):
@@ -141,12 +151,12 @@ def handle_database_error(error: DBAPIError) -> Response:
 
 
 def handle_unforeseen(error: Exception) -> Response:
-    """500: the cause goes to the log, with the request id that the answer carries."""
+    """500: the log has the cause, under the request ID of the response."""
     log_failure((type(error), error, error.__traceback__))
     return to_problem(InternalServerError())
 
 
 def log_failure(found: Any) -> None:
-    """Write what a request failed of, as sys.exc_info() gives it: with its route, since a path has ids of users."""
+    """Log a failed request with its sys.exc_info(). It has the route, since a path contains user IDs."""
     route = name_route(request.url_rule.rule) if request.url_rule else "an unknown path"
     log.error("%s %s failed", request.method, route, exc_info=found)

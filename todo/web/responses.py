@@ -1,4 +1,4 @@
-"""What is answered if all is well: JSON, or nothing. What is not is a problem (problems.py)."""
+"""Responses of successful requests: JSON, or no body. Errors are problems (problems.py)."""
 
 from typing import Any
 
@@ -6,12 +6,14 @@ import orjson
 from flask import Response
 from werkzeug.datastructures import Headers
 
+from todo.web.urls import build_url
+
 JSON_OPTIONS = orjson.OPT_UTC_Z
 WITHOUT_BODY = {204, 304}
 
 
 class Answer(Response):
-    """A response whose headers are complete; Werkzeug's would be copied, and looked through again."""
+    """A response with complete headers. Werkzeug would copy them, and look for missing ones."""
 
     def get_wsgi_headers(self, environ: Any) -> Headers:
         if self.status_code not in WITHOUT_BODY:
@@ -20,12 +22,19 @@ class Answer(Response):
 
 
 def reply(data: Any, status: int = 200) -> Response:
-    """Answer JSON, with every time in UTC as RFC 3339 writes it."""
+    """Return a JSON response; timestamps are in UTC as RFC 3339 writes them."""
     return Answer(orjson.dumps(data, option=JSON_OPTIONS), status, content_type="application/json")
 
 
 def empty_response(status: int) -> Response:
-    """Answer without a body, and so without a Content-Type."""
+    """Return a response without a body, and so without a Content-Type."""
     response = Answer(status=status)
     del response.headers["Content-Type"]
+    return response
+
+
+def link_next(response: Response, cursor: str | None) -> Response:
+    """Add the Link to the next page (RFC 8288), if there is one."""
+    if cursor is not None:
+        response.headers["Link"] = f'<{build_url(cursor=cursor)}>; rel="next"'
     return response

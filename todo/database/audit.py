@@ -1,0 +1,73 @@
+"""The audit behind /readyz: the database has what the code needs, and separates users."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from flask import current_app
+from psycopg2.errors import InvalidSchemaName, UndefinedTable
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from config import ROOT
+from todo.database.isolation import Isolation
+from todo.extensions import SCHEMA, db
+from todo.logs.causes import describe
+
+MISFITS, BREACHES = (text((Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql"))
+
+
+def find_faults(connection: Connection) -> list[str]:
+    """Return a sentence for each fault of the database; empty if the service can use it. For operators only."""
+    return find_missing_migrations(connection) + find_breaches(connection)
+
+
+def find_missing_migrations(connection: Connection) -> list[str]:
+    """Return what the code lacks in the database; empty if the database is as new as the code, or newer.
+
+    A later release can have added migrations that this code does not know: during a rollout, and after a rollback
+    (docs/deploy.md). So the columns and rights are compared, not only the number of the migration.
+    """
+    try:
+        version = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalar()
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable | InvalidSchemaName):
+            return [describe(error)]
+        version = None
+    if version is None or version in known_migrations()[1:]:
+        return [f"the database is at migration {version}, the code at {newest_migration()}: run flask db upgrade"]
+    return find_misfits(connection)
+
+
+def newest_migration() -> str:
+    """Return the last migration that the code knows."""
+    return known_migrations()[0]
+
+
+@cache
+def known_migrations() -> tuple[str, ...]:
+    """Return the migrations that the code knows, newest first."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(ROOT / "migrations").replace("%", "%%"))
+    return tuple(each.revision for each in ScriptDirectory.from_config(configuration).walk_revisions())
+
+
+def find_misfits(connection: Connection) -> list[str]:
+    """Return what the code does not find in the database: columns, rights."""
+    columns = [column for table in db.metadata.tables.values() for column in table.columns]
+    # A resource notes which columns its statements change (resource.py).
+    changed = [(table.name, name) for table in db.metadata.tables.values() for name in table.info.get("changed", [])]
+    names = {
+        "tables": [column.table.name for column in columns],
+        "columns": [column.name for column in columns],
+        "changed_tables": [table for table, _ in changed],
+        "changed_columns": [column for _, column in changed],
+    }
+    return list(connection.execute(MISFITS, names).scalars())
+
+
+def find_breaches(connection: Connection) -> list[str]:
+    """Return what keeps the database from separating users."""
+    isolation: Isolation = current_app.extensions["isolation"]
+    return list(connection.execute(BREACHES, {"may_log_in": isolation.role_may_log_in}).scalars())

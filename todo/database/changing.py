@@ -1,0 +1,78 @@
+"""Statements that change one row: they lock it, compare its version, write, and return the row in one statement.
+
+The lock lets the second of two concurrent changes see the first. It also tells a deleted row from a changed one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import CTE, BigInteger, ColumnElement, any_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from todo.database.resource import Resource
+from todo.database.statements import Statement, join_rows, row_like
+
+M = TypeVar("M")
+
+ID = bindparam("row_id", type_=BigInteger)
+# The versions that may be changed; NULL for any.
+VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
+
+
+class Outcome(NamedTuple):
+    """Whether the row had an expected version; if not, nothing was written."""
+
+    expected: bool
+
+
+def build_get(resource: Resource[M]) -> Statement[M]:
+    """Build the statement that returns one row."""
+    return Statement(select(*resource.columns).where(is_row(resource)), row=resource.row)
+
+
+def build_change(
+    resource: Resource[M], assign: Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
+) -> Statement[tuple[M, Outcome]]:
+    """Build the statement that sets columns of one row, unless all have their new values already.
+
+    ``assign`` takes the timestamp of the change, which is read once and after the lock, and returns the new values.
+    """
+    table, old = resource.table, lock_row(resource)
+    clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
+    now = select(clock.c.now).scalar_subquery()
+    values = assign(now)
+    new = (
+        update(table)
+        .where(old.c.expected, table.c.user_id == old.c.user_id, table.c.id == old.c.id)
+        .where(or_(*(table.c[name].is_distinct_from(value) for name, value in values.items())))
+        .values(**values, version=table.c.version + 1, updated_at=now)
+        .returning(*resource.columns, old.c.expected)
+        .cte("new")
+    )
+    unchanged = select(old).where(~exists(select(new)))
+    return Statement(select(new).union_all(unchanged), row=join_rows(resource.row, row_like(Outcome)))
+
+
+def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
+    """Build the statement that compares the version of one row, and changes nothing."""
+    return Statement(select(lock_row(resource)), row=join_rows(resource.row, row_like(Outcome)))
+
+
+def build_delete(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
+    """Build the statement that deletes one row and returns it."""
+    table, old = resource.table, lock_row(resource)
+    deleted = delete(table).where(old.c.expected, table.c.user_id == old.c.user_id, table.c.id == old.c.id)
+    return Statement(select(old).add_cte(deleted.cte("deleted")), row=join_rows(resource.row, row_like(Outcome)))
+
+
+def lock_row(resource: Resource[Any]) -> CTE:
+    """Build the part that locks the row, and compares its version with the expected ones."""
+    version = resource.table.c.version
+    expected = or_(VERSIONS.is_(None), version == any_(VERSIONS)).label("expected")
+    return select(*resource.columns, expected).where(is_row(resource)).with_for_update().cte("old")
+
+
+def is_row(resource: Resource[Any]) -> ColumnElement[bool]:
+    """Build the condition of one row: the owner and the ID."""
+    return resource.is_own & (resource.table.c.id == ID)

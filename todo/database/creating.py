@@ -1,0 +1,94 @@
+"""Statements that create rows. All insert in one way: from a source of rows, with an SQL expression for each column."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import text
+
+from todo.database.resource import Resource
+from todo.database.statements import Statement, join_rows, row_like
+
+M = TypeVar("M")
+
+# A key is kept at least this long. The user's next creation with a key deletes the older ones.
+KEY_HOURS = 24
+
+
+class Claim(NamedTuple):
+    """What is stored under an Idempotency-Key, and whether this statement stored it."""
+
+    fingerprint: bytes
+    is_new: bool
+
+
+class Created(NamedTuple):
+    """The ID of a created row."""
+
+    id: int
+
+
+def build_create(resource: Resource[M], values: Mapping[str, str]) -> Statement[M]:
+    """Build the statement that creates a row and returns it."""
+    return Statement(text(f"{write_insert(resource, values)} RETURNING {write_columns(resource)}"), row=resource.row)
+
+
+def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> Statement[tuple[M, Claim]]:
+    """Build the statement that creates a row unless its ``key`` is in use, and returns the row of the key.
+
+    Three parts run in one transaction, each with its own snapshot. If two requests use the same key, the INSERT of the
+    second waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
+    """
+    table = resource.table
+    return Statement(
+        text(
+            "DELETE FROM todo.idempotency_keys WHERE user_id = :owner"
+            f" AND created_at < now() - interval '{KEY_HOURS} hours'"
+        ),
+        text(
+            f"""
+            WITH claimed AS (
+              INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
+              VALUES (:owner, :key, :fingerprint, nextval('{table}_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
+            ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")}
+            """
+        ),
+        text(
+            f"""
+            SELECT {write_columns(resource)}, keys.fingerprint, keys.xmin = pg_current_xact_id()::xid AS is_new
+            FROM todo.idempotency_keys AS keys
+            LEFT JOIN {table} ON ({table.name}.user_id, {table.name}.id) = (keys.user_id, keys.task_id)
+            WHERE keys.user_id = :owner AND keys.key = :key
+            """
+        ),
+        row=join_rows(resource.row, row_like(Claim)),
+    )
+
+
+def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Statement[Created]:
+    """Build the statement that creates the rows of ``rows``, a JSON array, and returns their IDs.
+
+    Unless ``add`` is true, it creates nothing if the user has rows already. The lock lets the second of two concurrent
+    statements see the rows of the first.
+    """
+    source = (
+        f"FROM json_populate_recordset(CAST(NULL AS {resource.table}), CAST(:rows AS json))"
+        f" WHERE :add OR NOT EXISTS (SELECT FROM {resource.table} WHERE user_id = :owner)"
+    )
+    return Statement(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
+        text(f"{write_insert(resource, values, source)} RETURNING id"),
+        row=row_like(Created),
+    )
+
+
+def write_insert(resource: Resource[Any], values: Mapping[str, str], source: str = "") -> str:
+    """Return the SQL that inserts rows of the current user: the expression of each column, and where rows come from."""
+    values = {"user_id": ":owner", **values}
+    system = "OVERRIDING SYSTEM VALUE" if "id" in values else ""
+    columns, expressions = ", ".join(values), ", ".join(values.values())
+    return f"INSERT INTO {resource.table} ({columns}) {system} SELECT {expressions} {source}"
+
+
+def write_columns(resource: Resource[Any]) -> str:
+    """Return the SQL list of the columns of a row."""
+    return ", ".join(f"{resource.table.name}.{column.name}" for column in resource.columns)

@@ -1,0 +1,234 @@
+"""Statements that list rows in pages, by keyset: a page begins after the last row of the page before.
+
+So a page costs the same at any depth, and concurrent changes neither repeat a row nor skip one.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    Text,
+    all_,
+    asc,
+    bindparam,
+    desc,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from todo.database.cursors import read_cursor, write_cursor
+from todo.database.isolation import fetch
+from todo.database.resource import Resource
+from todo.database.statements import RowType, Statement, join_rows, row_of
+from todo.errors import InvalidCursor
+
+M = TypeVar("M")
+
+MAX_ID = 2**63 - 1
+SIZE = bindparam("size", type_=BigInteger)
+# All of them must match, as LIKE patterns: one parameter, however many there are.
+PATTERNS = bindparam("patterns", type_=ARRAY(Text))
+LIKE_SPECIAL, QUOTED = re.compile(r"[\\%_]"), r"\\\g<0>"
+
+# A page begins with the first row, after a row that has a value to sort by, or after a row without one.
+Start = Literal["first", "valued", "valueless"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sort:
+    """An order of rows. The ID breaks ties, in the same direction. Rows without a value come last in both directions.
+
+    ``key`` returns the sort key for a direction, without the ID, and ``readers`` read its parts from a cursor.
+    ``valueless`` is the condition of rows without a value, if an index keeps those apart.
+    """
+
+    key: Callable[[str], Sequence[ColumnElement[Any]]]
+    readers: Sequence[Callable[[Any], Any]]
+    order: str = "asc"
+    valueless: ColumnElement[bool] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the key in a page."""
+        return [f"key_{number}" for number in range(len(self.readers))]
+
+    def read_place(self, parts: Sequence[Any]) -> tuple[Start, dict[str, Any]]:
+        """Return where the page of a cursor begins, and the parameters of that place.
+
+        Raises InvalidCursor: anyone can write a cursor.
+        """
+        *values, row_id = parts or [None]
+        start: Start = "valued"
+        try:
+            if self.valueless is not None and values and values[0] is None:
+                start, values = "valueless", [None] * len(self.readers)
+            else:
+                values = [read(value) for read, value in zip(self.readers, values, strict=True)]
+            row_id = read_id(row_id)
+        except (ValueError, OverflowError):
+            raise InvalidCursor from None
+        place = {f"after_{name}": value for name, value in zip(self.names, values, strict=True)}
+        return start, place | {"after_id": row_id}
+
+
+def read_id(value: Any) -> int:
+    """Return an ID that a cursor holds; raises ValueError."""
+    if type(value) is int and 0 <= value <= MAX_ID:
+        return value
+    raise ValueError
+
+
+@dataclass(frozen=True, eq=False)
+class Listing(Generic[M]):
+    """The lists of a resource: its filters and orders by name, and the text that a search looks in."""
+
+    resource: Resource[M]
+    filters: Mapping[str, ColumnElement[bool]]
+    sorts: Mapping[str, Sort]
+    searched: FromClause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What a client asks of a list: filters by name with their values, words to search for, order, and place."""
+
+    filters: Mapping[str, Any]
+    words: Sequence[str]
+    sort: str
+    order: str | None
+    limit: int
+    cursor: str | None
+
+
+class Page(NamedTuple, Generic[M]):
+    """Rows of a list, the cursor of the next page if there is one, and the number of all rows if they were counted."""
+
+    rows: Sequence[M]
+    cursor: str | None
+    total: int | None
+
+
+def find_page(
+    listing: Listing[M], user_id: str, query: Query, *, is_counted: bool = False, seconds: int | None = None
+) -> Page[M]:
+    """Return a page of the user's rows; ``seconds`` is the timeout. Raises InvalidCursor, and what fetch raises."""
+    sort = listing.sorts[query.sort]
+    order = query.order or sort.order
+    scope = [query.sort, order, query.filters, query.words]
+    start: Start = "first"
+    values: dict[str, Any] = {**query.filters, "owner": user_id, "size": query.limit + 1}
+    if query.cursor is not None:
+        start, place = sort.read_place(read_cursor(query.cursor, scope))
+        values |= place
+    if query.words:
+        values["patterns"] = [write_pattern(word) for word in query.words]
+    shape = Shape(frozenset(query.filters), query.sort, order, start, bool(query.words), is_counted)
+    found: Sequence[tuple[Any, Any]] = fetch(
+        user_id, build_page(listing, shape), values, repeatable=True, seconds=seconds
+    )
+    total = None
+    if is_counted:
+        total, found = found[0][1].total, [pair for pair in found if pair[0].id is not None]
+    shown = found[: query.limit]
+    cursor = None
+    if len(found) > len(shown):
+        row, key = shown[-1]
+        cursor = write_cursor([*(getattr(key, name) for name in sort.names), row.id], scope)
+    return Page([row for row, _ in shown], cursor, total)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What makes a page's statement different from others. A client chooses it, so there are thousands."""
+
+    filters: frozenset[str]
+    sort: str
+    order: str
+    start: Start
+    is_searched: bool
+    is_counted: bool
+
+
+# All shapes would be too many to keep.
+@lru_cache(512)
+def build_page(listing: Listing[M], shape: Shape) -> Statement[tuple[M, Any]]:
+    """Build the statement of a page.
+
+    Its parameters are ``owner``, ``size``, each filter's, ``patterns`` for a search, and those of Sort.read_place. Its
+    rows are pairs: a row of the resource, and a row with the parts of the sort key. A counted page also has
+    ``total``, the number of rows of all pages, in the second row. If it is empty, it has one row of NULLs besides.
+    """
+    sort, page = listing.sorts[shape.sort], select_page(listing, shape)
+    names = [*sort.names, *(["total"] if shape.is_counted else [])]
+    key_row: RowType[Any] = row_of(object, names)
+    row = join_rows(listing.resource.row, key_row)
+    if not shape.is_counted:
+        return Statement(page, row=row)
+    shown = page.subquery()
+    total = filter_rows(listing, shape, select(sql.count().label("total"))).subquery()
+    counted = select(shown, total.c.total).select_from(total.outerjoin(shown, true()))
+    return Statement(counted.order_by(*list_place(shown, sort, shape.order)), row=row)
+
+
+def write_pattern(word: str) -> str:
+    """Return the LIKE pattern of texts that contain the word."""
+    return f"%{LIKE_SPECIAL.sub(QUOTED, word)}%"
+
+
+def filter_rows(listing: Listing[Any], shape: Shape, selected: Select[Any]) -> Select[Any]:
+    """Select the user's rows that match the filters and the search."""
+    if shape.is_searched:
+        table = listing.resource.table.join(listing.searched, true())
+        selected = selected.select_from(table).where(listing.searched.c.text.like(all_(PATTERNS)))
+    return selected.where(listing.resource.is_own, *(listing.filters[name] for name in sorted(shape.filters)))
+
+
+def select_page(listing: Listing[Any], shape: Shape) -> Select[Any]:
+    """Select the rows of a page, with the parts of their sort key."""
+    sort, row_id = listing.sorts[shape.sort], listing.resource.table.c.id
+    key = sort.key(shape.order)
+    labelled = [part.label(name) for name, part in zip(sort.names, key, strict=True)]
+    found = filter_rows(listing, shape, select(*listing.resource.columns, *labelled))
+    after_id = {"after_id": row_id}
+    after_key = {f"after_{name}": part for name, part in zip(sort.names, key, strict=True)} | after_id
+
+    def cut(rows: Select[Any], place: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
+        """Order the rows, and cut a page that begins after a place, given as parameters and their columns."""
+        if place:
+            here = tuple_(*place.values())
+            there = tuple_(*(bindparam(name, type_=column.type) for name, column in place.items()))
+            rows = rows.where(here > there if shape.order == "asc" else here < there)
+        return rows.order_by(*list_order([*key, row_id], shape.order)).limit(SIZE)
+
+    if sort.valueless is None:
+        return cut(found, after_key if shape.start == "valued" else {})
+    # An index has each of two parts in its order. Both are cut before they are joined.
+    without = cut(found.where(sort.valueless), after_id if shape.start == "valueless" else {})
+    if shape.start == "valueless":
+        return without
+    valued = cut(found.where(key[0].is_not(None)), after_key if shape.start == "valued" else {})
+    both = union_all(select(valued.subquery()), select(without.subquery())).subquery()
+    return select(both).order_by(*list_place(both, sort, shape.order)).limit(SIZE)
+
+
+def list_place(page: Subquery, sort: Sort, order: str) -> list[ColumnElement[Any]]:
+    """Return the ORDER BY of a page from its own columns: rows without a value come last."""
+    key = [page.c[name] for name in sort.names]
+    return [*(part.is_(None) for part in key[:1]), *list_order([*key, page.c.id], order)]
+
+
+def list_order(key: Sequence[ColumnElement[Any]], order: str) -> list[ColumnElement[Any]]:
+    """Return an ORDER BY with one direction for all parts, so that an index can be read either way."""
+    return [asc(part) if order == "asc" else desc(part) for part in key]

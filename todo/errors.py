@@ -1,0 +1,58 @@
+"""Why a valid request is refused. Queries raise these errors, and web/problems.py maps them to responses.
+
+DomainError
+├── NotFound         the resource does not exist, or belongs to another user
+├── Changed          the resource has another version than the caller expects
+├── InvalidCursor    the cursor does not belong to this list
+├── KeyUnusable      the resource that was created under this key has been deleted
+└── FieldError       the value of a field is refused
+    └── KeyReused    the Idempotency-Key was used for another request
+"""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A refusal; its text is a sentence for the client."""
+
+    sentence: ClassVar[str] = ""
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence or self.sentence)
+
+
+class NotFound(DomainError):
+    # A missing ID, another user's ID and an impossible ID must not differ, so there is one sentence.
+    sentence = "Not found: it does not exist, or it is not yours."
+
+
+class Changed(DomainError):
+    """RFC 9110 section 13.1.1. Nothing was written."""
+
+    sentence = "The task has changed since you got it; get it again, and repeat the change on what it is now."
+
+
+class InvalidCursor(DomainError):
+    sentence = "cursor: not valid here; it was altered, or made with other filters or another order."
+
+
+class KeyUnusable(DomainError):
+    sentence = "The task that was created with this Idempotency-Key has been deleted; choose a new key."
+
+
+class FieldError(DomainError):
+    """``field`` names a field of the body, a parameter of the query, or a header."""
+
+    field: str
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class KeyReused(FieldError):
+    field = "Idempotency-Key"
+    sentence = "It was used for another body; choose a new key."
+
+    def __init__(self) -> None:
+        super().__init__(self.field, self.sentence)

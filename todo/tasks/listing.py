@@ -1,0 +1,90 @@
+"""The filters and orders of the list of tasks, and the text that a search looks in."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, DateTime, Text, bindparam, case, select
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from todo.database.folding import build_folded
+from todo.database.paging import Listing, Sort
+from todo.tasks.fields import PRIORITIES
+from todo.tasks.table import TASKS
+from todo.web.fields import UNSTORABLE
+
+columns = TASKS.table.c
+RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
+
+FILTERS: dict[str, ColumnElement[bool]] = {
+    "status": columns.completed == bindparam("status", type_=Boolean),
+    "completed": columns.completed == bindparam("completed", type_=Boolean),
+    "priority": columns.priority == bindparam("priority", type_=Text),
+    "tag": columns.tags_folded.contains(bindparam("tag", type_=ARRAY(Text))),
+    "due_before": columns.due_at <= bindparam("due_before", type_=DateTime(timezone=True)),
+    "due_after": columns.due_at >= bindparam("due_after", type_=DateTime(timezone=True)),
+}
+
+# Computed once for each task. A word has no white space, so no word is found across the line break.
+SEARCHED = (
+    select(
+        (
+            build_folded(columns.title, columns.title_folded)
+            + sql.coalesce("\n" + build_folded(columns.description, columns.description_folded), "")
+        ).label("text")
+    )
+    .correlate(TASKS.table)
+    .offset(0)
+    .lateral("searched")
+)
+
+
+def read_instant(value: Any) -> datetime:
+    """Return a timestamp that a cursor holds; raises ValueError."""
+    instant = datetime.fromisoformat(read_text(value))
+    if instant.tzinfo is None:
+        raise ValueError
+    return instant.astimezone(UTC)  # Python accepts more offsets than PostgreSQL.
+
+
+def read_text(value: Any) -> str:
+    """Return a text that a cursor holds; raises ValueError."""
+    if isinstance(value, str) and not UNSTORABLE.search(value):
+        return value
+    raise ValueError
+
+
+def read_flag(value: Any) -> bool:
+    """Return a boolean that a cursor holds; raises ValueError."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+def read_rank(value: Any) -> int:
+    """Return a rank that a cursor holds; raises ValueError."""
+    if type(value) is int and 0 <= value <= len(RANKS) + 1:
+        return value
+    raise ValueError
+
+
+def rank_priority(order: str) -> list[ColumnElement[Any]]:
+    """Return the rank that puts tasks without a priority last. No index serves it: it reads all of the user's tasks."""
+    return [case(RANKS, value=columns.priority, else_=len(RANKS) + 1 if order == "asc" else 0)]
+
+
+SORTS = {
+    # The order of the IDs, which the primary key serves.
+    "created": Sort(key=lambda order: (), readers=(), order="desc"),
+    "updated": Sort(key=lambda order: (columns.updated_at,), readers=(read_instant,), order="desc"),
+    "title": Sort(key=lambda order: (build_folded(columns.title, columns.title_folded),), readers=(read_text,)),
+    "due_date": Sort(
+        key=lambda order: (columns.due_at, columns.due_all_day),
+        readers=(read_instant, read_flag),
+        # With both columns of the index, so that the index serves these rows by ID.
+        valueless=columns.due_at.is_(None) & ~columns.due_all_day,
+    ),
+    "priority": Sort(key=rank_priority, readers=(read_rank,), order="desc"),
+}
+
+TASK_LISTING = Listing(TASKS, FILTERS, SORTS, SEARCHED)
