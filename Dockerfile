@@ -1,4 +1,4 @@
-# The service in a container: docs/deploy.md, "On a container platform". The Python is the one that CI runs.
+# The service in a container: docs/deploy.md, "On a container platform". CI tests with this version of Python.
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /opt/todo
@@ -9,9 +9,9 @@ COPY deploy/healthcheck.py deploy/
 COPY migrations migrations/
 COPY server server/
 COPY todo todo/
-# Compiled here, since nobody may write there later.
+# Compile now: the container's user cannot write here later.
 RUN python -m compileall -q .
-# By number: a platform that refuses root cannot see who a name is.
+# Numeric: a platform that refuses root cannot look up a user name.
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["python", "deploy/healthcheck.py"]

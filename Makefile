@@ -1,4 +1,4 @@
-# One command per intent. `make run` is all a newcomer needs.
+# One command per task. Start with `make run`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,42 +12,42 @@ FRONTEND_URL := http://localhost:3000
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Make .venv with everything; quick when nothing changed
+install: $(INSTALLED) ## Create .venv with all packages; quick when nothing changed
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
+		|| { echo "Error: Python 3.11 or newer is needed; choose one: make run PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "Python's venv is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@test -w . || { echo "Error: you cannot write in this folder; clone into a folder of your own"; exit 1; }
-	@echo "Installing into $(VENV): about half a minute, once."
+		|| { echo "Error: Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@test -w . || { echo "Error: this folder is not writable; clone into a folder that you own"; exit 1; }
+	@echo "Installing the packages into $(VENV). This takes about half a minute, once."
 	@$(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/pip || { echo "Error: programs cannot run in this folder (noexec); clone into another one"; exit 1; }
+	@test -x $(BIN)/pip || { echo "Error: programs cannot run in this folder (noexec); clone elsewhere"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-# A setting of the environment wins over this file.
+# Environment variables override this file.
 .env:
 	@(umask 077 && $(PYTHON) -c 'import secrets; print("BETTER_AUTH_SECRET=" + secrets.token_urlsafe(48))' > .env.new)
 	@echo "BETTER_AUTH_URL=$(FRONTEND_URL)" >> .env.new
 	@mv .env.new .env
-	@echo "Wrote .env: a new BETTER_AUTH_SECRET, and BETTER_AUTH_URL=$(FRONTEND_URL) for your frontend's tokens."
+	@echo "Wrote .env with a new BETTER_AUTH_SECRET and BETTER_AUTH_URL=$(FRONTEND_URL)."
 
-run: install .env ## Install, migrate, serve on PORT, and print a line to paste
-	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder of your own"; exit 1; }
+run: install .env ## Install, migrate and serve on PORT; prints a curl command to try
+	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder that you own"; exit 1; }
 	$(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/gunicorn wsgi:app
 
-frontend: install .env ## Serve the example frontend beside make run; needs Node.js 20.19
+frontend: install .env ## Serve the example frontend next to make run; needs Node.js 20.19
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null \
 		&& command -v npm >/dev/null || { echo "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org"; exit 1; }
 	@DATABASE_URL=$$($(BIN)/flask database-url) && export DATABASE_URL \
 		&& exec node --env-file=.env $(FRONTEND)/scripts/beside-service.mjs
 
-test: install ## Run the tests: two minutes
+test: install ## Run the fast tests: two minutes
 	$(BIN)/pytest
 
-proofs: install ## Run the proofs that take long, with whole servers; some need Node.js 20.19, Chromium and more
+proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
 	$(BIN)/pytest tests/proofs
 
 lint: install ## Check style and types
@@ -55,37 +55,37 @@ lint: install ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test proofs ## Lint, test and prove: all that has to hold
+check: lint test proofs ## Run everything that must pass: lint, test and proofs
 
-bench: install ## Measure this service beside two others: about 6 minutes; or bench ARGS=--quick
+bench: install ## Compare this service with two others: about 6 minutes; shorter with ARGS=--quick
 	$(BIN)/python -m bench.serving $(ARGS)
 
-bench-endurance: install ## Measure whether memory stays flat under a million requests: half an hour; ARGS=--quick too
+bench-endurance: install ## Measure memory over a million requests: half an hour; shorter with ARGS=--quick
 	$(BIN)/python -m bench.endurance $(ARGS)
 
-bench-finding: install ## Measure how long finding takes as a database grows: some minutes; ARGS=--quick too
+bench-finding: install ## Measure query times as a database grows: some minutes; shorter with ARGS=--quick
 	$(BIN)/python -m bench.finding $(ARGS)
 
-pins: install ## Pin anew what requirements.in and requirements-dev.in allow, newest releases first
+pins: install ## Update all pins to the newest versions that requirements.in and requirements-dev.in allow
 	@for name in requirements requirements-dev; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command 'make pins' \
 			--annotation-style line $$name.in -o $$name.txt && echo "Wrote $$name.txt."; \
 	done
 
-audit: install ## Ask PyPI for known vulnerabilities of what production installs
+audit: install ## Ask PyPI for known vulnerabilities of the production packages
 	@$(BIN)/uv tool run --quiet pip-audit --require-hashes --disable-pip -r requirements.txt
 
-document: install .env ## Write docs/openapi.json, and the client's types, after a change of what the service takes or answers
+document: install .env ## Write docs/openapi.json and the client's types, after a change to requests or responses
 	@LIST_FORMAT= DELETE_FORMAT= $(BIN)/flask openapi > docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
 	@cd $(FRONTEND) && npm install --silent --no-fund --no-audit && npm run --silent types >/dev/null
-	@echo "Wrote docs/openapi.json, and $(FRONTEND)/lib/api-types.ts from it."
+	@echo "Wrote docs/openapi.json and, from it, $(FRONTEND)/lib/api-types.ts."
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove what install, run and the tests made, the embedded PostgreSQL's data and .env excepted
+clean: ## Remove the files that these commands created, except your data and .env
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules screenshots
 	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/.next $(FRONTEND)/next-env.d.ts $(FRONTEND)/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

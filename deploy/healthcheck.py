@@ -1,4 +1,4 @@
-"""Exit with 0 if the service on this machine answers: an image has Python, and need not have curl."""
+"""Exit with status 0 if the service on this machine responds. Uses Python, since an image may not have curl."""
 
 import os
 from urllib.request import urlopen

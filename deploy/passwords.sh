@@ -1,6 +1,7 @@
 #!/bin/sh
-# Give the roles of roles.sql their passwords: for compose.yaml, where the service is on another host than PostgreSQL.
-# By variables that psql reads itself, so that they are in nobody's list of processes.
+# Sets the passwords of the roles in roles.sql. compose.yaml needs them: the service and PostgreSQL are on different
+# hosts there.
+# psql reads them from environment variables itself, so they do not appear in the process list.
 set -eu
 psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv owner_password TODO_OWNER_PASSWORD

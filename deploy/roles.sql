@@ -1,10 +1,10 @@
--- Run once by an administrator of the PostgreSQL: who is who, and the database.
+-- Creates the roles and the database. An administrator of PostgreSQL runs this once.
 \set ON_ERROR_STOP on
-CREATE ROLE todo_app NOLOGIN;   -- what requests run as: row security binds it
-CREATE ROLE todo_owner LOGIN;   -- migrates, and owns the tables
-CREATE ROLE todo_web LOGIN;     -- what the service logs in as: owns nothing
+CREATE ROLE todo_app NOLOGIN;   -- requests run as this role; row-level security applies to it
+CREATE ROLE todo_owner LOGIN;   -- migrates and owns the tables
+CREATE ROLE todo_web LOGIN;     -- the service logs in as this role; it owns nothing
 GRANT todo_app TO todo_owner, todo_web;
--- Statements hold what people wrote, and an error would put them into PostgreSQL's log.
+-- PostgreSQL logs the statement of each error by default, and statements contain user data.
 ALTER ROLE todo_owner SET log_min_error_statement = 'panic';
 ALTER ROLE todo_web SET log_min_error_statement = 'panic';
 CREATE DATABASE todo OWNER todo_owner TEMPLATE template0 ENCODING 'UTF8';

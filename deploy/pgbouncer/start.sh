@@ -1,5 +1,6 @@
 #!/bin/sh
-# PgBouncer takes passwords from a file only: it is written where the container may write, and gone with it.
+# PgBouncer reads passwords from a file only. The file is in /tmp, the only writable folder, which ends with the
+# container.
 set -eu
 umask 077
 printf '"todo_web" "%s"\n' "$TODO_WEB_PASSWORD" > /tmp/users.txt

@@ -72,7 +72,7 @@ def test_two_services_behind_nginx_restarted_in_turn_drop_nothing(release: Relea
     changes = {
         "proxy_pass http://127.0.0.1:1;": "proxy_pass http://todo;",
         "rate=100r/s": "rate=10000r/s",  # All these people have one address.
-        "# Who has a token": f"{upstream}# Who has a token",
+        'map "$request_method': f'{upstream}map "$request_method',
         "10.0.0.1:8000": f"127.0.0.1:{one}",
         "10.0.0.2:8000": f"127.0.0.1:{other}",
     }
