@@ -86,7 +86,8 @@ def write_insert(resource: Resource[Any], values: Mapping[str, str], source: str
     values = {"user_id": ":owner", **values}
     system = "OVERRIDING SYSTEM VALUE" if "id" in values else ""
     columns, expressions = ", ".join(values), ", ".join(values.values())
-    return f"INSERT INTO {resource.table} ({columns}) {system} SELECT {expressions} {source}"
+    rows = f"SELECT {expressions} {source}" if source else f"VALUES ({expressions})"
+    return f"INSERT INTO {resource.table} ({columns}) {system} {rows}"
 
 
 def write_columns(resource: Resource[Any]) -> str:

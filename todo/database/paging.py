@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from todo.database.cursors import read_cursor, write_cursor
 from todo.database.isolation import fetch
 from todo.database.resource import Resource
-from todo.database.statements import RowType, Statement, join_rows, row_of
+from todo.database.statements import Statement, row_of
 from todo.errors import InvalidCursor
 
 M = TypeVar("M")
@@ -135,18 +135,15 @@ def find_page(
     if query.words:
         values["patterns"] = [write_pattern(word) for word in query.words]
     shape = Shape(frozenset(query.filters), query.sort, order, start, bool(query.words), is_counted)
-    found: Sequence[tuple[Any, Any]] = fetch(
-        user_id, build_page(listing, shape), values, repeatable=True, seconds=seconds
-    )
+    found: Sequence[Any] = fetch(user_id, build_page(listing, shape), values, repeatable=True, seconds=seconds)
     total = None
     if is_counted:
-        total, found = found[0][1].total, [pair for pair in found if pair[0].id is not None]
+        total, found = found[0].total, [row for row in found if row.id is not None]
     shown = found[: query.limit]
     cursor = None
     if len(found) > len(shown):
-        row, key = shown[-1]
-        cursor = write_cursor([*(getattr(key, name) for name in sort.names), row.id], scope)
-    return Page([row for row, _ in shown], cursor, total)
+        cursor = write_cursor([getattr(shown[-1], name) for name in (*sort.names, "id")], scope)
+    return Page(shown, cursor, total)
 
 
 @dataclass(frozen=True)
@@ -163,17 +160,16 @@ class Shape:
 
 # All shapes would be too many to keep.
 @lru_cache(512)
-def build_page(listing: Listing[M], shape: Shape) -> Statement[tuple[M, Any]]:
+def build_page(listing: Listing[M], shape: Shape) -> Statement[M]:
     """Build the statement of a page.
 
     Its parameters are ``owner``, ``size``, each filter's, ``patterns`` for a search, and those of Sort.read_place. Its
-    rows are pairs: a row of the resource, and a row with the parts of the sort key. A counted page also has
-    ``total``, the number of rows of all pages, in the second row. If it is empty, it has one row of NULLs besides.
+    rows also have the parts of the sort key, and in a counted page ``total``, the number of rows of all pages. A
+    counted page without rows has one row in which everything but ``total`` is NULL.
     """
     sort, page = listing.sorts[shape.sort], select_page(listing, shape)
     names = [*sort.names, *(["total"] if shape.is_counted else [])]
-    key_row: RowType[Any] = row_of(object, names)
-    row = join_rows(listing.resource.row, key_row)
+    row = row_of(listing.resource.model, [*listing.resource.row.names, *names])
     if not shape.is_counted:
         return Statement(page, row=row)
     shown = page.subquery()

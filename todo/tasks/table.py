@@ -17,7 +17,8 @@ READ_ONLY = {"readOnly": True}
 
 def show_due_date(row: Task) -> str | None:
     """Return a whole day as a date, and an instant as a date-time."""
-    return row.due_at[:10] if row.due_at and row.due_all_day else row.due_at
+    due_at = row.due_at
+    return due_at[:10] if row.due_all_day and due_at else due_at
 
 
 def store_due_date(due: Due | None) -> Mapping[str, Any]:
