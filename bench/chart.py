@@ -1,12 +1,9 @@
-"""A chart of what a request costs, as an SVG.
-
-It brings its own background, which is light or dark as the reader's system is: so it can be read on any page.
-"""
+"""A bar chart of the CPU time per request, as an SVG. Its colors follow the reader's light or dark mode."""
 
 from collections.abc import Iterator
 
 from bench.clients import OPERATIONS
-from bench.report import Phase, read_cpu
+from bench.report import Phase
 
 LEGEND = {"ours": "this service", "peer": "FastAPI + SQLModel", "floor": "bare WSGI callable"}
 
@@ -14,7 +11,7 @@ WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 92, 44
 BAR, GAP = 40, 6
 STEPS = (50, 100, 200, 250, 500, 1000, 2000)
-MOST_LINES = 5
+MAX_LINES = 5
 
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
@@ -36,15 +33,15 @@ STYLE = """
 
 
 def draw_chart(phase: Phase) -> str:
-    """Return the CPU per request of each operation and service, as grouped bars."""
+    """Return the SVG: a group of bars for each operation, a bar for each service."""
     values = {
-        operation: {service: phase.find_median(operation, service, read_cpu) for service in LEGEND}
+        operation: {service: phase.find_median(operation, service, "cpu_us") for service in LEGEND}
         for operation in OPERATIONS
     }
     highest = max(value for group in values.values() for value in group.values())
-    step = next((step for step in STEPS if highest / step <= MOST_LINES), highest / MOST_LINES)
+    step = next((step for step in STEPS if highest / step <= MAX_LINES), highest / MAX_LINES)
     scale = (HEIGHT - TOP - BOTTOM) / highest
-    parts = [*draw_frame(phase.setting.name, values), *draw_lines(step, highest, scale)]
+    parts = [*draw_frame(phase.setting.name, values), *draw_grid(step, highest, scale)]
     width = (WIDTH - LEFT - RIGHT) / len(values)
     for number, (operation, group) in enumerate(values.items()):
         parts += draw_group(operation, group, LEFT + width * (number + 0.5), scale)
@@ -52,7 +49,7 @@ def draw_chart(phase: Phase) -> str:
 
 
 def draw_frame(setting: str, values: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Yield what is around the bars, and the same in words."""
+    """Yield the title, the legend, and a description for screen readers."""
     sentences = [
         f"{operation}: " + ", ".join(f"{LEGEND[service]} {value:.0f}" for service, value in group.items())
         for operation, group in values.items()
@@ -71,8 +68,8 @@ def draw_frame(setting: str, values: dict[str, dict[str, float]]) -> Iterator[st
         x += 50 + 7 * len(name)
 
 
-def draw_lines(step: float, highest: float, scale: float) -> Iterator[str]:
-    """Yield the lines to read heights by."""
+def draw_grid(step: float, highest: float, scale: float) -> Iterator[str]:
+    """Yield the grid lines and their labels."""
     for number in range(int(highest / step) + 1):
         y = HEIGHT - BOTTOM - number * step * scale
         yield f'<line class="line" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -1,25 +1,24 @@
-"""Clients that ask one service for one operation, over connections that stay open, in a process of their own.
+"""Clients that send one kind of request to a service over several persistent connections.
 
-They cost little, so that they take little from the service they share the machine with: sockets that do not block, no
-parser but for the status and the length.
+They share the machine with the service, so they use little CPU: one event loop, and no HTTP parser.
 """
 
+import asyncio
 import json
-import selectors
-import socket
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from random import Random
-from typing import Any
 
 import click
+import uvloop
 
+# Each operation and its status code.
 OPERATIONS = {"list": 200, "get": 200, "create": 201, "update": 200}
-LISTED = 50
-PIECE = 1 << 18
-
-NEW = {
+PAGE_SIZE = 50
+NEW_TASK = {
     "title": "Write to the landlord about the tap",
     "description": "Before the weekend if possible. The number is on the fridge.",
     "priority": "high",
@@ -28,13 +27,13 @@ NEW = {
 }
 
 
-class WrongAnswer(click.ClickException):
-    """A service answered something else than it must."""
+class WrongResponse(click.ClickException):
+    """A service sent an unexpected response."""
 
 
 @dataclass(frozen=True)
-class Person:
-    """A user: the token, made beforehand, and tasks there are."""
+class User:
+    """A token, made before the measurement, and the ids of the user's tasks."""
 
     token: str
     task_ids: Sequence[int]
@@ -42,26 +41,27 @@ class Person:
 
 @dataclass(frozen=True)
 class Load:
-    """What to ask for: which operation, as whom, over how many connections, for how long or how often."""
+    """Which requests to send. The load ends after ``seconds`` or after that many ``requests``."""
 
     operation: str
-    people: Sequence[Person]
+    users: Sequence[User]
     seed: int
     connections: int = 8
-    seconds: float = 3600.0
-    requests: int = 1 << 62
+    seconds: float = math.inf
+    requests: int | None = None
 
 
 @dataclass(frozen=True)
-class Answers:
-    """How long each answer took, in seconds, and all of them together."""
+class Responses:
+    """The latencies and the duration of a load, in seconds, and the body of the last response."""
 
     latencies: list[float]
     seconds: float
+    last_body: bytes
 
 
 def make_request(method: str, path: str, token: str, body: object = None) -> bytes:
-    """Return a request's bytes."""
+    """Return the bytes of an HTTP request."""
     content = b"" if body is None else json.dumps(body).encode()
     media = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{media}\r\n"
@@ -69,93 +69,50 @@ def make_request(method: str, path: str, token: str, body: object = None) -> byt
 
 
 def make_requests(load: Load) -> Iterator[bytes]:
-    """Make up requests without end: the same ones for every service."""
-    random = Random(load.seed)  # noqa: S311 - the same requests every time
-    make: dict[str, Callable[[Person, int], bytes]] = {
-        "list": lambda person, _: make_request("GET", f"/api/tasks?limit={LISTED}", person.token),
-        "get": lambda person, _: make_request("GET", f"/api/tasks/{random.choice(person.task_ids)}", person.token),
-        "create": lambda person, _: make_request("POST", "/api/tasks", person.token, NEW),
-        "update": lambda person, number: make_request(
-            "PATCH",
-            f"/api/tasks/{random.choice(person.task_ids)}",
-            person.token,
-            {"title": f"Call the dentist, {load.seed} and {number}"},
-        ),
-    }
-    number = 0
-    while True:
-        yield make[load.operation](random.choice(load.people), number)
-        number += 1
+    """Yield an endless sequence of requests. It depends only on the load, so every service gets the same."""
+    random = Random(load.seed)  # noqa: S311 - not for security
+    for number in count():
+        user = random.choice(load.users)
+        if load.operation == "list":
+            yield make_request("GET", f"/api/tasks?limit={PAGE_SIZE}", user.token)
+        elif load.operation == "create":
+            yield make_request("POST", "/api/tasks", user.token, NEW_TASK)
+        else:
+            path = f"/api/tasks/{random.choice(user.task_ids)}"
+            changes = {"title": f"Call the dentist, {load.seed} and {number}"}
+            get = load.operation == "get"
+            yield make_request("GET" if get else "PATCH", path, user.token, None if get else changes)
 
 
-class Client:
-    """One connection, with one request under way at a time."""
-
-    def __init__(self, port: int, status: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self._expected = b"HTTP/1.1 %d " % status
-        self._answer = b""
-        self._sent = 0.0
-        self.body = b""
-
-    def send(self, request: bytes) -> None:
-        """Send a request: small enough to be taken at once."""
-        self._answer = b""
-        self._sent = time.perf_counter()
-        if self.socket.send(request) != len(request):
-            raise WrongAnswer("a request was not taken at once")
-
-    def receive(self) -> float | None:
-        """Take what has come; return how long the answer took once it is complete. Raises WrongAnswer."""
-        data = self.socket.recv(PIECE)
-        if not data:
-            raise WrongAnswer("the connection was closed")
-        self._answer += data
-        head, end, body = self._answer.partition(b"\r\n\r\n")
-        if not end:
-            return None
-        length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
-        if not head.startswith(self._expected) or not length:
-            raise WrongAnswer(repr(self._answer[:500]))
-        self.body = body
-        return time.perf_counter() - self._sent if len(body) >= int(length) else None
+def send_load(port: int, load: Load) -> Responses:
+    """Send a load to a service and wait for all responses. Raises WrongResponse."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(send_requests(port, load))
 
 
-def ask(port: int, load: Load) -> Answers:
-    """Ask until the time or the number is over, each connection as soon as it has its answer. Raises WrongAnswer."""
-    requests = make_requests(load)
-    latencies: list[float] = []
-    left = load.requests
+async def send_requests(port: int, load: Load) -> Responses:
+    """Send requests over all connections. Each connection sends its next request when it has a response."""
+    requests = islice(make_requests(load), load.requests)
+    expected = b"HTTP/1.1 %d " % OPERATIONS[load.operation]
+    latencies = []
+    body = b""
+
+    async def use_connection() -> None:
+        nonlocal body
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in requests:
+            sent = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
+            body = await reader.readexactly(int(length or 0))
+            if not head.startswith(expected) or not length:
+                raise WrongResponse(repr(head + body))
+            latencies.append(time.perf_counter() - sent)
+            if time.perf_counter() - started >= load.seconds:
+                break
+        writer.close()
+
     started = time.perf_counter()
-    with selectors.DefaultSelector() as selector:
-        for _ in range(min(load.connections, left)):
-            client = Client(port, OPERATIONS[load.operation])
-            selector.register(client.socket, selectors.EVENT_READ, client)
-            client.send(next(requests))
-            left -= 1
-        while selector.get_map():
-            for key, _ in selector.select():
-                latency = key.data.receive()
-                if latency is None:
-                    continue
-                latencies.append(latency)
-                if left and time.perf_counter() - started < load.seconds:
-                    key.data.send(next(requests))
-                    left -= 1
-                else:
-                    selector.unregister(key.fileobj)
-                    key.data.socket.close()
-    return Answers(latencies, time.perf_counter() - started)
-
-
-def ask_once(port: int, load: Load) -> Any:
-    """Ask for one thing and return what the answer says. Raises WrongAnswer."""
-    client = Client(port, OPERATIONS[load.operation])
-    with client.socket:
-        client.socket.setblocking(True)
-        client.send(next(make_requests(load)))
-        while client.receive() is None:
-            pass
-    return json.loads(client.body)
+    await asyncio.gather(*(use_connection() for _ in range(load.connections)))
+    return Responses(latencies, time.perf_counter() - started, body)

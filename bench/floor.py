@@ -1,8 +1,7 @@
-"""The floor: the least that answers the same requests with the same drivers, under the same server.
+"""The floor: the least code that serves the same requests with the same driver, under the same server.
 
-A bare WSGI callable, one statement per request on a connection of the thread's own, rows straight to JSON. It validates
-nothing, and one forgotten WHERE would show everybody's tasks: nobody should run this, it is there to compare with. Run
-as a program, it creates its table.
+A bare WSGI callable with one connection per thread and one statement per request. Do not use it for anything but this
+comparison: it validates nothing, and only its WHERE clauses separate users. Run as a program, it creates its table.
 """
 
 import os
@@ -18,12 +17,12 @@ from psycopg2.extensions import connection as Connection
 
 URL = os.environ["NEON_DB_URL"]
 SECRET = os.environ["BETTER_AUTH_SECRET"]
-MEMBERS = (
+FIELDS = (
     "id", "user_id", "title", "description", "completed", "completed_at", "priority", "tags", "due_date",
     "created_at", "updated_at",
 )  # fmt: skip
 WRITABLE = ("title", "description", "completed", "priority", "tags", "due_date")
-COLUMNS = ", ".join(MEMBERS)
+COLUMNS = ", ".join(FIELDS)
 
 TABLE = """
     CREATE TABLE tasks (
@@ -32,7 +31,7 @@ TABLE = """
         tags text[] NOT NULL DEFAULT '{}', due_date timestamptz,
         created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
     );
-    CREATE INDEX tasks_by_user ON tasks (user_id, id)
+    CREATE INDEX ON tasks (user_id, id)
 """
 LIST = f"SELECT {COLUMNS} FROM tasks WHERE user_id = %s ORDER BY id DESC LIMIT %s"
 GET = f"SELECT {COLUMNS} FROM tasks WHERE user_id = %s AND id = %s"
@@ -42,7 +41,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 def connect() -> Connection:
-    """Return the thread's connection."""
+    """Return the connection of this thread."""
     if not hasattr(local, "connection"):
         local.connection = psycopg2.connect(URL, options="-c timezone=UTC")
         local.connection.autocommit = True
@@ -51,10 +50,10 @@ def connect() -> Connection:
 
 
 def fetch(statement: str, values: Any) -> list[dict[str, Any]]:
-    """Send one statement and return its rows as tasks."""
+    """Run one statement and return its rows as tasks."""
     with connect().cursor() as cursor:
         cursor.execute(statement, values)
-        return [dict(zip(MEMBERS, row, strict=True)) for row in cursor.fetchall()]
+        return [dict(zip(FIELDS, row, strict=True)) for row in cursor.fetchall()]
 
 
 def create(user_id: str, new: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ def create(user_id: str, new: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def change(user_id: str, task_id: int, changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Change the members given and return the task, if it is there."""
+    """Change the given fields and return the task, if it exists."""
     assignments = ", ".join(f"{name} = %({name})s" for name in WRITABLE if name in changes)
     statement = (
         f"UPDATE tasks SET {assignments}, updated_at = now()"
@@ -75,8 +74,8 @@ def change(user_id: str, task_id: int, changes: dict[str, Any]) -> list[dict[str
     return fetch(statement, {**changes, "user_id": user_id, "task_id": task_id})
 
 
-def answer(environ: dict[str, Any]) -> tuple[str, Any]:
-    """Return the status and what to answer."""
+def handle(environ: dict[str, Any]) -> tuple[str, Any]:
+    """Return the status and the data of the response."""
     token = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     user_id = jwt.decode(token, SECRET, algorithms=["HS256"])["sub"]
     method, task_id = environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix("/api/tasks").lstrip("/")
@@ -90,9 +89,9 @@ def answer(environ: dict[str, Any]) -> tuple[str, Any]:
 
 
 def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """Answer one request (PEP 3333)."""
+    """Handle one request (PEP 3333)."""
     try:
-        status, data = answer(environ)
+        status, data = handle(environ)
     except (KeyError, jwt.InvalidTokenError):
         status, data = "401 Unauthorized", None
     body = orjson.dumps(data, option=orjson.OPT_UTC_Z)

@@ -1,7 +1,7 @@
-"""The same service as FastAPI's and SQLModel's documentation teach to write it: what this one is compared with.
+"""The peer: the same four operations as the documentation of FastAPI and SQLModel teaches to write them.
 
-Models in a family, a session and a user as dependencies, functions that run in threads, the engine and the pool as they
-are made by default. It has no second wall between users, no ETag, no cursor and no limiter: it is not asked for them.
+It has a family of models, dependencies for session and user, path functions that run in threads, and an engine and a
+pool with their defaults. It has no row security, ETags, cursors or rate limiter, and the benchmark needs none of them.
 Run as a program, it creates its table.
 """
 
@@ -28,7 +28,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whites
 
 
 class Priority(StrEnum):
-    """How much a task matters."""
+    """The priority of a task."""
 
     low = "low"
     medium = "medium"
@@ -36,12 +36,12 @@ class Priority(StrEnum):
 
 
 def now() -> datetime:
-    """Return the time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class TaskBase(SQLModel):
-    """What a client writes into a task."""
+    """The fields that a client can write."""
 
     model_config = {"str_strip_whitespace": True}
 
@@ -54,7 +54,7 @@ class TaskBase(SQLModel):
 
 
 class Task(TaskBase, table=True):
-    """A task as it is stored."""
+    """A row of the table."""
 
     __table_args__ = (Index("tasks_by_user", "user_id", "id"),)
 
@@ -66,7 +66,7 @@ class Task(TaskBase, table=True):
 
 
 class TaskPublic(TaskBase):
-    """A task as it is answered."""
+    """A task in a response."""
 
     id: int
     user_id: str
@@ -80,7 +80,7 @@ class TaskCreate(TaskBase):
 
 
 class TaskUpdate(SQLModel):
-    """The members of a task to change."""
+    """The fields to change."""
 
     model_config = {"str_strip_whitespace": True}
 
@@ -92,20 +92,14 @@ class TaskUpdate(SQLModel):
     due_date: AwareDatetime | None = None
 
 
-class Completion(SQLModel):
-    """Whether a task is completed."""
-
-    completed: bool
-
-
 def get_session() -> Iterator[Session]:
-    """Give a request its session."""
+    """Yield the session of a request."""
     with Session(engine) as session:
         yield session
 
 
 async def get_user_id(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
-    """Return who is calling, as the token says."""
+    """Return the user id from the token."""
     try:
         claims = jwt.decode(credentials.credentials, SECRET, algorithms=["HS256"], options={"require": ["sub", "exp"]})
     except jwt.InvalidTokenError:
@@ -120,7 +114,7 @@ UserDep = Annotated[str, Depends(get_user_id)]
 
 
 def find_task(session: Session, user_id: str, task_id: int) -> Task:
-    """Return the user's task, or answer that there is none."""
+    """Return the user's task, or fail with 404."""
     task = session.exec(select(Task).where(Task.user_id == user_id, Task.id == task_id)).first()
     if task is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "Task not found")
@@ -136,7 +130,7 @@ def save(session: Session, task: Task) -> Task:
 
 
 def complete(task: Task, completed: bool) -> None:
-    """Set whether a task is completed, and since when."""
+    """Set whether and when a task was completed."""
     if completed != (task.completed_at is not None):
         task.completed_at = now() if completed else None
     task.completed = completed
@@ -164,29 +158,13 @@ def get_task(session: SessionDep, user_id: UserDep, task_id: int) -> Any:
 
 @app.patch("/api/tasks/{task_id}", response_model=TaskPublic)
 def change_task(session: SessionDep, user_id: UserDep, task_id: int, changes: TaskUpdate) -> Any:
-    """Change the members sent."""
+    """Change the fields in the body."""
     task = find_task(session, user_id, task_id)
-    members = changes.model_dump(exclude_unset=True)
-    task.sqlmodel_update(members, update={"updated_at": now()})
-    if "completed" in members:
-        complete(task, members["completed"])
+    fields = changes.model_dump(exclude_unset=True)
+    task.sqlmodel_update(fields, update={"updated_at": now()})
+    if "completed" in fields:
+        complete(task, fields["completed"])
     return save(session, task)
-
-
-@app.patch("/api/tasks/{task_id}/complete", response_model=TaskPublic)
-def complete_task(session: SessionDep, user_id: UserDep, task_id: int, completion: Completion | None = None) -> Any:
-    """Set whether a task is completed; without a body, toggle it."""
-    task = find_task(session, user_id, task_id)
-    complete(task, completion.completed if completion else not task.completed)
-    task.updated_at = now()
-    return save(session, task)
-
-
-@app.delete("/api/tasks/{task_id}", status_code=status.HTTP_204_NO_CONTENT)
-def delete_task(session: SessionDep, user_id: UserDep, task_id: int) -> None:
-    """Delete a task."""
-    session.delete(find_task(session, user_id, task_id))
-    session.commit()
 
 
 if __name__ == "__main__":

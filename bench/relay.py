@@ -1,138 +1,94 @@
-"""A relay before PostgreSQL, in a process of its own: it makes the database far away, and counts round trips.
+"""A relay between a service and PostgreSQL: it adds network latency and counts round trips.
 
-What comes in on one side goes out on the other a fixed time later, however much is on its way meanwhile: a distance,
-not a slow line. A round trip is a message that a client waits for an answer to: a simple Query or a Sync (chapter
-"Message Flow" of PostgreSQL's manual).
+Data leaves a fixed time after it arrived, however much is in flight: the relay adds distance but limits no bandwidth. A
+round trip is a message for whose response the client waits: a simple Query or a Sync (PostgreSQL's manual, "Message
+Flow"). The relay runs in a process of its own, so the benchmark's clients do not delay it.
 """
 
+import asyncio
 import selectors
 import socket
-import time
-from collections import deque
-from collections.abc import Iterator
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import NamedTuple
-
-PIECE = 65536
-WAITED_FOR = b"QS"
+from typing import Any
+from urllib.parse import urlsplit
 
 
-class Relay(NamedTuple):
-    """Where a relay listens, and the round trips it has seen."""
+@dataclass(frozen=True)
+class Relay:
+    """A running relay: its port, and how many round trips it has seen as ``counter.value``."""
 
     port: int
-    counted: "Synchronized[int]"
+    counter: Any
 
-
-class MessageCounter:
-    """Counts the round trips in what a client sends, however it is cut into pieces."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._skip = 0  # of the message that has begun
-        self._kind_bytes = 0  # The first message, the startup packet, has no type.
-
-    def feed(self, data: bytes) -> int:
-        """Take the next piece; return how many messages began in it that are waited for."""
-        self._buffer += data
-        found = 0
-        while True:
-            skipped = min(self._skip, len(self._buffer))
-            del self._buffer[:skipped]
-            self._skip -= skipped
-            head = self._kind_bytes + 4
-            if self._skip or len(self._buffer) < head:
-                return found
-            found += self._buffer[0] in WAITED_FOR and self._kind_bytes == 1
-            # The length counts itself, and not the type.
-            self._skip = int.from_bytes(self._buffer[self._kind_bytes : head]) + self._kind_bytes
-            self._kind_bytes = 1
-
-
-@dataclass(eq=False)
-class Line:
-    """One direction of a connection: what came from the source waits here until it is due at the target."""
-
-    source: socket.socket
-    target: socket.socket
-    counter: MessageCounter | None
-    waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
+    def redirect(self, database_url: str) -> str:
+        """Return the URL of the same database through the relay. The original URL has no host, but a socket folder."""
+        parts = urlsplit(database_url)
+        netloc = f"{parts.netloc}127.0.0.1:{self.port}"
+        return parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable").geturl()
 
 
 @contextmanager
 def relaying(socket_path: Path, delay: float) -> Iterator[Relay]:
-    """Relay to PostgreSQL's socket until it is left, each direction delayed by that many seconds."""
+    """Relay to PostgreSQL's socket while the context lasts. ``delay`` is in seconds, for each direction."""
     context = get_context("spawn")
-    counted = context.Value("q", 0)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=relay, args=(socket_path, delay, counted, sender), daemon=True)
-    process.start()
-    try:
-        yield Relay(receiver.recv(), counted)
-    finally:
-        process.terminate()
-        process.join()
-
-
-def relay(socket_path: Path, delay: float, counted: "Synchronized[int]", ready: Connection) -> None:
-    """Listen on a free port, tell which, and relay until the process is stopped."""
-    # select() and not epoll, which waits in whole milliseconds.
-    selector = selectors.SelectSelector()
+    counter = context.Value("q", 0, lock=False)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        selector.register(listener, selectors.EVENT_READ)
-        ready.send(listener.getsockname()[1])
-        lines: set[Line] = set()
+        process = context.Process(target=run_relay, args=(listener, socket_path, delay, counter), daemon=True)
+        process.start()
+        try:
+            yield Relay(listener.getsockname()[1], counter)
+        finally:
+            process.terminate()
+            process.join()
+
+
+def run_relay(listener: socket.socket, socket_path: Path, delay: float, counter: Any) -> None:
+    """Relay all connections until the process is terminated."""
+    # asyncio's default, epoll, waits for whole milliseconds.
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    later = partial(loop.call_later, delay)
+
+    async def connect(client_reader: StreamReader, client_writer: StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_unix_connection(socket_path)
+
+        async def relay_responses() -> None:
+            with suppress(ConnectionError):
+                while data := await server_reader.read(65536):
+                    later(client_writer.write, data)
+            later(client_writer.close)
+            later(server_writer.close)
+
+        async def relay_requests() -> None:
+            async for message in read_messages(client_reader):
+                counter.value += needs_response(message)
+                later(server_writer.write, message)
+            later(server_writer.write_eof)
+
+        await asyncio.gather(relay_requests(), relay_responses())
+
+    async def serve() -> None:
+        server = await asyncio.start_server(connect, sock=listener)
+        await server.serve_forever()
+
+    loop.run_until_complete(serve())
+
+
+async def read_messages(reader: StreamReader) -> AsyncIterator[bytes]:
+    """Yield the messages of a client: a type of one byte, a length that counts itself, and a body."""
+    type_bytes = 0  # The first message has no type.
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
-            due = min((line.waiting[0][0] for line in lines if line.waiting), default=None)
-            for key, _ in selector.select(None if due is None else max(0, due - time.perf_counter())):
-                if key.data is None:
-                    lines.update(connect(listener, socket_path, selector))
-                elif not take(key.data, delay, counted):
-                    selector.unregister(key.fileobj)
-            for line in list(lines):
-                if not deliver(line):
-                    lines.discard(line)
+            head = await reader.readexactly(type_bytes + 4)
+            yield head + await reader.readexactly(int.from_bytes(head[type_bytes:]) - 4)
+            type_bytes = 1
 
 
-def connect(listener: socket.socket, socket_path: Path, selector: selectors.BaseSelector) -> tuple[Line, Line]:
-    """Accept a client and connect it: two lines."""
-    client, _ = listener.accept()
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server = socket.socket(socket.AF_UNIX)
-    server.connect(str(socket_path))
-    lines = Line(client, server, MessageCounter()), Line(server, client, None)
-    for line in lines:
-        selector.register(line.source, selectors.EVENT_READ, line)
-    return lines
-
-
-def take(line: Line, delay: float, counted: "Synchronized[int]") -> bool:
-    """Take what has come from the source, an end of file as nothing; return whether more may come."""
-    data = b""
-    with suppress(ConnectionError):
-        data = line.source.recv(PIECE)
-    line.waiting.append((time.perf_counter() + delay, data))
-    if line.counter and data:
-        with counted.get_lock():
-            counted.value += line.counter.feed(data)
-    return bool(data)
-
-
-def deliver(line: Line) -> bool:
-    """Send on what is due; return whether more may come."""
-    now = time.perf_counter()
-    while line.waiting and line.waiting[0][0] <= now:
-        _, data = line.waiting.popleft()
-        with suppress(OSError):
-            if data:
-                line.target.sendall(data)
-            else:
-                line.target.shutdown(socket.SHUT_WR)
-        if not data:
-            return False
-    return True
+def needs_response(message: bytes) -> bool:
+    """Return whether a client waits for the response to this message. The first message begins with a zero byte."""
+    return message[0] in b"QS"

@@ -1,70 +1,43 @@
 """The three services that are compared: how each is set up, served and measured.
 
-``ours`` is this repository as it is served, limiter and all: only its number is one that nobody reaches. ``peer`` and
-``floor`` say themselves what they are. All run in the same virtual environment, on the same PostgreSQL. ``ours`` writes
-a line for each request, to a file, as it does when it is served; the other two write none.
+``ours`` is this repository in production configuration: it writes a log line per request, to a file. Its rate limiter
+runs with a limit that no request reaches. ``peer`` and ``floor`` are described in their modules; they write no log. All
+three run in the same virtual environment, on the same PostgreSQL.
 """
 
 import heapq
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import psutil
 
-from bench.clients import Load, ask
+from bench.clients import Load, send_load
 from bench.processes import find_free_port, make_environment, running
-from bench.relay import Relay
 from config import Settings
 
-# The peer goes on with a request after its answer (it ends the transaction): that counts too.
-REST_SECONDS = 0.05
-RATE_LIMIT = "600000000/minute"
+# The peer ends its transaction after it has sent the response. This CPU time counts too.
+SETTLE_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How a service's table is made, how it is served, and what its table is called."""
-
-    make_table: tuple[str, ...]
-    serve: tuple[str, ...]
-    table: str
-
-
-KINDS = {
-    "ours": Kind(("flask", "db", "upgrade"), ("gunicorn", "wsgi:app", "--error-logfile={log}"), "todo.tasks"),
-    "peer": Kind(
-        ("python", "-m", "bench.peer"),
-        ("uvicorn", "bench.peer:app", "--port={port}", "--workers={workers}", "--no-access-log", "--log-level=warning"),
-        "task",
-    ),
-    "floor": Kind(
-        ("python", "-m", "bench.floor"),
-        (
-            # The package's own file has no settings; without this, gunicorn.conf.py would bring all of ours with it.
-            *("gunicorn", "bench.floor:app", "--config=python:bench", "--no-control-socket", "--log-level=warning"),
-            *(
-                "--worker-class=server.worker.Worker",
-                f"--threads={Settings.threads}",
-                "--workers={workers}",
-                "--bind=127.0.0.1:{port}",
-            ),
-        ),
-        "tasks",
+COMMANDS = {
+    "ours": ("gunicorn", "wsgi:app", "--error-logfile={log}"),
+    "peer": ("uvicorn", "bench.peer:app", "--port={port}", "--no-access-log", "--log-level=warning"),
+    "floor": (
+        *("gunicorn", "bench.floor:app", "--bind=127.0.0.1:{port}", "--log-level=warning", "--no-control-socket"),
+        # Without a --config, gunicorn would read the settings of ours from gunicorn.conf.py. This package has none.
+        *("--config=python:bench", "--worker-class=server.worker.Worker", f"--threads={Settings.threads}"),
     ),
 }
 
 
 class Sample(NamedTuple):
-    """What a load came to. ``cpu_us`` is what the service's processes computed per request, in microseconds."""
+    """The result of a load. ``cpu_us`` is the CPU time of the service's processes per request, in microseconds."""
 
     requests: int
     per_second: float
@@ -74,7 +47,7 @@ class Sample(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Of one worker, in MiB: all it sees, what it has alone, and that with its part of what is shared."""
+    """The memory of one worker in MiB: resident, unshared, and unshared plus its part of shared memory."""
 
     rss: float
     uss: float
@@ -83,79 +56,59 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs."""
+    """A running service."""
 
     port: int
     process: psutil.Process
     workers: int
 
     def find_processes(self) -> list[psutil.Process]:
-        """Return all of its processes: the workers, and the master where there is one."""
+        """Return all processes of the service."""
         return [self.process, *self.process.children(recursive=True)]
 
-    def read_cpu_seconds(self) -> float:
-        """Return what its processes have computed so far, the kernel's work for them included."""
-        return sum(read_cpu_seconds(process) for process in self.find_processes())
-
-    def measure(self, load: Load, executor: Executor) -> Sample:
-        """Load it from the executor's process. Raises WrongAnswer."""
-        before = self.read_cpu_seconds()
-        answers = executor.submit(ask, self.port, load).result()
-        time.sleep(REST_SECONDS)
-        cpu_seconds = self.read_cpu_seconds() - before
-        latencies = sorted(answers.latencies)
+    def measure(self, load: Load) -> Sample:
+        """Send a load to the service. Raises WrongResponse."""
+        before = sum(map(read_cpu_seconds, self.find_processes()))
+        responses = send_load(self.port, load)
+        time.sleep(SETTLE_SECONDS)
+        cpu_seconds = sum(map(read_cpu_seconds, self.find_processes())) - before
+        latencies = sorted(responses.latencies)
         return Sample(
             requests=len(latencies),
-            per_second=len(latencies) / answers.seconds,
+            per_second=len(latencies) / responses.seconds,
             p50_ms=find_percentile(latencies, 0.50) * 1000,
             p99_ms=find_percentile(latencies, 0.99) * 1000,
             cpu_us=cpu_seconds / len(latencies) * 1_000_000,
         )
 
-    def count_round_trips(self, load: Load, executor: Executor, relay: Relay) -> float:
-        """Return how often a request waits for the database, on average."""
-        before = relay.counted.value
-        requests = self.measure(load, executor).requests
-        return (relay.counted.value - before) / requests
-
     def measure_memory(self) -> Memory:
-        """Return what a worker has on average: the largest processes are the workers."""
+        """Return the average memory of the workers, which are the largest processes."""
         infos = [process.memory_full_info() for process in self.find_processes()]
         workers = heapq.nlargest(self.workers, infos, key=lambda info: int(info.rss))
-        # Only Linux tells the last.
+        # Only Linux reports PSS.
         return Memory(*(mean(getattr(info, name, 0) for info in workers) / 2**20 for name in Memory._fields))
 
 
 def read_cpu_seconds(process: psutil.Process) -> float:
-    """Return what a process has computed so far."""
+    """Return the CPU time of a process so far, in user and kernel mode."""
     if psutil.LINUX:
-        # The clock of clock_getcpuclockid(3): it has nanoseconds, where the process table has hundredths of a second.
+        # The clock of clock_getcpuclockid(3) counts nanoseconds; /proc counts hundredths of a second.
         return time.clock_gettime(~process.pid << 3 | 2)
     times = process.cpu_times()
     return times.user + times.system
 
 
 def find_percentile(ascending: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of all do not exceed: the nearest rank."""
+    """Return the percentile by nearest rank: the smallest value that at least this share of values do not exceed."""
     return ascending[ceil(share * len(ascending)) - 1]
 
 
 @contextmanager
-def serving(urls: Mapping[str, str], workers: int) -> Iterator[dict[str, Service]]:
-    """Serve each on its database until it is left: one that nobody asks costs nothing."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        services = {}
-        for name, url in urls.items():
-            port = find_free_port()
-            command = [part.format(port=port, workers=workers, log=folder / "log") for part in KINDS[name].serve]
-            environment = make_service_environment(url, PORT=str(port), WEB_CONCURRENCY=str(workers))
-            process_id = stack.enter_context(running(command, environment, port))
-            services[name] = Service(port, psutil.Process(process_id), workers)
-        yield services
-
-
-def make_service_environment(database_url: str, **settings: str) -> dict[str, str]:
-    """Return what each of the three reads its settings from."""
-    with_driver = urlsplit(database_url)._replace(scheme="postgresql+psycopg2").geturl()
-    return make_environment(database_url, DATABASE_URL=with_driver, RATE_LIMIT=RATE_LIMIT, **settings)
+def serving(name: str, database_url: str, workers: int) -> Iterator[Service]:
+    """Run one of the three services while the context lasts."""
+    port = find_free_port()
+    with NamedTemporaryFile() as log:
+        command = [part.format(port=port, log=log.name) for part in COMMANDS[name]]
+        environment = make_environment(database_url, PORT=str(port), WEB_CONCURRENCY=str(workers))
+        with running(command, environment, port) as process_id:
+            yield Service(port, psutil.Process(process_id), workers)

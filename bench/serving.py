@@ -1,113 +1,134 @@
-"""How this service serves, beside one written as FastAPI's documentation teaches, and beside the least that could.
+"""CPU time, latency, throughput, round trips and memory of this service, beside a peer and a floor.
 
-The three have the same tasks on the same PostgreSQL, run side by side, and are asked for the same things in turns, so
-that what else the machine does falls on all alike; the figure that survives a noisy machine best is what their
-processes compute per request. Prints tables, and whether the goals are met; exits with 1 if the least is not.
+The three services have the same tasks in the same PostgreSQL. They run at the same time and get the same requests in
+turns, so other load on the machine hits all alike. CPU time per request is the figure that noise affects least. Exits
+with 1 if a goal is missed.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import click
 import psycopg2
 
 from bench.chart import draw_chart
-from bench.databases import postgres_running
-from bench.people import choose_people, make_databases
+from bench.clients import OPERATIONS, PAGE_SIZE, Load, WrongResponse, send_load
+from bench.data import Users, choose_users, create_tables, postgres_running
 from bench.relay import Relay, relaying
-from bench.report import (
-    Phase,
-    Setting,
-    describe_machine,
-    format_goals,
-    format_machine,
-    format_memory,
-    format_phase,
-    list_goals,
-    write_json,
-)
-from bench.rounds import check_answers, count_round_trips, measure_phase
-from bench.services import Service, serving
+from bench.report import Phase, Round, Setting, conclude, format_machine, format_memory, format_phase, list_goals
+from bench.services import COMMANDS, Service, serving
 
 FAR_MS = 5
-FAR = f"database {FAR_MS} ms away each way"
 SETTINGS = [
     Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=21, seconds=0.5),
     Setting("two workers, 8 connections", workers=2, delay_ms=0, rounds=6, seconds=0.5),
-    Setting(FAR, workers=1, delay_ms=FAR_MS, rounds=6, seconds=0.7),
+    Setting(f"database {FAR_MS} ms away each way", workers=1, delay_ms=FAR_MS, rounds=6, seconds=0.7),
 ]
-QUICK_SETTINGS = [
-    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=1, seconds=0.3),
-    Setting(FAR, workers=1, delay_ms=FAR_MS, rounds=1, seconds=0.3),
-]
+QUICK_SETTINGS = [replace(setting, rounds=1, seconds=0.3) for setting in SETTINGS if setting.workers == 1]
 USERS, QUICK_USERS = 2000, 100
+WARM_UP_REQUESTS = 400
+COUNTED_REQUESTS = 20
+# These fields must be equal in all services. The format of date-times may differ.
+COMPARED = ("id", "user_id", "title", "description", "completed", "priority", "tags")
 
-
-@contextmanager
-def serving_in(
-    setting: Setting, urls: Mapping[str, str], postgres_socket: Path
-) -> Iterator[tuple[dict[str, Service], Relay | None]]:
-    """Serve all three in that setting until it is left."""
-    if not setting.delay_ms:
-        with serving(urls, setting.workers) as services:
-            yield services, None
-        return
-    with relaying(postgres_socket, setting.delay_ms / 1000) as relay:
-        far = {name: move(url, relay.port) for name, url in urls.items()}
-        with serving(far, setting.workers) as services:
-            yield services, relay
-
-
-def move(database_url: str, port: int) -> str:
-    """Return the URL of the same database on another port of this machine."""
-    parts = urlsplit(database_url)
-    netloc = f"{parts.netloc}127.0.0.1:{port}"  # Without a host so far: the socket's folder is in the query.
-    return parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable").geturl()
+Services = Mapping[str, Service]
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Little data, one round: to see that it works, in under a minute.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every round's numbers there.")
-@click.option(
-    "--chart", "chart_path", type=click.Path(path_type=Path), help="Draw an SVG of the CPU per request there."
-)
-def main(quick: bool, json_path: Path | None, chart_path: Path | None) -> None:
-    """Measure how this service serves, beside two others."""
-    settings = QUICK_SETTINGS if quick else SETTINGS
-    users = QUICK_USERS if quick else USERS
+@click.option("--quick", is_flag=True, help="Little data and one round, to check that it works: under a minute.")
+@click.option("--chart", type=click.Path(path_type=Path), help="Draw the CPU time per request into this SVG file.")
+def main(quick: bool, chart: Path | None) -> None:
+    """Measure this service beside two others."""
     phases: list[Phase] = []
-    with (
-        postgres_running() as postgres,
-        ProcessPoolExecutor(1, get_context("spawn")) as executor,
-    ):
-        urls = make_databases(postgres, users)
-        people = choose_people(urls["ours"], users)
+    with postgres_running() as postgres:
+        database_url = create_tables(postgres, QUICK_USERS if quick else USERS)
+        users = choose_users(database_url)
         postgres_socket = Path(postgres.home.read_socket_directory()) / ".s.PGSQL.5432"
-        for setting in settings:
-            with serving_in(setting, urls, postgres_socket) as (services, relay):
+        for setting in QUICK_SETTINGS if quick else SETTINGS:
+            with serving_all(setting, database_url, postgres_socket) as (services, relay):
                 if not phases:
-                    check_answers(services, people)
-                phases.append(measure_phase(setting, services, people, executor))
+                    check_responses(services, users)
+                phases.append(measure_phase(setting, services, users))
                 if relay:
-                    round_trips = count_round_trips(services, people, executor, relay)
-        machine = describe_machine(read_version(urls["ours"]))
-    goals = list(list_goals(phases[0], phases[-1], round_trips))
-    print("\n".join(format_machine(machine)))
+                    round_trips = count_round_trips(services, users, relay)
+        print(format_machine(read_version(database_url)))
     for phase in phases:
         print("\n".join(format_phase(phase, round_trips)))
-    print("\n".join([*format_memory(phases), *format_goals(goals)]))
-    if json_path:
-        write_json(json_path, machine, phases, round_trips, goals)
-    if chart_path:
-        chart_path.write_text(draw_chart(phases[0]))
-    # A short run says nothing about times.
-    if any(goal.verdict == "MISSED" and (goal.exactly or not quick) for goal in goals):
-        sys.exit(1)
+    print("\n".join(format_memory([phase for phase in phases if not phase.setting.delay_ms])))
+    if chart:
+        chart.write_text(draw_chart(phases[0]))
+    conclude(list(list_goals(phases[0], phases[-1], round_trips)), quick)
+
+
+@contextmanager
+def serving_all(setting: Setting, database_url: str, postgres_socket: Path) -> Iterator[tuple[Services, Relay | None]]:
+    """Serve all three while the context lasts; through a relay if the setting has a delay."""
+    with ExitStack() as stack:
+        relay = None
+        if setting.delay_ms:
+            relay = stack.enter_context(relaying(postgres_socket, setting.delay_ms / 1000))
+            database_url = relay.redirect(database_url)
+        yield {name: stack.enter_context(serving(name, database_url, setting.workers)) for name in COMMANDS}, relay
+
+
+def check_responses(services: Services, users: Users) -> None:
+    """Check that all services return the same tasks. Raises WrongResponse."""
+    for operation in OPERATIONS:
+        load = Load(operation, users[operation], seed=0, connections=1, requests=1)
+        pages = {name: fetch_tasks(service, load) for name, service in services.items()}
+        ours = pages["ours"]
+        if len(ours) != (PAGE_SIZE if operation == "list" else 1):
+            raise WrongResponse(f"{operation}: {len(ours)} tasks")
+        for name, tasks in pages.items():
+            if [task.keys() for task in tasks] != [task.keys() for task in ours]:
+                raise WrongResponse(f"{operation}: {name} returns other fields: {tasks[:1]}")
+            compared = COMPARED[2:] if operation == "create" else COMPARED
+            if any(task[field] != own[field] for task, own in zip(tasks, ours, strict=True) for field in compared):
+                raise WrongResponse(f"{operation}: {name} returns other tasks: {tasks[:1]}")
+
+
+def fetch_tasks(service: Service, load: Load) -> list[dict[str, Any]]:
+    """Send one request and return the tasks in the response."""
+    body = json.loads(send_load(service.port, load).last_body)
+    return body if isinstance(body, list) else [body]
+
+
+def measure_phase(setting: Setting, services: Services, users: Users) -> Phase:
+    """Measure all services in a setting, after requests that fill pools and caches."""
+    for operation in OPERATIONS:
+        for service in services.values():
+            service.measure(Load(operation, users[operation], seed=0, requests=WARM_UP_REQUESTS))
+    with click.progressbar(range(setting.rounds), label=f"{setting.name:36}", file=sys.stderr) as bar:
+        rounds = [measure_round(setting, services, users, number) for number in bar]
+    return Phase(setting, rounds, {name: service.measure_memory() for name, service in services.items()})
+
+
+def measure_round(setting: Setting, services: Services, users: Users, number: int) -> Round:
+    """Measure each operation on all services in turns. Each round starts with another service."""
+    names = list(services)
+    order = names[number % 3 :] + names[: number % 3]
+    measured = {}
+    for place, operation in enumerate(OPERATIONS, 1):
+        load = Load(operation, users[operation], seed=10 * number + place, seconds=setting.seconds)
+        measured[operation] = {name: services[name].measure(load) for name in order}
+    return measured
+
+
+def count_round_trips(services: Services, users: Users, relay: Relay) -> dict[str, dict[str, float]]:
+    """Return the average round trips to the database per request, by operation and service."""
+    counts: dict[str, dict[str, float]] = {}
+    for operation in OPERATIONS:
+        load = Load(operation, users[operation], seed=1, connections=1, requests=COUNTED_REQUESTS)
+        for name, service in services.items():
+            before = relay.counter.value
+            service.measure(load)
+            counts.setdefault(operation, {})[name] = (relay.counter.value - before) / COUNTED_REQUESTS
+    return counts
 
 
 def read_version(database_url: str) -> str:

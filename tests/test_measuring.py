@@ -1,5 +1,6 @@
 """What of the benchmark could be wrong without anybody seeing it: the figures, the distance, the count."""
 
+import asyncio
 import socket
 import struct
 import threading
@@ -10,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from bench.relay import MessageCounter, relaying
-from bench.report import Goal, Phase, Setting, read_cpu
+from bench.relay import needs_response, read_messages, relaying
+from bench.report import Goal, Phase, Setting
 from bench.services import Sample, find_percentile
 
 DELAY = 0.02
@@ -34,8 +35,8 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
         for ours, peer in ((100, 400), (300, 600), (200, 100))
     ]
     phase = Phase(Setting("", 1, 0, 3, 1), rounds, {})
-    assert phase.find_ratio("list", "peer", read_cpu) == 0.5
-    assert phase.find_median("list", "ours", read_cpu) == 200
+    assert phase.find_ratio("list", "peer", "cpu_us") == 0.5
+    assert phase.find_median("list", "ours", "cpu_us") == 200
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,22 @@ def test_round_trips_are_counted_however_the_messages_are_cut(size: int) -> None
     # A query that has in it what looks like messages; an extended query, which waits for Sync alone; the end.
     sent = STARTUP + message(b"p", b"QSQS") + message(b"Q", b"Q\0\0\0\4" * 3)
     sent += b"".join(message(kind, b"Q") for kind in (b"P", b"B", b"E")) + message(b"S", b"") + message(b"X", b"")
-    counter = MessageCounter()
-    assert sum(counter.feed(sent[start : start + size]) for start in range(0, len(sent), size)) == 2
+
+    async def count() -> int:
+        reader = asyncio.StreamReader()
+
+        async def feed() -> None:
+            for start in range(0, len(sent), size):
+                reader.feed_data(sent[start : start + size])
+                await asyncio.sleep(0)
+            reader.feed_eof()
+
+        feeding = asyncio.create_task(feed())
+        counted = sum([needs_response(message) async for message in read_messages(reader)])
+        await feeding
+        return counted
+
+    assert asyncio.run(count()) == 2
 
 
 @pytest.fixture
@@ -101,6 +116,6 @@ def test_the_relay_delays_each_way_without_throttling_and_counts(echo: Path) -> 
         assert received == expected
         assert time.perf_counter() - started >= 2 * DELAY
         assert time.perf_counter() - sent < 20 * DELAY  # One after another, it would be 40.
-        assert relay.counted.value == 20
+        assert relay.counter.value == 20
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1) == b""
