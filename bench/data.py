@@ -4,9 +4,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -14,7 +15,7 @@ import jwt
 import psycopg2
 
 from bench.clients import OPERATIONS, User
-from bench.processes import SECRET, make_environment, run
+from bench.services import SECRET, run
 from config import Settings
 from embedded import EmbeddedPostgres
 from todo import create_app
@@ -45,19 +46,20 @@ def postgres_running() -> Iterator[EmbeddedPostgres]:
             postgres.close()
 
 
-def execute(database_url: str, statement: str) -> None:
-    """Run a statement outside a transaction."""
+def execute(database_url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement outside a transaction and return its rows."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
-    connection.cursor().execute(statement)
-    connection.close()
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
 
 
 def create_database(postgres: EmbeddedPostgres, name: str) -> str:
     """Create a database with this service's tables and return its URL."""
     execute(postgres.url("postgres"), f"CREATE DATABASE {name}")
     database_url = urlsplit(postgres.url("postgres"))._replace(path=f"/{name}").geturl()
-    run(["flask", "db", "upgrade"], make_environment(database_url))
+    run("flask", "db", "upgrade", database_url=database_url)
     return database_url
 
 
@@ -80,7 +82,7 @@ def create_tables(postgres: EmbeddedPostgres, users: int) -> str:
     database_url = create_database(postgres, "bench")
     fill(database_url, ((f"user{number}", TASKS_PER_USER) for number in range(users)), f"Tasks of {users:,} users")
     for module, table in (("bench.peer", "task"), ("bench.floor", "tasks")):
-        run(["python", "-m", module], make_environment(database_url))
+        run("python", "-m", module, database_url=database_url)
         # JSON converts the columns by name, and text to the peer's enum.
         execute(
             database_url,
@@ -98,14 +100,10 @@ def create_tables(postgres: EmbeddedPostgres, users: int) -> str:
 
 def choose_users(database_url: str) -> Users:
     """Choose the users that send requests. Other users create tasks than list them, so lists do not grow."""
-    connection = psycopg2.connect(database_url)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT user_id, array_agg(id ORDER BY id) FROM todo.tasks GROUP BY user_id ORDER BY user_id")
-        task_ids: dict[str, list[int]] = dict(cursor.fetchall())
-    connection.close()
-    half = min(ACTIVE_USERS, len(task_ids) // 2)
-    chosen = Random(half).sample(list(task_ids), 2 * half)  # noqa: S311 - the same users in each run
-    users = [User(make_token(user_id), task_ids[user_id]) for user_id in chosen]
+    rows = execute(database_url, "SELECT user_id, array_agg(id ORDER BY id) FROM todo.tasks GROUP BY 1 ORDER BY 1")
+    half = min(ACTIVE_USERS, len(rows) // 2)
+    chosen = Random(half).sample(rows, 2 * half)  # noqa: S311 - the same users in each run
+    users = [User(make_token(user_id), task_ids) for user_id, task_ids in chosen]
     return {operation: users[half:] if operation == "create" else users[:half] for operation in OPERATIONS}
 
 

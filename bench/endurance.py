@@ -33,7 +33,7 @@ def main(quick: bool) -> None:
                 for operation in OPERATIONS:
                     each = requests // PARTS // len(OPERATIONS)
                     service.measure(Load(operation, users[operation], seed=part, requests=each))
-                memory.append(service.measure_memory().uss)
+                memory.append(service.measure_memory()["uss"])
     for part, mebibytes in enumerate(memory, 1):
         print(f"{requests * part // PARTS:9,} requests: {mebibytes:6.1f} MiB")
     conclude(

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from bench.data import create_database, fill, make_token, postgres_running
-from bench.report import Goal, conclude
+from bench.report import Goal, conclude, print_table
 from bench.services import serving
 
 OWN_TASKS = 20_000
@@ -106,15 +106,6 @@ def measure(clients: Sequence[Client], rounds: int) -> dict[str, list[float]]:
     return {name: medians[name] for name in QUERIES} | {SLOWEST: slowest}
 
 
-def format_table(sizes: Sequence[int], results: dict[str, list[float]]) -> Iterator[str]:
-    """Yield the lines of the table."""
-    width = max(map(len, results))
-    yield f"| {'p50, ms; tasks of other people:':{width}} | " + " | ".join(f"{size:>9,}" for size in sizes) + " |"
-    yield f"|{'-' * (width + 2)}|" + "----------:|" * len(sizes)
-    for name, medians in results.items():
-        yield f"| {name:{width}} | " + " | ".join(f"{milliseconds:9.1f}" for milliseconds in medians) + " |"
-
-
 @click.command()
 @click.option("--quick", is_flag=True, help="Small tables and few rounds, to check that it works: under a minute.")
 @click.option("--also", type=int, multiple=True, help="Another size, such as 5000000: five minutes more.")
@@ -127,7 +118,8 @@ def main(quick: bool, also: tuple[int, ...]) -> None:
             fill(database_url, list_amounts(size), f"{size:9,} tasks of other people")
         services = [stack.enter_context(serving("ours", url, workers=1)) for url in database_urls]
         results = measure([Client(service.port) for service in services], rounds=5 if quick else 31)
-    print("\n".join(format_table(sizes, results)))
+    rows = [[name, *(f"{milliseconds:.1f}" for milliseconds in medians)] for name, medians in results.items()]
+    print_table("p50 in milliseconds", [["tasks of other people:", *(f"{size:,}" for size in sizes)], *rows])
     pages = [results[name] for name in ("first page, newest first", "a page 10,000 deep")]
     growth = max(medians[-1] / medians[0] for medians in pages)
     goals = [

@@ -2,20 +2,28 @@
 
 import os
 import platform
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import geometric_mean, median
 
 from bench.clients import OPERATIONS
-from bench.services import Memory, Sample
+from bench.services import Sample
 
 # By operation, then by service.
 Round = Mapping[str, Mapping[str, Sample]]
 RoundTrips = Mapping[str, Mapping[str, float]]
 
+# In a table: the header, the field of Sample, the format.
+FIGURES = (
+    ("requests/s", "per_second", ".0f"),
+    ("p50, ms", "p50_ms", ".2f"),
+    ("p99, ms", "p99_ms", ".2f"),
+    ("CPU, µs/request", "cpu_us", ".0f"),
+)
 # Of the peer's CPU time per request: the aim, and the least that must hold.
 CPU_GOALS = {"list": (0.33, 0.40), "get": (0.50, 0.60), "create": (0.50, 0.50), "update": (0.50, 0.50)}
 FLOOR_GOAL = (2.0, 2.5)
@@ -40,7 +48,7 @@ class Phase:
 
     setting: Setting
     rounds: Sequence[Round]
-    memory: Mapping[str, Memory]
+    memory: Mapping[str, Mapping[str, float]]
 
     def find_median(self, operation: str, service: str, figure: str) -> float:
         """Return the median of a figure of Sample over the rounds."""
@@ -86,43 +94,36 @@ def list_goals(near: Phase, far: Phase, round_trips: RoundTrips) -> Iterator[Goa
         yield Goal(f"p50, {far.setting.name}, ours ÷ peer, {operation}", ratio, aim, aim)
 
 
-def format_machine(postgres_version: str) -> str:
+def describe_machine(postgres_version: str) -> str:
     """Return what the figures depend on besides the code."""
     path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    processors = re.findall("^model name.*: (.*)", path.read_text() if path.exists() else "", re.MULTILINE)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {names[0] if names else platform.processor()}, {os.cpu_count()} cores,"
-        f" Python {platform.python_version()}, PostgreSQL {postgres_version}\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {(*processors, platform.processor())[0]},"
+        f" Python {platform.python_version()}, PostgreSQL {postgres_version}"
     )
 
 
-def format_phase(phase: Phase, round_trips: RoundTrips) -> Iterator[str]:
-    """Yield the lines of a table of all operations and services."""
-    yield f"{phase.setting.name}; median of {len(phase.rounds)} × {phase.setting.seconds:g} s\n"
-    yield "| operation | service | requests/s |  p50, ms |  p99, ms | CPU, µs/request | ours ÷ it | round trips |"
-    yield "|-----------|---------|-----------:|---------:|---------:|----------------:|----------:|------------:|"
+def list_figures(phase: Phase, round_trips: RoundTrips) -> Iterator[Sequence[str]]:
+    """Yield the header and the rows of a table of all operations and services."""
+    yield "operation, service", *(name for name, _, _ in FIGURES), "ours ÷ it", "round trips"
     for operation, services in phase.rounds[0].items():
         for service in services:
-            per_second, p50, p99, cpu = (
-                phase.find_median(operation, service, figure) for figure in ("per_second", "p50_ms", "p99_ms", "cpu_us")
-            )
             yield (
-                f"| {operation:9} | {service:7} | {per_second:10.0f} | {p50:8.2f} | {p99:8.2f} | {cpu:15.0f}"
-                f" | {phase.find_ratio(operation, service, 'cpu_us'):9.2f} | {round_trips[operation][service]:11g} |"
+                f"{operation}, {service}",
+                *(format(phase.find_median(operation, service, figure), style) for _, figure, style in FIGURES),
+                f"{phase.find_ratio(operation, service, 'cpu_us'):.2f}",
+                f"{round_trips[operation][service]:g}",
             )
-    yield ""
 
 
-def format_memory(phases: Sequence[Phase]) -> Iterator[str]:
-    """Yield the lines of the memory table."""
-    yield "Memory of one worker after the measurement, MiB\n"
-    yield "| workers | service |    RSS |    USS |    PSS |"
-    yield "|--------:|---------|-------:|-------:|-------:|"
-    for phase in phases:
-        for service, memory in phase.memory.items():
-            yield f"| {phase.setting.workers:7} | {service:7} | " + " | ".join(f"{size:6.1f}" for size in memory) + " |"
-    yield ""
+def print_table(title: str, rows: Iterable[Sequence[str]]) -> None:
+    """Print a Markdown table. The first row is the header; all columns but the first contain numbers."""
+    header, *others = rows
+    first, *widths = (max(map(len, column)) for column in zip(header, *others, strict=True))
+    line = f"| {{:{first}}} |" + "".join(f" {{:>{width}}} |" for width in widths)
+    rule = f"|{'-' * (first + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths)
+    print("\n".join([title, "", line.format(*header), rule, *(line.format(*row) for row in others), ""]))
 
 
 def conclude(goals: Sequence[Goal], quick: bool) -> None:

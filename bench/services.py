@@ -1,4 +1,4 @@
-"""The three services that are compared: how each is set up, served and measured.
+"""The three services that are compared: how each is configured, served and measured.
 
 ``ours`` is this repository in production configuration: it writes a log line per request, to a file. Its rate limiter
 runs with a limit that no request reaches. ``peer`` and ``floor`` are described in their modules; they write no log. All
@@ -6,25 +6,30 @@ three run in the same virtual environment, on the same PostgreSQL.
 """
 
 import heapq
+import os
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from statistics import mean
 from tempfile import NamedTemporaryFile
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+import click
 import psutil
 
 from bench.clients import Load, send_load
-from bench.processes import find_free_port, make_environment, running
 from config import Settings
 
-# The peer ends its transaction after it has sent the response. This CPU time counts too.
-SETTLE_SECONDS = 0.05
-
-
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+SECRET = "throwaway-secret-for-measuring-0123456789"
 COMMANDS = {
     "ours": ("gunicorn", "wsgi:app", "--error-logfile={log}"),
     "peer": ("uvicorn", "bench.peer:app", "--port={port}", "--no-access-log", "--log-level=warning"),
@@ -34,24 +39,17 @@ COMMANDS = {
         *("--config=python:bench", "--worker-class=server.worker.Worker", f"--threads={Settings.threads}"),
     ),
 }
+# The peer ends its transaction after it has sent the response. This CPU time counts too.
+SETTLE_SECONDS = 0.05
 
 
 class Sample(NamedTuple):
     """The result of a load. ``cpu_us`` is the CPU time of the service's processes per request, in microseconds."""
 
-    requests: int
     per_second: float
     p50_ms: float
     p99_ms: float
     cpu_us: float
-
-
-class Memory(NamedTuple):
-    """The memory of one worker in MiB: resident, unshared, and unshared plus its part of shared memory."""
-
-    rss: float
-    uss: float
-    pss: float
 
 
 @dataclass(frozen=True)
@@ -74,19 +72,18 @@ class Service:
         cpu_seconds = sum(map(read_cpu_seconds, self.find_processes())) - before
         latencies = sorted(responses.latencies)
         return Sample(
-            requests=len(latencies),
             per_second=len(latencies) / responses.seconds,
             p50_ms=find_percentile(latencies, 0.50) * 1000,
             p99_ms=find_percentile(latencies, 0.99) * 1000,
             cpu_us=cpu_seconds / len(latencies) * 1_000_000,
         )
 
-    def measure_memory(self) -> Memory:
-        """Return the average memory of the workers, which are the largest processes."""
+    def measure_memory(self) -> dict[str, float]:
+        """Return the average memory of a worker in MiB: all, unshared, and unshared plus its part of what is shared."""
         infos = [process.memory_full_info() for process in self.find_processes()]
-        workers = heapq.nlargest(self.workers, infos, key=lambda info: int(info.rss))
+        workers = heapq.nlargest(self.workers, infos, key=lambda info: int(info.rss))  # The master is smaller.
         # Only Linux reports PSS.
-        return Memory(*(mean(getattr(info, name, 0) for info in workers) / 2**20 for name in Memory._fields))
+        return {name: mean(getattr(info, name, 0) for info in workers) / 2**20 for name in ("rss", "uss", "pss")}
 
 
 def read_cpu_seconds(process: psutil.Process) -> float:
@@ -105,10 +102,43 @@ def find_percentile(ascending: Sequence[float], share: float) -> float:
 
 @contextmanager
 def serving(name: str, database_url: str, workers: int) -> Iterator[Service]:
-    """Run one of the three services while the context lasts."""
-    port = find_free_port()
+    """Run one of the three services while the context lasts. Waits until it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = make_environment(database_url, PORT=str(port), WEB_CONCURRENCY=str(workers))
     with NamedTemporaryFile() as log:
-        command = [part.format(port=port, log=log.name) for part in COMMANDS[name]]
-        environment = make_environment(database_url, PORT=str(port), WEB_CONCURRENCY=str(workers))
-        with running(command, environment, port) as process_id:
-            yield Service(port, psutil.Process(process_id), workers)
+        program, *arguments = (part.format(port=port, log=log.name) for part in COMMANDS[name])
+        process = subprocess.Popen([BIN / program, *arguments], cwd=ROOT, env=environment)
+        try:
+            while not is_listening(port):
+                if process.poll() is not None:
+                    raise click.ClickException(f"{name} ended with {process.returncode}")
+                time.sleep(0.1)
+            yield Service(port, psutil.Process(process.pid), workers)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def is_listening(port: int) -> bool:
+    """Return whether a process listens on this port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def run(program: str, *arguments: str, database_url: str) -> None:
+    """Run a program of the virtual environment to its end. Raises CalledProcessError."""
+    subprocess.run([BIN / program, *arguments], cwd=ROOT, env=make_environment(database_url), check=True)
+
+
+def make_environment(database_url: str, **settings: str) -> Mapping[str, str]:
+    """Return the environment variables that configure each of the three services."""
+    return {
+        **os.environ,
+        "FLASK_SKIP_DOTENV": "1",
+        "NEON_DB_URL": database_url,
+        "DATABASE_URL": urlsplit(database_url)._replace(scheme="postgresql+psycopg2").geturl(),
+        "BETTER_AUTH_SECRET": SECRET,
+        "RATE_LIMIT": "600000000/minute",
+        **settings,
+    }

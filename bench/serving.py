@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psycopg2
 
 from bench.chart import draw_chart
 from bench.clients import OPERATIONS, PAGE_SIZE, Load, WrongResponse, send_load
-from bench.data import Users, choose_users, create_tables, postgres_running
+from bench.data import Users, choose_users, create_tables, execute, postgres_running
 from bench.relay import Relay, relaying
-from bench.report import Phase, Round, Setting, conclude, format_machine, format_memory, format_phase, list_goals
+from bench.report import (
+    Phase,
+    Round,
+    Setting,
+    conclude,
+    describe_machine,
+    list_figures,
+    list_goals,
+    print_table,
+)
 from bench.services import COMMANDS, Service, serving
 
 FAR_MS = 5
@@ -56,10 +64,15 @@ def main(quick: bool, chart: Path | None) -> None:
                 phases.append(measure_phase(setting, services, users))
                 if relay:
                     round_trips = count_round_trips(services, users, relay)
-        print(format_machine(read_version(database_url)))
+        print(describe_machine(execute(database_url, "SHOW server_version")[0][0]), end="\n\n")
     for phase in phases:
-        print("\n".join(format_phase(phase, round_trips)))
-    print("\n".join(format_memory([phase for phase in phases if not phase.setting.delay_ms])))
+        print_table(f"{phase.setting.name}; median of {len(phase.rounds)} rounds", list_figures(phase, round_trips))
+    memory = [
+        [f"{phase.setting.name}, {name}", *map("{:.1f}".format, sizes.values())]
+        for phase in phases
+        for name, sizes in phase.memory.items()
+    ]
+    print_table("memory of one worker after that, MiB", [["service", "RSS", "USS", "PSS"], *memory])
     if chart:
         chart.write_text(draw_chart(phases[0]))
     conclude(list(list_goals(phases[0], phases[-1], round_trips)), quick)
@@ -105,7 +118,8 @@ def measure_phase(setting: Setting, services: Services, users: Users) -> Phase:
             service.measure(Load(operation, users[operation], seed=0, requests=WARM_UP_REQUESTS))
     with click.progressbar(range(setting.rounds), label=f"{setting.name:36}", file=sys.stderr) as bar:
         rounds = [measure_round(setting, services, users, number) for number in bar]
-    return Phase(setting, rounds, {name: service.measure_memory() for name, service in services.items()})
+    memory = {name: service.measure_memory() for name, service in services.items()}
+    return Phase(setting, rounds, memory)
 
 
 def measure_round(setting: Setting, services: Services, users: Users, number: int) -> Round:
@@ -121,22 +135,15 @@ def measure_round(setting: Setting, services: Services, users: Users, number: in
 
 def count_round_trips(services: Services, users: Users, relay: Relay) -> dict[str, dict[str, float]]:
     """Return the average round trips to the database per request, by operation and service."""
-    counts: dict[str, dict[str, float]] = {}
-    for operation in OPERATIONS:
-        load = Load(operation, users[operation], seed=1, connections=1, requests=COUNTED_REQUESTS)
-        for name, service in services.items():
-            before = relay.counter.value
-            service.measure(load)
-            counts.setdefault(operation, {})[name] = (relay.counter.value - before) / COUNTED_REQUESTS
-    return counts
 
+    def count(service: Service, operation: str) -> float:
+        before: int = relay.counter.value
+        service.measure(Load(operation, users[operation], seed=1, connections=1, requests=COUNTED_REQUESTS))
+        return float(relay.counter.value - before) / COUNTED_REQUESTS
 
-def read_version(database_url: str) -> str:
-    """Return the server's version."""
-    connection = psycopg2.connect(database_url)
-    number = connection.server_version
-    connection.close()
-    return f"{number // 10000}.{number % 10000}"
+    return {
+        operation: {name: count(service, operation) for name, service in services.items()} for operation in OPERATIONS
+    }
 
 
 if __name__ == "__main__":

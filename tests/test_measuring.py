@@ -31,7 +31,7 @@ def test_a_percentile_is_the_nearest_rank(share: float, value: int) -> None:
 
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
     rounds = [
-        {"list": {"ours": Sample(1, 1, 1, 1, ours), "peer": Sample(1, 1, 1, 1, peer)}}
+        {"list": {"ours": Sample(1, 1, 1, ours), "peer": Sample(1, 1, 1, peer)}}
         for ours, peer in ((100, 400), (300, 600), (200, 100))
     ]
     phase = Phase(Setting("", 1, 0, 3, 1), rounds, {})
