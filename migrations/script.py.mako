@@ -9,8 +9,8 @@ branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 
 
-# The release before this migration goes on serving after it (docs/deploy.md, "Migrations"): only add here. What no
-# release uses any more is removed one release later. An index: CONCURRENTLY, as in 0003.
+# The previous release still serves after this migration (docs/deploy.md, "Migrations"), so only add here. Remove what
+# is unused one release later. Create an index CONCURRENTLY, as 0003 does.
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 

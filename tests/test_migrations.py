@@ -223,4 +223,4 @@ def test_a_table_in_use_is_tried_again(empty_database: Database) -> None:
             assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]
         upgraded = upgrade.result()
     assert upgraded.returncode == 0, upgraded.stderr
-    assert "A table is in use: trying again." in upgraded.stderr
+    assert "A table is in use. Trying again." in upgraded.stderr

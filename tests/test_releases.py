@@ -119,5 +119,5 @@ def test_a_release_that_is_rolled_back_finds_nothing_to_migrate(empty_database: 
     upgrade(EXPAND)
     again = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()})
     assert again.returncode == 0, again.stderr
-    assert "at migration tomorrow, of a later release: there is nothing to do" in again.stderr
+    assert "at migration tomorrow of a newer release. There is nothing to do" in again.stderr
     assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]

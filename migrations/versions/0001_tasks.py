@@ -1,4 +1,4 @@
-"""Tasks, the role that requests run as, and the row security that binds it."""
+"""The table of tasks, the role of requests, and row security for this role."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.CheckConstraint("char_length(description) <= 1000", name=op.f("tasks_description_length")),
         schema="todo",
     )
-    # Enabled, not forced: the owner's backfills and pg_dump go on working, and no request runs as the owner.
+    # Enabled, not forced: forced row security would break pg_dump and the owner's backfills. No request runs as owner.
     op.execute("ALTER TABLE todo.tasks ENABLE ROW LEVEL SECURITY")
     op.execute(
         "CREATE POLICY tasks_of_the_user ON todo.tasks TO todo_app"
@@ -37,28 +37,28 @@ def upgrade() -> None:
         " WITH CHECK (user_id = current_setting('todo.user_id', true))"
     )
     op.execute("GRANT USAGE ON SCHEMA todo TO todo_app")
-    # For /readyz, when the service logs in as a user that owns nothing.
+    # For /readyz, if the service logs in as a user that owns no tables.
     op.execute("GRANT SELECT ON todo.alembic_version TO todo_app")
     op.execute("GRANT SELECT, INSERT, DELETE ON todo.tasks TO todo_app")
     op.execute("GRANT UPDATE (title, description, completed_at, updated_at, version) ON todo.tasks TO todo_app")
 
 
 def downgrade() -> None:
-    """The role stays: it is the whole cluster's, and another database may use it."""
+    """Undo all but the role: it belongs to the whole cluster, and another database may use it."""
     op.drop_table("tasks", schema="todo")
     op.execute("REVOKE ALL ON todo.alembic_version FROM todo_app")
     op.execute("REVOKE ALL ON SCHEMA todo FROM todo_app")
 
 
 def ensure_role() -> None:
-    """Create the role and become a member of it, where either is needed; else say what an administrator must run."""
+    """Create the role and become a member of it, unless both are done. Raises ClickException without the permission."""
     connection = op.get_bind()
-    # From 16 on, being a member and being allowed to become the role are two things.
+    # Since PostgreSQL 16, SET ROLE needs more than membership.
     membership = "SET" if connection.dialect.server_version_info >= (16,) else "MEMBER"
     user = connection.execute(sa.text("SELECT quote_ident(current_user)")).scalar()
     try:
         remedies = ["CREATE ROLE todo_app NOLOGIN", f"GRANT todo_app TO {user}"]
-        # Another database of the cluster may be migrated, and create it, at the same moment.
+        # A migration of another database in the cluster may create the role at the same time.
         op.execute(
             "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'todo_app')"
             " THEN CREATE ROLE todo_app NOLOGIN; END IF;"
@@ -69,6 +69,6 @@ def ensure_role() -> None:
             op.execute(f"GRANT todo_app TO {user}")
     except sa.exc.ProgrammingError as error:
         raise ClickException(
-            f"This database user may not set up the role that requests run as ({error.orig.diag.message_primary}).\n"
-            "Let an administrator run:\n" + "".join(f"    {remedy};\n" for remedy in remedies) + "and try again."
+            f"This database user cannot set up the role of requests, todo_app ({error.orig.diag.message_primary}).\n"
+            "Ask an administrator to run:\n" + "".join(f"    {remedy};\n" for remedy in remedies) + "and try again."
         ) from None

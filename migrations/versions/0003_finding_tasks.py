@@ -1,6 +1,6 @@
-"""What makes tasks found: indexes, and folded text for the tasks that are there. Nobody's writes wait for it.
+"""Indexes for sorting, and folded text of existing tasks for searching. It does not block writes.
 
-It runs outside a transaction, step by step, and each step may be done again: if it stops halfway, upgrade again.
+It runs outside a transaction. Each step can be repeated: if the migration fails, upgrade again.
 """
 
 import unicodedata
@@ -22,7 +22,7 @@ INDEXES = {
 BATCH = 5000
 ARRAYS = ("user_ids", "ids", "titles", "descriptions", "titles_folded", "descriptions_folded")
 
-# Only text with more than ASCII may need to be folded here.
+# PostgreSQL folds ASCII itself, so only other text can need folding here.
 FIND = sa.text(
     """
     SELECT user_id, id, title, description FROM todo.tasks
@@ -31,7 +31,7 @@ FIND = sa.text(
     ORDER BY user_id, id LIMIT :size
     """
 )
-# A task that somebody changed meanwhile is left: whoever changed it has folded it.
+# A task that was changed since FIND is left alone: the request that changed it stored folded text.
 FOLD = sa.text(
     """
     UPDATE todo.tasks AS task SET title_folded = new.title_folded, description_folded = new.description_folded
@@ -51,7 +51,7 @@ def upgrade() -> None:
             op.execute(f"CREATE INDEX CONCURRENTLY {name} ON todo.tasks ({columns})")
         for name in RULES:
             op.execute(f"ALTER TABLE todo.tasks VALIDATE CONSTRAINT {name}")
-        fold_what_is_there(op.get_bind())
+        fold_existing_tasks(op.get_bind())
 
 
 def downgrade() -> None:
@@ -59,8 +59,8 @@ def downgrade() -> None:
         op.drop_index(name, "tasks", schema="todo")
 
 
-def fold_what_is_there(connection: sa.Connection) -> None:
-    """Fold the text of the tasks that PostgreSQL cannot fold by itself, batch by batch."""
+def fold_existing_tasks(connection: sa.Connection) -> None:
+    """Fold the text of existing tasks in batches, where PostgreSQL cannot fold it."""
     place: dict[str, Any] = {"user_id": "", "id": 0}
     while rows := connection.execute(FIND, {**place, "size": BATCH}).all():
         folded = [(*row, fold_unless_ascii(row.title), fold_unless_ascii(row.description)) for row in rows]
@@ -71,7 +71,7 @@ def fold_what_is_there(connection: sa.Connection) -> None:
 
 
 def fold_unless_ascii(text: str | None) -> str | None:
-    """As todo/tasks/folding.py had it at this migration."""
+    """Fold text as the application did at the time of this migration."""
     if text is None or text.isascii():
         return None
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())

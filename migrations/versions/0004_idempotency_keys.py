@@ -1,4 +1,4 @@
-"""The keys under which tasks were created, so that a repeated request creates no second one."""
+"""Idempotency keys of created tasks, so a repeated request does not create a second task."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,7 +28,7 @@ def upgrade() -> None:
         " WITH CHECK (user_id = current_setting('todo.user_id', true))"
     )
     op.execute("GRANT SELECT, INSERT, DELETE ON todo.idempotency_keys TO todo_app")
-    # The task's id is taken before the task is stored, to stand beside its key.
+    # A request takes the task's id from the sequence first, to store it with the key.
     op.execute("GRANT USAGE ON SEQUENCE todo.tasks_id_seq TO todo_app")
 
 
