@@ -73,15 +73,15 @@ def make_requests(load: Load) -> Iterator[bytes]:
     random = Random(load.seed)  # noqa: S311 - not for security
     for number in count():
         user = random.choice(load.users)
+        task = f"/api/tasks/{random.choice(user.task_ids)}"
         if load.operation == "list":
             yield make_request("GET", f"/api/tasks?limit={PAGE_SIZE}", user.token)
+        elif load.operation == "get":
+            yield make_request("GET", task, user.token)
         elif load.operation == "create":
             yield make_request("POST", "/api/tasks", user.token, NEW_TASK)
         else:
-            path = f"/api/tasks/{random.choice(user.task_ids)}"
-            changes = {"title": f"Call the dentist, {load.seed} and {number}"}
-            get = load.operation == "get"
-            yield make_request("GET" if get else "PATCH", path, user.token, None if get else changes)
+            yield make_request("PATCH", task, user.token, {"title": f"Call the dentist, {load.seed} and {number}"})
 
 
 def send_load(port: int, load: Load) -> Responses:

@@ -22,7 +22,7 @@ from todo import create_app
 from todo.extensions import db
 from todo.tasks.samples import add_tasks
 
-# A share of the memory that is usual for a server. PostgreSQL's default is 128 MB.
+# A usual share of a server's memory. PostgreSQL's default is 128 MB.
 SHARED_BUFFERS = "1GB"
 TASKS_PER_USER = 50
 ACTIVE_USERS = 200
@@ -33,7 +33,7 @@ Users = Mapping[str, Sequence[User]]  # by operation
 
 @contextmanager
 def postgres_running() -> Iterator[EmbeddedPostgres]:
-    """Run a PostgreSQL while the context lasts, and remove its data then."""
+    """Run a PostgreSQL while the context lasts, and remove its data at the end."""
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
         try:
@@ -99,7 +99,7 @@ def create_tables(postgres: EmbeddedPostgres, users: int) -> str:
 
 
 def choose_users(database_url: str) -> Users:
-    """Choose the users that send requests. Other users create tasks than list them, so lists do not grow."""
+    """Choose the users that send requests. The users who create tasks list none, so the lists keep their size."""
     rows = execute(database_url, "SELECT user_id, array_agg(id ORDER BY id) FROM todo.tasks GROUP BY 1 ORDER BY 1")
     half = min(ACTIVE_USERS, len(rows) // 2)
     chosen = Random(half).sample(rows, 2 * half)  # noqa: S311 - the same users in each run

@@ -1,8 +1,8 @@
 """A relay between a service and PostgreSQL: it adds network latency and counts round trips.
 
-Data leaves a fixed time after it arrived, however much is in flight: the relay adds distance but limits no bandwidth. A
-round trip is a message for whose response the client waits: a simple Query or a Sync (PostgreSQL's manual, "Message
-Flow"). The relay runs in a process of its own, so the benchmark's clients do not delay it.
+Data leaves the relay a fixed time after it arrived. The bandwidth is not limited. A client waits for a response after a
+simple Query or a Sync message, so each of them counts as a round trip (PostgreSQL's manual, "Message Flow"). The relay
+runs in a process of its own, so the benchmark's clients do not delay it.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def relaying(socket_path: Path, delay: float) -> Iterator[Relay]:
 
 def run_relay(listener: socket.socket, socket_path: Path, delay: float, counter: Any) -> None:
     """Relay all connections until the process is terminated."""
-    # asyncio's default, epoll, waits for whole milliseconds.
+    # asyncio's default selector, epoll, rounds delays up to whole milliseconds.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     later = partial(loop.call_later, delay)
 
@@ -90,5 +90,5 @@ async def read_messages(reader: StreamReader) -> AsyncIterator[bytes]:
 
 
 def needs_response(message: bytes) -> bool:
-    """Return whether a client waits for the response to this message. The first message begins with a zero byte."""
+    """Return whether the client waits for a response to this message. The first message begins with a zero byte."""
     return message[0] in b"QS"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from statistics import geometric_mean, median
 
@@ -17,13 +18,8 @@ from bench.services import Sample
 Round = Mapping[str, Mapping[str, Sample]]
 RoundTrips = Mapping[str, Mapping[str, float]]
 
-# In a table: the header, the field of Sample, the format.
-FIGURES = (
-    ("requests/s", "per_second", ".0f"),
-    ("p50, ms", "p50_ms", ".2f"),
-    ("p99, ms", "p99_ms", ".2f"),
-    ("CPU, µs/request", "cpu_us", ".0f"),
-)
+# How a table shows the fields of Sample, in their order.
+COLUMNS = {"requests/s": ".0f", "p50, ms": ".2f", "p99, ms": ".2f", "CPU, µs/request": ".0f"}
 # Of the peer's CPU time per request: the aim, and the least that must hold.
 CPU_GOALS = {"list": (0.33, 0.40), "get": (0.50, 0.60), "create": (0.50, 0.50), "update": (0.50, 0.50)}
 FLOOR_GOAL = (2.0, 2.5)
@@ -106,15 +102,28 @@ def describe_machine(postgres_version: str) -> str:
 
 def list_figures(phase: Phase, round_trips: RoundTrips) -> Iterator[Sequence[str]]:
     """Yield the header and the rows of a table of all operations and services."""
-    yield "operation, service", *(name for name, _, _ in FIGURES), "ours ÷ it", "round trips"
-    for operation, services in phase.rounds[0].items():
-        for service in services:
-            yield (
-                f"{operation}, {service}",
-                *(format(phase.find_median(operation, service, figure), style) for _, figure, style in FIGURES),
-                f"{phase.find_ratio(operation, service, 'cpu_us'):.2f}",
-                f"{round_trips[operation][service]:g}",
-            )
+    yield "operation, service", *COLUMNS, "ours ÷ it", "round trips"
+    for operation, service in product(OPERATIONS, phase.memory):
+        medians = [phase.find_median(operation, service, figure) for figure in Sample._fields]
+        yield (
+            f"{operation}, {service}",
+            *map(format, medians, COLUMNS.values()),
+            f"{phase.find_ratio(operation, service, 'cpu_us'):.2f}",
+            f"{round_trips[operation][service]:g}",
+        )
+
+
+def print_results(postgres_version: str, phases: Sequence[Phase], round_trips: RoundTrips, quick: bool) -> None:
+    """Print what was measured on which machine, and the goals. Exits with 1 if a goal is missed."""
+    print(f"{describe_machine(postgres_version)}\n")
+    memory: list[Sequence[str]] = [["workers, service", "RSS", "USS", "PSS"]]
+    for phase in phases:
+        print_table(f"{phase.setting.name}; median of {len(phase.rounds)} rounds", list_figures(phase, round_trips))
+        if not phase.setting.delay_ms:
+            for service, sizes in phase.memory.items():
+                memory.append([f"{phase.setting.workers}, {service}", *map("{:.1f}".format, sizes.values())])
+    print_table("memory of one worker after that, MiB", memory)
+    conclude(list(list_goals(phases[0], phases[-1], round_trips)), quick)
 
 
 def print_table(title: str, rows: Iterable[Sequence[str]]) -> None:

@@ -19,16 +19,7 @@ from bench.chart import draw_chart
 from bench.clients import OPERATIONS, PAGE_SIZE, Load, WrongResponse, send_load
 from bench.data import Users, choose_users, create_tables, execute, postgres_running
 from bench.relay import Relay, relaying
-from bench.report import (
-    Phase,
-    Round,
-    Setting,
-    conclude,
-    describe_machine,
-    list_figures,
-    list_goals,
-    print_table,
-)
+from bench.report import Phase, Round, Setting, print_results
 from bench.services import COMMANDS, Service, serving
 
 FAR_MS = 5
@@ -64,18 +55,10 @@ def main(quick: bool, chart: Path | None) -> None:
                 phases.append(measure_phase(setting, services, users))
                 if relay:
                     round_trips = count_round_trips(services, users, relay)
-        print(describe_machine(execute(database_url, "SHOW server_version")[0][0]), end="\n\n")
-    for phase in phases:
-        print_table(f"{phase.setting.name}; median of {len(phase.rounds)} rounds", list_figures(phase, round_trips))
-    memory = [
-        [f"{phase.setting.name}, {name}", *map("{:.1f}".format, sizes.values())]
-        for phase in phases
-        for name, sizes in phase.memory.items()
-    ]
-    print_table("memory of one worker after that, MiB", [["service", "RSS", "USS", "PSS"], *memory])
+        version = execute(database_url, "SHOW server_version")[0][0]
     if chart:
         chart.write_text(draw_chart(phases[0]))
-    conclude(list(list_goals(phases[0], phases[-1], round_trips)), quick)
+    print_results(version, phases, round_trips, quick)
 
 
 @contextmanager
