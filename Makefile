@@ -57,13 +57,13 @@ lint: install ## Check style and types
 
 check: lint test proofs ## Run everything that must pass: lint, test and proofs
 
-bench: install ## Compare this service with two others: about 6 minutes; shorter with ARGS=--quick
+bench: install ## Measure CPU time and latency beside two other services: 6 minutes; ARGS=--quick for a trial
 	$(BIN)/python -m bench.serving $(ARGS)
 
-bench-endurance: install ## Measure memory over a million requests: half an hour; shorter with ARGS=--quick
+bench-endurance: install ## Measure memory during a million requests: half an hour; ARGS=--quick for a trial
 	$(BIN)/python -m bench.endurance $(ARGS)
 
-bench-finding: install ## Measure query times as a database grows: some minutes; shorter with ARGS=--quick
+bench-finding: install ## Measure lists and searches as a database grows: some minutes; ARGS=--quick for a trial
 	$(BIN)/python -m bench.finding $(ARGS)
 
 pins: install ## Update all pins to the newest versions that requirements.in and requirements-dev.in allow
