@@ -37,7 +37,7 @@ def main(quick: bool) -> None:
     for part, mebibytes in enumerate(memory, 1):
         print(f"{requests * part // PARTS:9,} requests: {mebibytes:6.1f} MiB")
     conclude(
-        [Goal("growth of memory, as a factor", memory[-1] / memory[0], aim=GROWTH_ALLOWED, least=GROWTH_ALLOWED)], quick
+        [Goal("growth of memory, as a factor", memory[-1] / memory[0], aim=GROWTH_ALLOWED, limit=GROWTH_ALLOWED)], quick
     )
 
 
