@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any
 
 from gunicorn import glogging  # type: ignore[import-untyped]
 
@@ -27,15 +28,15 @@ class Logger(glogging.Logger):  # type: ignore[misc]
     Not below the level of information: gunicorn's debugging quotes what clients send.
     """
 
-    settings: ClassVar[Settings]
-
     def setup(self, cfg: Any) -> None:
         """Take over gunicorn's own lines and everybody else's; gunicorn calls it at the start, and on a reload."""
         super().setup(cfg)
+        # After a reload, this class is still the first release's, but the settings and their secrets are the new ones.
+        settings: Settings = import_module("config").read_settings()
         self.error_log.setLevel(max(self.loglevel, logging.INFO))
         self._handler: logging.StreamHandler[Any] = self._get_gunicorn_handler(self.error_log)
         self._writes_requests = self.error_log.isEnabledFor(logging.INFO)
-        self._lines: Lines = choose_lines(self.settings, self._handler.stream)
+        self._lines: Lines = choose_lines(settings, self._handler.stream)
         self._lock: Any = self._handler.lock  # Held while a file is opened anew.
         self._handler.setFormatter(self._lines)
         logging.root.handlers = [self._handler]

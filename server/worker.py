@@ -52,10 +52,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._closers: ThreadPoolExecutor | None = None
 
     def run(self) -> None:
-        """Serve until it is stopped; what is not answered WORKER_SECONDS later is cut off."""
+        """Serve until the worker is stopped, and log the connections that it cuts off."""
+        # gunicorn's master kills the worker after its graceful_timeout: a second before, there is time for a line.
+        self.cfg.set("graceful_timeout", max(0, self.cfg.graceful_timeout - 1))
         super().run()
         if self._under_way:
             self._write_threads("warning", f"Stopped with {self._under_way} connections not answered")
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop in order on Ctrl-C (SIGINT) and SIGQUIT too.
+
+        gunicorn's handler shuts the thread pool down inside the signal, and can wait for a lock that the interrupted
+        code holds; such a stop took 30 seconds.
+        """
+        self.handle_exit(sig, frame)
 
     def handle_abort(self, sig: int, frame: Any) -> None:
         """Say what was going on, when the master ends a worker that hangs."""

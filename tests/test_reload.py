@@ -27,6 +27,7 @@ def test_a_reload_takes_a_new_secret_and_one_that_cannot_be_read_changes_nothing
 
     secret.write_text(SECRET)
     with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "1", settings=settings, log=log) as service:
+        children = psutil.Process(service.pid).children
         assert (ask(SECRET), ask(OTHER_SECRET)) == (200, 401)
         secret.write_text(OTHER_SECRET)
         service.send_signal(signal.SIGHUP)
@@ -35,11 +36,12 @@ def test_a_reload_takes_a_new_secret_and_one_that_cannot_be_read_changes_nothing
         secret.write_text("short")
         service.send_signal(signal.SIGHUP)
         wait_until(lambda: "Not reloaded" in log.read_text())
+        wait_until(lambda: log.read_text().count("Worker exiting") == 2 and len(children()) == 1)
         assert ask(OTHER_SECRET) == 200
         # A worker that dies is replaced by one that knows what the others knew.
-        [worker] = psutil.Process(service.pid).children()
+        [worker] = children()
         worker.kill()
-        wait_until(lambda: [worker] != psutil.Process(service.pid).children())
+        wait_until(lambda: [worker] != children())
         wait_until(lambda: ask(OTHER_SECRET) == 200)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     users = [line["user"] for line in lines if line.get("status") == 200 and line.get("user")]

@@ -1,0 +1,90 @@
+"""gunicorn's hooks: gunicorn.conf.py imports them, and gunicorn calls them by their names.
+
+The embedded PostgreSQL and the metrics belong to the master process and outlive the workers. They are attributes of
+gunicorn's server object, because a reload imports this module again and would lose its variables.
+"""
+
+import os
+import signal
+import socket
+import sys
+from importlib import import_module
+from typing import Any
+
+import psycopg2
+
+from config import find_local_database, read_settings
+from todo.cli import format_first_call
+
+settings = read_settings()
+embedded = find_local_database(settings)
+
+# Set by `make run`: the service is tried out on the user's own machine.
+trying_out = bool(os.environ.get("TRYING_OUT"))
+
+
+def on_starting(server: Any) -> None:
+    """Start the embedded PostgreSQL and open the metrics port, before there are workers."""
+    if trying_out:
+        check_port(settings.port)
+    server.embedded, server.metrics = embedded, open_metrics()
+    if embedded is not None:
+        try:
+            embedded.start()
+        except psycopg2.OperationalError as error:
+            sys.exit(f"Error: {error}")
+        server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
+
+
+def check_port(port: int) -> None:
+    """Exit with one line if the port cannot be used; gunicorn itself would retry for five seconds."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        sys.exit(f"Error: port {port} cannot be used ({reason}); try another: PORT=8001 make run")
+
+
+def open_metrics() -> Any:
+    """Open the metrics port and return it; None without METRICS_PORT, when its package may not be installed."""
+    if settings.metrics_port is None:
+        return None
+    try:
+        return import_module("server.metrics").Exposition(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        sys.exit(f"Error: METRICS_PORT {settings.metrics_port} cannot be used ({os.strerror(error.errno or 0)})")
+
+
+def when_ready(server: Any) -> None:
+    """With `make run`, print a command to paste; never otherwise, because it contains a token."""
+    if trying_out:
+        # Closing the terminal sends SIGHUP, which would otherwise reload the settings. Here it stops the service.
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        print(f"\nCreate a task:\n\n{format_first_call(settings)}\n", flush=True)
+        print(f"Or see what there is, and try it: http://localhost:{settings.port}/api/docs\n", flush=True)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker the files that its metrics are written to."""
+    if server.metrics:
+        server.metrics.give_place(worker, server.WORKERS.values())
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the worker's metrics."""
+    if hasattr(worker, "place"):
+        import_module("server.metrics").start(worker, worker.wsgi)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Remove the gauges of a dead worker from the metrics."""
+    if server.metrics:
+        server.metrics.take_place(worker)
+
+
+def on_exit(server: Any) -> None:
+    """Stop the embedded PostgreSQL and close the metrics port."""
+    if server.embedded is not None:
+        server.embedded.close()
+    if server.metrics is not None:
+        server.metrics.close()
