@@ -1,126 +1,150 @@
-"""Settings: read once, typed, from the environment or a ``.env`` file; a bad value is refused by name.
+"""Settings of the service. Each is declared once, in Settings, with its variable, its reader and its default.
 
-Longer than other files, so that all that can be said from outside is in one place.
+They come from environment variables or a ``.env`` file; docs/settings.md explains them.
 """
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import SplitResult, urlsplit
 
-from click import ClickException
 from dotenv import dotenv_values
-from jwt import InvalidKeyError
-from jwt.algorithms import HMACAlgorithm
-from psycopg2 import ProgrammingError
-from psycopg2.extensions import parse_dsn
-from sqlalchemy import make_url
+
+import config_readers as readers
+from config_readers import Reader, SettingError
+
+__all__ = [
+    "ROOT", "SettingError", "Settings", "environment", "find_local_database", "list_variables", "read_settings",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent
-
-# Public, so worthless: the secrets Better Auth falls back on when none is set.
-PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
-
-# What holds secrets may come from a file instead: BETTER_AUTH_SECRET_FILE, and so on.
-MAY_BE_FILES = ("NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "JWKS_URL", "RATE_LIMIT_STORAGE")
-
-MOST_WORKERS = 512
-# https://www.postgresql.org/docs/current/libpq-connect.html
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
-HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
-PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
+MAX_WORKERS = 512
 
 
-class SettingError(ClickException):
-    """A setting is missing or cannot be read; the message names it and says what is allowed."""
+def setting(*variables: str, read: Reader, default: Any = None, secret: bool = False) -> Any:
+    """Declare a setting, which is read from the first of its variables that is set.
 
-    exit_code = 2
-
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"{name} {problem}")
+    A secret is not in the repr, and can be given by a file: BETTER_AUTH_SECRET_FILE holds the path.
+    """
+    return field(default=default, repr=not secret, metadata={"variables": variables, "read": read, "secret": secret})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the service can be told from outside; docs/settings.md says what each means."""
+    """All settings, with their values. Numbers ending in ``_seconds`` are seconds."""
 
-    database_url: str | None = field(default=None, repr=False)
-    better_auth_secret: str | None = field(default=None, repr=False)
-    jwks_url: str | None = field(default=None, repr=False)  # Its query may have a key.
+    database_url: str | None = setting("NEON_DB_URL", "DATABASE_URL", read=readers.read_database_url, secret=True)
+    better_auth_secret: str | None = setting("BETTER_AUTH_SECRET", read=readers.read_secret, secret=True)
+    better_auth_url: str | None = setting("BETTER_AUTH_URL", read=readers.web_address("https://app.example.com"))
+    # A secret, because its query may have a key. By default it is below better_auth_url.
+    jwks_url: str | None = setting(
+        "JWKS_URL", read=readers.web_address("https://app.example.com/api/auth/jwks", with_query=True), secret=True
+    )
+    # The origin of better_auth_url, or else of jwks_url: the default iss and aud of tokens signed with public keys.
     auth_origin: str | None = None
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
-    jwt_user_claim: str = "sub"
-    cors_origins: tuple[str, ...] = ("http://localhost:3000",)
-    rate_limit: str | None = "600/minute"
-    rate_limit_storage: str | None = field(default=None, repr=False)
-    port: int = 8000
-    web_concurrency: int = min(os.cpu_count() or 1, MOST_WORKERS)
-    threads: int = 8
-    transactions: str = "implicit"
-    list_format: str = "array"
-    delete_format: str = "empty"
-    connect_seconds: int = 5
-    pool_seconds: int = 5
-    lock_seconds: int = 3
-    statement_seconds: int = 5
-    worker_seconds: int = 30
-    log_format: str = "auto"
-    log_users: str = "hash"
-    metrics_port: int | None = None
-    metrics_host: str = "127.0.0.1"
+    jwt_issuer: str | None = setting("JWT_ISSUER", read=readers.read_text)
+    jwt_audience: str | None = setting("JWT_AUDIENCE", read=readers.read_text)
+    jwt_user_claim: str = setting("JWT_USER_CLAIM", read=readers.read_text, default="sub")
+    cors_origins: tuple[str, ...] = setting(
+        "CORS_ORIGINS", read=readers.read_origins, default=("http://localhost:3000",)
+    )
+    rate_limit: str | None = setting("RATE_LIMIT", read=readers.read_rate_limit, default="600/minute")
+    rate_limit_storage: str | None = setting("RATE_LIMIT_STORAGE", read=readers.read_redis_url, secret=True)
+    port: int = setting("PORT", read=readers.integer_to(65535), default=8000)
+    web_concurrency: int = setting(
+        "WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS), default=min(os.cpu_count() or 1, MAX_WORKERS)
+    )
+    threads: int = setting("THREADS", read=readers.integer_to(256), default=8)
+    transactions: str = setting("TRANSACTIONS", read=readers.one_of("implicit", "explicit"), default="implicit")
+    list_format: str = setting("LIST_FORMAT", read=readers.one_of("array", "object"), default="array")
+    delete_format: str = setting("DELETE_FORMAT", read=readers.one_of("empty", "json"), default="empty")
+    connect_seconds: int = setting("CONNECT_SECONDS", read=readers.integer_to(60), default=5)
+    pool_seconds: int = setting("POOL_SECONDS", read=readers.integer_to(60), default=5)
+    lock_seconds: int = setting("LOCK_SECONDS", read=readers.integer_to(60), default=3)
+    statement_seconds: int = setting("STATEMENT_SECONDS", read=readers.integer_to(60), default=5)
+    worker_seconds: int = setting("WORKER_SECONDS", read=readers.integer_to(600), default=30)
+    log_format: str = setting("LOG_FORMAT", read=readers.one_of("auto", "json", "text"), default="auto")
+    log_users: str = setting("LOG_USERS", read=readers.one_of("hash", "plain", "off"), default="hash")
+    metrics_port: int | None = setting("METRICS_PORT", read=readers.integer_to(65535))
+    metrics_host: str = setting("METRICS_HOST", read=readers.read_ip_address, default="127.0.0.1")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Build the settings from variables; raises SettingError for the first one that cannot be read.
+        """Return the settings that these variables give; an empty variable counts as not set.
 
-        An empty variable counts as one that is not set. The secret is taken as it is, spaces included.
+        Raises SettingError for the first one that is missing or invalid.
         """
-        given = _take_files({name: value for name, value in environ.items() if value.strip()})
-        jwks_url, auth_origin = _auth_server(given)
-        return cls(
-            database_url=_database_url(given),
-            better_auth_secret=_secret(given, required=jwks_url is None),
-            jwks_url=jwks_url,
-            auth_origin=auth_origin,
-            jwt_issuer=_text(given, "JWT_ISSUER"),
-            jwt_audience=_text(given, "JWT_AUDIENCE"),
-            jwt_user_claim=_text(given, "JWT_USER_CLAIM") or cls.jwt_user_claim,
-            cors_origins=_origins(given.get("CORS_ORIGINS", ",".join(cls.cors_origins))),
-            rate_limit=_rate_limit(given),
-            rate_limit_storage=_rate_limit_storage(given),
-            port=_integer(given, "PORT", cls.port, 65535),
-            web_concurrency=_integer(given, "WEB_CONCURRENCY", cls.web_concurrency, MOST_WORKERS),
-            threads=_integer(given, "THREADS", cls.threads, 256),
-            transactions=_word(given, "TRANSACTIONS", cls.transactions, "explicit"),
-            list_format=_word(given, "LIST_FORMAT", cls.list_format, "object"),
-            delete_format=_word(given, "DELETE_FORMAT", cls.delete_format, "json"),
-            connect_seconds=_integer(given, "CONNECT_SECONDS", cls.connect_seconds, 60),
-            pool_seconds=_integer(given, "POOL_SECONDS", cls.pool_seconds, 60),
-            lock_seconds=_integer(given, "LOCK_SECONDS", cls.lock_seconds, 60),
-            statement_seconds=_integer(given, "STATEMENT_SECONDS", cls.statement_seconds, 60),
-            worker_seconds=_integer(given, "WORKER_SECONDS", cls.worker_seconds, 600),
-            log_format=_word(given, "LOG_FORMAT", cls.log_format, "json", "text"),
-            log_users=_word(given, "LOG_USERS", cls.log_users, "plain", "off"),
-            metrics_port=_metrics_port(given),
-            metrics_host=_metrics_host(given, cls.metrics_host),
-        )
+        secrets = [name for each in fields(cls) if each.metadata.get("secret") for name in each.metadata["variables"]]
+        given = read_files({name: value for name, value in environ.items() if value.strip()}, secrets)
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            for name in each.metadata.get("variables", ()):
+                if name in given:
+                    values[each.name] = each.metadata["read"](name, given[name])
+                    break
+        server = values.get("better_auth_url") or values.get("jwks_url")
+        if server is not None:
+            values = {"jwks_url": readers.find_jwks_url(server), **values, "auth_origin": readers.find_origin(server)}
+        settings = cls(**values)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise SettingError if the settings do not fit together."""
+        if self.better_auth_secret is None and self.jwks_url is None:
+            raise SettingError(
+                "BETTER_AUTH_SECRET",
+                "is not set, nor is BETTER_AUTH_URL (or JWKS_URL): give the secret that Better Auth uses, at least"
+                " 32 bytes, or the address of the Better Auth server",
+            )
+        if self.metrics_port is not None:
+            if self.metrics_port == self.port:
+                raise SettingError(
+                    "METRICS_PORT",
+                    f"is {self.port}, like PORT: metrics need a port of their own, which frontends cannot reach",
+                )
+            readers.require_package("METRICS_PORT", "prometheus_client", "prometheus-client")
+
+
+def read_files(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the variables, with those that ``…_FILE`` variables give by a file's path.
+
+    One line break at the end of a file is removed, since editors add it. Error messages never quote a file.
+    """
+    variables = dict(given)
+    for name in names:
+        path = variables.pop(f"{name}_FILE", None)
+        if path is None:
+            continue
+        if name in given:
+            raise SettingError(f"{name}_FILE", f"is set, and so is {name}: set one of them")
+        try:
+            variables[name] = re.sub(r"\r?\n\Z", "", Path(path.strip()).read_bytes().decode())
+        except OSError as error:
+            raise SettingError(f"{name}_FILE", f"names a file that cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise SettingError(f"{name}_FILE", "names a file that is not text in UTF-8") from None
+        if not variables[name].strip():
+            raise SettingError(f"{name}_FILE", "names a file that is empty")
+    return variables
+
+
+def list_variables() -> list[str]:
+    """Return the names of all environment variables that are settings."""
+    return [name for each in fields(Settings) for name in each.metadata.get("variables", ())]
 
 
 @cache
 def read_settings() -> Settings:
-    """Return the settings that this process was given; raises SettingError.
+    """Return the settings of this process; raises SettingError.
 
-    Read once: gunicorn's workers, being copies of its master, have those that the master could read, whatever became of
-    the files since.
+    They are read once: gunicorn's workers are copies of its master, so a new worker has the master's settings even if
+    a secret's file has changed or disappeared.
     """
     return Settings.read(environment())
 
@@ -128,7 +152,7 @@ def read_settings() -> Settings:
 def find_local_database(settings: Settings) -> Any:
     """Return the embedded PostgreSQL of development if no database URL is set, else None.
 
-    Raises SettingError if it is needed and not installed: production installs neither its code nor its package.
+    Raises SettingError if it is not installed: production has neither its code nor its package.
     """
     if settings.database_url is not None:
         return None
@@ -142,198 +166,11 @@ def find_local_database(settings: Settings) -> Any:
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:
-    """Return the process's environment over what the file says, to the letter.
+    """Return the variables of the process, and those of the file that the process does not have.
 
-    The flask command has put the file into the environment by itself, with every ``${NAME}`` replaced; a secret
-    may have one, so what came from there is read again.
+    The file is read without replacing ``${NAME}``, which a secret may contain. The flask command has already put the
+    file into the environment with such names replaced, so variables with those values are taken from the file again.
     """
     from_file = {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
     by_flask = dotenv_values(path)
     return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
-
-
-def _take_files(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with what the files say whose names the ``…_FILE`` variables give, as orchestrators mount.
-
-    One line break at a file's end is the editor's, not the secret's. Raises SettingError, which never quotes a file.
-    """
-    taken = dict(given)
-    for name in MAY_BE_FILES:
-        path = taken.pop(f"{name}_FILE", None)
-        if path is None:
-            continue
-        if name in given:
-            raise SettingError(f"{name}_FILE", f"is set, and so is {name}: set one of them")
-        try:
-            taken[name] = re.sub(r"\r?\n\Z", "", Path(path.strip()).read_bytes().decode())
-        except OSError as error:
-            raise SettingError(f"{name}_FILE", f"names a file that cannot be read ({error.strerror})") from None
-        except ValueError:
-            raise SettingError(f"{name}_FILE", "names a file that is not text in UTF-8") from None
-        if not taken[name].strip():
-            raise SettingError(f"{name}_FILE", "names a file that is empty")
-    return taken
-
-
-def _database_url(given: Mapping[str, str]) -> str | None:
-    """Return SQLAlchemy's form of the URL: it would take ``postgresql://`` to mean another driver than psycopg2."""
-    for name in ("NEON_DB_URL", "DATABASE_URL"):
-        if name in given:
-            scheme, _, rest = given[name].strip().partition("://")
-            if scheme.lower() not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
-                raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
-            try:
-                make_url(f"postgresql://{rest}")
-                parts = parse_dsn(f"postgresql://{rest}")  # libpq's own reading: it refuses what it does not know.
-                ports = [int(port) for port in parts.get("port", "").split(",") if port]
-                fits = parts.get("sslmode", "prefer") in SSL_MODES and all(0 < port < 65536 for port in ports)
-            except (ValueError, ProgrammingError):  # Whose words may hold the password.
-                fits = False
-            if not fits:
-                raise SettingError(
-                    name, "is a PostgreSQL URL that cannot be read: look at its port, its %-escapes and its parameters"
-                )
-            return f"postgresql+psycopg2://{rest}"
-    return None
-
-
-def _auth_server(given: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return where the JWKS is, and the server's origin: what its tokens have as ``iss`` and ``aud`` by default.
-
-    A path in BETTER_AUTH_URL means what it means to Better Auth: its API is there, and not at /api/auth.
-    """
-    jwks = _web_address(given, "JWKS_URL", "https://app.example.com/api/auth/jwks")
-    server = _web_address(given, "BETTER_AUTH_URL", "https://app.example.com") or jwks
-    if server is None:
-        return None, None
-    if jwks is None:
-        jwks = server._replace(path=f"{server.path.rstrip('/') or '/api/auth'}/jwks")
-    host = str(server.hostname)
-    host = f"[{ip_address(host)}]" if ":" in host else host
-    port = "" if server.port in {None, {"http": 80, "https": 443}[server.scheme]} else f":{server.port}"
-    return jwks.geturl(), f"{server.scheme}://{host}{port}"
-
-
-def _web_address(given: Mapping[str, str], name: str, example: str) -> SplitResult | None:
-    """Return the parts of a URL that every reader takes for the same; None if it is not set.
-
-    Raises SettingError for a user, a password, a fragment, or for characters that some readers drop or convert.
-    """
-    if name not in given:
-        return None
-    text = given[name].strip()
-    query = r"(?:\?[!-~]*)?" if name == "JWKS_URL" else ""
-    form = rf"(?i:https?)://(?:{HOST_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{PATH_CHARACTER}*)?{query}"
-    try:
-        address = urlsplit(text)
-        fits = re.fullmatch(form, text) and address.port != 0
-        if ":" in str(address.hostname):
-            ip_address(str(address.hostname))
-    except ValueError:  # A port or an IPv6 address that there is not.
-        fits = False
-    if not fits:
-        raise SettingError(name, f"is not a web address that can be asked: it must look like {example}")
-    return address
-
-
-def _secret(given: Mapping[str, str], *, required: bool) -> str | None:
-    name = "BETTER_AUTH_SECRET"
-    secret = given.get(name)
-    if secret is None:
-        if required:
-            raise SettingError(
-                name,
-                "is not set, nor is BETTER_AUTH_URL (or JWKS_URL): give the secret that Better Auth uses, at least"
-                " 32 bytes, or the address of the Better Auth server",
-            )
-        return None
-    if secret.strip() in PUBLIC_SECRETS:
-        raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
-    try:
-        size = len(secret.encode())
-    except UnicodeEncodeError:
-        raise SettingError(name, "is not text in UTF-8") from None
-    if size < 32:
-        raise SettingError(name, f"has {size} bytes: at least 32 are needed")
-    try:
-        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
-    except InvalidKeyError:
-        raise SettingError(
-            name, "is a public or private key, not a secret: give the text that Better Auth has"
-        ) from None
-    return secret
-
-
-def _text(given: Mapping[str, str], name: str) -> str | None:
-    return given[name].strip() if name in given else None
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    """Browser origins, as browsers write them: in lower case, without a port that goes without saying."""
-    origins = []
-    for origin in [each for part in text.split(",") if (each := part.strip().rstrip("/").lower())] or [text]:
-        found = re.fullmatch(r"\*|([a-z][a-z0-9.+-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(?::([0-9]{1,5}))?", origin)
-        if found is None or int(found[2] or 1) not in range(1, 65536):
-            raise SettingError(
-                "CORS_ORIGINS",
-                f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *",
-            )
-        port = "" if found[2] is None else f":{int(found[2])}"
-        is_default = origin.partition(":")[0] + port in {"http:80", "https:443"}
-        origins.append(origin if found[1] is None else found[1] + ("" if is_default else port))
-    return tuple(origins)
-
-
-def _rate_limit(given: Mapping[str, str]) -> str | None:
-    text = given.get("RATE_LIMIT", str(Settings.rate_limit)).strip()
-    if text.lower() == "off":
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,8} ?/ ?(second|minute|hour|day)", text):
-        raise SettingError("RATE_LIMIT", f"is {text!r}: it must be like 600/minute (second, hour, day), or off")
-    return text
-
-
-def _rate_limit_storage(given: Mapping[str, str]) -> str | None:
-    name = "RATE_LIMIT_STORAGE"
-    url = _text(given, name)
-    if url is None:
-        return None
-    if not re.match(r"rediss?://[^/\s]", url):
-        raise SettingError(name, "is not the URL of a Redis: it must look like redis://host:6379")
-    if find_spec("redis") is None:
-        raise SettingError(name, "needs a package that is not installed: pip install redis")
-    return url
-
-
-def _word(given: Mapping[str, str], name: str, default: str, *others: str) -> str:
-    text = given.get(name, default).strip().lower()
-    if text not in {default, *others}:
-        raise SettingError(name, f"is {text!r}: it must be {', '.join([default, *others[:-1]])} or {others[-1]}")
-    return text
-
-
-def _metrics_port(given: Mapping[str, str]) -> int | None:
-    name = "METRICS_PORT"
-    if name not in given:
-        return None
-    port = _integer(given, name, 0, 65535)
-    if port == _integer(given, "PORT", Settings.port, 65535):
-        raise SettingError(name, f"is {port}, as PORT is: metrics need a port of their own, that no frontend can ask")
-    if find_spec("prometheus_client") is None:
-        raise SettingError(name, "needs a package that is not installed: pip install prometheus-client")
-    return port
-
-
-def _metrics_host(given: Mapping[str, str], default: str) -> str:
-    text = given.get("METRICS_HOST", default).strip()
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise SettingError("METRICS_HOST", f"is {text!r}: it must be an address such as 127.0.0.1 or 0.0.0.0") from None
-
-
-def _integer(given: Mapping[str, str], name: str, default: int, largest: int) -> int:
-    text = given.get(name, str(default)).strip()
-    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= largest:
-        raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}")
-    return int(text)

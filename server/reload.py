@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # At run time, load_release() decides when this is imported.
 log = logging.getLogger(__name__)
 
 # Installed packages stay as they are until a restart.
-OUR_PACKAGES = {"config", "embedded", "server", "todo"}
+OUR_PACKAGES = {"config", "config_readers", "embedded", "server", "todo"}
 NOT_RELOADED = "Not reloaded; code and settings stay as before"
 
 

@@ -14,14 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from config import list_variables
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-SETTINGS = (
-    "NEON_DB_URL", "DATABASE_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_URL", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE",
-    "JWT_USER_CLAIM", "CORS_ORIGINS", "RATE_LIMIT", "RATE_LIMIT_STORAGE", "PORT", "WEB_CONCURRENCY", "THREADS",
-    "TRANSACTIONS", "LIST_FORMAT", "DELETE_FORMAT", "CONNECT_SECONDS", "POOL_SECONDS", "LOCK_SECONDS",
-    "STATEMENT_SECONDS", "WORKER_SECONDS", "LOG_FORMAT", "LOG_USERS", "METRICS_PORT", "METRICS_HOST",
-)  # fmt: skip
+SETTINGS = list_variables()
 
 
 def make_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -46,7 +43,7 @@ def run(
 
 def copy_service(folder: Path) -> None:
     """Copy what the service runs from into a folder: there it has no .env, and an embedded PostgreSQL of its own."""
-    for name in ("config.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+    for name in ("config.py", "config_readers.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
         shutil.copy(ROOT / name, folder)
     for name in ("todo", "server", "embedded", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,0 +1,186 @@
+"""Readers of settings: each takes a variable's name and its text, and returns the value or raises SettingError."""
+
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from click import ClickException
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
+from sqlalchemy import make_url
+
+Reader = Callable[[str, str], Any]
+
+# Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
+PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
+# https://www.postgresql.org/docs/current/libpq-connect.html
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
+
+
+class SettingError(ClickException):
+    """A setting is missing or invalid; the message names the variable and says what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+
+
+def read_text(name: str, text: str) -> str:
+    """Return the text without spaces around it."""
+    return text.strip()
+
+
+def integer_to(largest: int) -> Reader:
+    """Return a reader of whole numbers from 1."""
+
+    def read(name: str, text: str) -> int:
+        text = text.strip()
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= largest:
+            raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}")
+        return int(text)
+
+    return read
+
+
+def one_of(*words: str) -> Reader:
+    """Return a reader of one of these words, in upper or lower case."""
+
+    def read(name: str, text: str) -> str:
+        word = text.strip().lower()
+        if word not in words:
+            raise SettingError(name, f"is {word!r}: it must be {', '.join(words[:-1])} or {words[-1]}")
+        return word
+
+    return read
+
+
+def read_database_url(name: str, text: str) -> str:
+    """Return the URL for SQLAlchemy with psycopg2, which is not what it takes ``postgresql://`` to mean."""
+    scheme, _, rest = text.strip().partition("://")
+    if scheme.lower() not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
+        raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
+    try:
+        make_url(f"postgresql://{rest}")
+        parts = parse_dsn(f"postgresql://{rest}")  # libpq's own parser: it refuses unknown parameters.
+        ports = [int(port) for port in parts.get("port", "").split(",") if port]
+        valid = parts.get("sslmode", "prefer") in SSL_MODES and all(0 < port < 65536 for port in ports)
+    except (ValueError, ProgrammingError):  # Their messages may quote the password.
+        valid = False
+    if not valid:
+        raise SettingError(
+            name, "is a PostgreSQL URL that cannot be read: look at its port, its %-escapes and its parameters"
+        )
+    return f"postgresql+psycopg2://{rest}"
+
+
+def read_secret(name: str, text: str) -> str:
+    """Return the secret unchanged: spaces around it are part of it."""
+    if text.strip() in PUBLIC_SECRETS:
+        raise SettingError(name, "is Better Auth's public default, which anyone can sign with: set your own")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise SettingError(name, "is not text in UTF-8") from None
+    if size < 32:
+        raise SettingError(name, f"has {size} bytes: at least 32 are needed")
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
+    except InvalidKeyError:
+        raise SettingError(
+            name, "is a public or private key, not a secret: give the text that Better Auth has"
+        ) from None
+    return text
+
+
+def web_address(example: str, *, with_query: bool = False) -> Reader:
+    """Return a reader of URLs that every program understands alike.
+
+    It refuses a user, a password, a fragment, and characters that some programs drop or convert.
+    """
+    query = r"(?:\?[!-~]*)?" if with_query else ""
+    form = rf"(?i:https?)://(?:{HOST_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{PATH_CHARACTER}*)?{query}"
+
+    def read(name: str, text: str) -> str:
+        try:
+            address = urlsplit(text.strip())
+            valid = re.fullmatch(form, text.strip()) and address.port != 0
+            if ":" in str(address.hostname):
+                ip_address(str(address.hostname))
+        except ValueError:  # The port or the IPv6 address is invalid.
+            valid = False
+        if not valid:
+            raise SettingError(name, f"is not a web address that can be used: it must look like {example}")
+        return address.geturl()
+
+    return read
+
+
+def find_jwks_url(server: str) -> str:
+    """Return where a Better Auth server publishes its keys: below its URL's path, or else below /api/auth."""
+    address = urlsplit(server)
+    return address._replace(path=f"{address.path.rstrip('/') or '/api/auth'}/jwks", query="").geturl()
+
+
+def find_origin(url: str) -> str:
+    """Return a web address's origin as browsers write it, without a default port."""
+    address = urlsplit(url)
+    host = str(address.hostname)
+    host = f"[{ip_address(host)}]" if ":" in host else host
+    port = "" if address.port in {None, {"http": 80, "https": 443}[address.scheme]} else f":{address.port}"
+    return f"{address.scheme}://{host}{port}"
+
+
+def read_origins(name: str, text: str) -> tuple[str, ...]:
+    """Return comma-separated origins as browsers write them: in lower case, without a default port."""
+    origins = []
+    for origin in [each for part in text.split(",") if (each := part.strip().rstrip("/").lower())] or [text]:
+        found = re.fullmatch(r"\*|([a-z][a-z0-9.+-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(?::([0-9]{1,5}))?", origin)
+        if found is None or int(found[2] or 1) not in range(1, 65536):
+            raise SettingError(
+                name, f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *"
+            )
+        port = "" if found[2] is None else f":{int(found[2])}"
+        is_default = origin.partition(":")[0] + port in {"http:80", "https:443"}
+        origins.append(origin if found[1] is None else found[1] + ("" if is_default else port))
+    return tuple(origins)
+
+
+def read_rate_limit(name: str, text: str) -> str | None:
+    """Return a rate such as 600/minute; None for "off"."""
+    text = text.strip()
+    if text.lower() == "off":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8} ?/ ?(second|minute|hour|day)", text):
+        raise SettingError(name, f"is {text!r}: it must be like 600/minute (second, hour, day), or off")
+    return text
+
+
+def read_redis_url(name: str, text: str) -> str:
+    """Return the URL of a Redis server."""
+    url = text.strip()
+    if not re.match(r"rediss?://[^/\s]", url):
+        raise SettingError(name, "is not the URL of a Redis: it must look like redis://host:6379")
+    require_package(name, "redis", "redis")
+    return url
+
+
+def read_ip_address(name: str, text: str) -> str:
+    """Return an IPv4 or IPv6 address."""
+    try:
+        return str(ip_address(text.strip()))
+    except ValueError:
+        raise SettingError(name, f"is {text.strip()!r}: it must be an address such as 127.0.0.1 or 0.0.0.0") from None
+
+
+def require_package(name: str, module: str, package: str) -> None:
+    """Raise SettingError if a setting needs an optional package that is not installed."""
+    if find_spec(module) is None:
+        raise SettingError(name, f"needs a package that is not installed: pip install {package}")
