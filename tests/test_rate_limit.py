@@ -57,6 +57,19 @@ def test_after_that_time_the_user_may_ask_again(limited: Callable[..., tuple[Fla
     read_tasks(alice.get("/api/tasks"))
 
 
+def test_a_clock_that_is_set_back_does_not_lengthen_the_wait(
+    limited: Callable[..., tuple[Flask, Meet]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, meet = limited("1/minute")
+    alice = meet()
+    read_tasks(alice.get("/api/tasks"))
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: an_hour_ago)
+    response = alice.get("/api/tasks")
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
 def test_what_needs_no_user_is_not_counted(limited: Callable[..., tuple[Flask, Meet]]) -> None:
     app, meet = limited("2/minute")
     alice = meet()
