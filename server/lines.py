@@ -16,7 +16,7 @@ from flask import has_request_context
 from config import Settings
 from todo.logs.causes import describe, format_traceback
 from todo.logs.requests import Request
-from todo.logs.users import make_naming
+from todo.logs.users import make_user_namer
 from todo.web.headers import request_id
 
 # What looks like a token; and what would steer a terminal, or pass for another line.
@@ -59,7 +59,7 @@ class JsonLines(logging.Formatter):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._secrets = list_secrets(settings)
-        self._name_user = make_naming(settings)
+        self._name_user = make_user_namer(settings)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return an event's line: what happened, in which process, and in which request if in any."""
@@ -96,7 +96,7 @@ class TextLines(logging.Formatter):
     def __init__(self, settings: Settings, *, coloured: bool) -> None:
         super().__init__()
         self._secrets = list_secrets(settings)
-        self._name_user = make_naming(settings)
+        self._name_user = make_user_namer(settings)
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from tests.key_servers import ISSUER, KEY, Ask, KeyServer, read_unavailable
 from tests.servers import Database, closing_pool
 from todo import create_app
-from todo.auth.jwks.endpoint import hang_up
+from todo.auth.jwks.endpoint import close_connection
 
 
 def make_certificate(folder: Path) -> Path:
@@ -68,7 +68,7 @@ def test_after_hanging_up_nothing_is_read_in_clear(tmp_path: Path) -> None:
         with suppress(ssl.SSLWantReadError):
             client.recv(100)  # TLS 1.3 has something to say after the handshake.
         wire.sendall(b"in clear")
-        hang_up(client, Event())
+        close_connection(client, Event())
         with suppress(OSError):
             assert client.recv(100) == b""
 

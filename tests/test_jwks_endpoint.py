@@ -99,7 +99,7 @@ def test_an_endpoint_that_nobody_serves_is_503_and_the_log_has_the_request(keys:
     keys.close()
     request_id = read_unavailable(ask())["request_id"]
     assert log.find(message=f"The keys cannot be fetched from {keys.url}: [Errno 111] Connection refused")
-    assert log.find(message="The keys of a token cannot be had", request_id=request_id)
+    assert log.find(message="Keys that verify tokens are unavailable", request_id=request_id)
 
 
 def test_the_query_of_the_address_is_asked_but_not_logged(

@@ -1,4 +1,4 @@
-"""What happens inside, for whoever counts it: nobody, unless metrics are switched on. Sent when it is rare."""
+"""Signals of rare events, which the metrics count if they are enabled."""
 
 from blinker import Namespace
 

@@ -1,4 +1,4 @@
-"""The before_request hook: who is calling is settled before anything else of a request is looked at."""
+"""The before_request hook that authenticates a request, before anything else in it is read."""
 
 import logging
 import re
@@ -16,22 +16,22 @@ log = logging.getLogger(__name__)
 
 NO_HEADER = "No token: send it as Authorization: Bearer <JWT>."
 
-# RFC 6750 section 2.1, and the % of Better Auth's session tokens, for which there is an answer of their own.
-# WSGI servers join several headers with a comma, which this does not match.
+# RFC 6750 section 2.1, and the % in Better Auth's session tokens, which get an error message of their own.
+# WSGI servers join repeated headers with a comma, which does not match.
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=%-]+)", re.IGNORECASE)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Build the verifier once, from the settings; the hook does not know which tokens it takes."""
-    # Two threads stay free for requests whose key is known.
+    """Create the verifier of tokens from the settings."""
+    # Two threads stay free for requests whose key is cached.
     app.extensions["verifier"] = TokenVerifier(settings, max_waiting=max(1, settings.threads - 2))
 
 
 def authenticate() -> None:
-    """Put the caller's id on ``g.user_id``.
+    """Set ``g.user_id`` to the id of the token's user.
 
-    Raises Unauthenticated without a valid token, ServiceUnavailable while its key cannot be had. A preflight carries no
-    token (Fetch standard, section 4.8), so OPTIONS passes: it reads nothing.
+    Raises Unauthenticated without a valid token, and ServiceUnavailable while its key cannot be fetched. OPTIONS needs
+    no token: a CORS preflight cannot have one (Fetch standard, section 4.8), and it reads no data.
     """
     if request.method == "OPTIONS":
         return
@@ -47,12 +47,12 @@ def authenticate() -> None:
     except InvalidToken as error:
         raise Unauthenticated(str(error), "invalid_token") from None
     except KeysUnavailable as error:
-        log.warning("The keys of a token cannot be had")
+        log.warning("Keys that verify tokens are unavailable")
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
 
 
 class Unauthenticated(Unauthorized):
-    """401, with the challenge of RFC 6750 section 3: the scheme, and why a token that was sent is refused."""
+    """401 with the WWW-Authenticate header of RFC 6750 section 3; ``error`` is its code if a token was sent."""
 
     def __init__(self, detail: str, error: str | None = None) -> None:
         super().__init__(detail)

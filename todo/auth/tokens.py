@@ -1,4 +1,4 @@
-"""What a token says, once its key is known; and tokens to try the service with."""
+"""Checks a token's header, signature and claims, and issues tokens for trying the service."""
 
 import time
 from typing import Any, NamedTuple
@@ -8,13 +8,13 @@ from jwt import PyJWK
 
 from config import SettingError, Settings
 
-# How far the issuer's clock may be ahead: a token is used in the moment it is made. No token outlives its exp.
+# How far the issuer's clock may be ahead: a token is used right after it is issued. It does not extend exp.
 CLOCK_SKEW_SECONDS = 5
 
-# Better Auth signs its session cache with the keys of its tokens; the header's typ and this tell it apart.
+# Better Auth signs its session cache with the same keys; its typ header and this audience distinguish it.
 SESSION_CACHE_AUDIENCE = "better-auth:session-cache"
 
-# What PyJWT raises besides its own: for huge numbers, infinities, deeply nested headers.
+# PyJWT raises these, besides its own errors, for huge numbers, infinities and deeply nested headers.
 MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 ASK_BETTER_AUTH = "get a JWT from Better Auth's /api/auth/token and send that"
@@ -23,11 +23,11 @@ Key = str | PyJWK
 
 
 class InvalidToken(Exception):
-    """The token does not prove who is calling; the text says why and never holds the token."""
+    """The token is refused; the message says why, for the client, and never contains the token."""
 
 
 class Expected(NamedTuple):
-    """What a token must say: its ``iss`` and ``aud``, if they are set, and the claims that must be there."""
+    """The ``iss`` and ``aud`` that a token must have, if not None, and the claims that it must contain."""
 
     issuer: str | None
     audience: str | None
@@ -35,7 +35,7 @@ class Expected(NamedTuple):
 
 
 def read_header(token: str) -> dict[str, Any]:
-    """Return a token's header, not verified yet; raises InvalidToken unless it may be an access token's."""
+    """Return the header of a token, unverified; raises InvalidToken if the token cannot be an access token."""
     if token.count(".") != 2:
         raise InvalidToken(f"This is not a JWT; if it is Better Auth's session token, {ASK_BETTER_AUTH}.")
     try:
@@ -48,13 +48,10 @@ def read_header(token: str) -> dict[str, Any]:
 
 
 def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dict[str, Any]:
-    """Return what a token says, once it is found to be signed with the key, current and as expected.
-
-    Raises InvalidToken.
-    """
+    """Return the claims of a token; raises InvalidToken if its signature, times or other claims are not valid."""
     options: Any = {
         "require": expected.required,
-        # PyJWT looks at `aud` even when none is expected; home-made tokens may carry any.
+        # By default, PyJWT refuses any `aud` when none is expected; HS256 tokens may have one.
         "verify_aud": expected.audience is not None,
     }
     try:
@@ -68,21 +65,21 @@ def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dic
             options=options,
         )
     except jwt.PyJWTError as error:
-        raise InvalidToken(explain(error, expected)) from None
+        raise InvalidToken(explain_refusal(error, expected)) from None
     except MALFORMED_TOKEN_ERRORS:
         raise InvalidToken("The token is malformed.") from None
-    if type(claims["exp"]) not in {int, float}:  # PyJWT takes a string of digits too; RFC 7519 does not.
+    if type(claims["exp"]) not in {int, float}:  # PyJWT accepts a string of digits; RFC 7519 does not.
         raise InvalidToken("The token's exp claim must be a number.")
     if claims["exp"] <= time.time():
-        raise InvalidToken(explain(jwt.ExpiredSignatureError(), expected))
+        raise InvalidToken(explain_refusal(jwt.ExpiredSignatureError(), expected))
     audience = claims.get("aud")
     if SESSION_CACHE_AUDIENCE in (audience if isinstance(audience, list) else [audience]):
         raise InvalidToken(f"The token is Better Auth's session cache; {ASK_BETTER_AUTH}.")
     return claims
 
 
-def explain(error: jwt.PyJWTError, expected: Expected) -> str:
-    """Return why a token is refused, for whoever integrates a frontend."""
+def explain_refusal(error: jwt.PyJWTError, expected: Expected) -> str:
+    """Return why a token is refused, for the developer of a frontend."""
     match error:
         case jwt.ExpiredSignatureError():
             return "The token has expired; get a new one."
@@ -105,9 +102,9 @@ def explain(error: jwt.PyJWTError, expected: Expected) -> str:
 
 
 def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
-    """Return a token, for trying and testing, that this service accepts as that user's.
+    """Return a token of that user that this service accepts, for tests and first steps.
 
-    Raises SettingError without a secret to sign it with.
+    Raises SettingError without BETTER_AUTH_SECRET, which signs it.
     """
     if settings.better_auth_secret is None:
         raise SettingError("BETTER_AUTH_SECRET", "is not set, and tokens are made with it; get one from Better Auth")

@@ -1,13 +1,13 @@
-"""What may be a user's id: a string that a person could tell from every other."""
+"""Which strings are valid user ids: those that a person can tell from any other."""
 
 import unicodedata
 
-# Unicode's Bidi_Control characters steer the direction of text: with them, two ids can look the same.
+# Unicode's Bidi_Control characters change the direction of text: with them, two ids can look the same.
 BIDI_CONTROLS = {chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 def find_user_id_problem(user_id: object) -> str | None:
-    """Return what keeps a value from being a user's id, in words that follow "it"; None if nothing does."""
+    """Return why a value is not a valid user id, as a phrase that follows "it"; None if it is valid."""
     if not isinstance(user_id, str) or not user_id.strip():
         return "must be a string that is not blank"
     if len(user_id) > 255:
@@ -18,5 +18,5 @@ def find_user_id_problem(user_id: object) -> str | None:
 
 
 def is_control(character: str) -> bool:
-    """Say whether a character is a control character, a lone surrogate, or one that steers the direction of text."""
+    """Return whether a character is a control character, a lone surrogate, or changes the direction of text."""
     return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDI_CONTROLS

@@ -1,6 +1,5 @@
-"""What is written about each request and each event: one line, found by its request's id, without what users wrote.
+"""What the log contains about requests, users and errors, without text that users wrote.
 
-``logger`` is gunicorn's logger as it is here, and writes all lines; ``lines`` is their shape, as JSON or for a person
-at a terminal; ``requests`` says what is written of a request, ``users`` how its user is called, and ``causes`` what of
-an error can be written without quoting a task, a token or a password.
+``requests`` describes a finished request, ``users`` names its user, and ``causes`` describes errors without quoting a
+task, a token or a password. The server package formats and writes the lines.
 """

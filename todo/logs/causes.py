@@ -1,8 +1,8 @@
-"""What went wrong, for the log: where and of what kind, without what users wrote.
+"""Describes errors for the log, without text that users wrote.
 
-An exception's message may quote what it stumbled over: a ValueError a title, PostgreSQL's detail a whole row. So only
-messages are written that name code, or that come from the system, the driver or the server before it saw a row. What a
-traceback has besides are lines of source.
+An exception's message may quote a value: a ValueError a title, PostgreSQL's detail a whole row. So the log has only
+messages about code, and messages of the system, the driver, or the server about errors other than bad data. Otherwise a
+traceback contains only lines of source code.
 """
 
 import sys
@@ -14,59 +14,59 @@ import psycopg2
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# Their messages name types, attributes, files, hosts; those of all others may quote a value.
-TELLING = (
+# The messages of these errors name types, attributes, files or hosts. Messages of other errors may quote a value.
+LOGGED_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, ImportError, InvalidRequestError, MemoryError, NameError, OSError,
-    PoolTimeoutError, RuntimeError, TypeError,
+    PoolTimeoutError, RuntimeError, SyntaxError, TypeError,
 )  # fmt: skip
 WITHHELD = "(not logged: it may quote what a user wrote)"
-# Enough to see the way from the view to the failure; and a line stays below what collectors of logs cut.
-MOST_FRAMES = 30
-MOST_CAUSES = 4
+# Enough to see the calls from the view to the failure, while lines stay short enough for log collectors.
+MAX_FRAMES = 30
+MAX_CAUSES = 4
 
 
 def describe(error: BaseException) -> str:
-    """Return an error in one line, without what users wrote."""
+    """Return an error in one line, without text that users wrote."""
     cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg2.Error):
         return describe_database_error(cause)
-    message = str(cause) if isinstance(cause, TELLING) and not isinstance(cause, UnicodeError) else WITHHELD
+    message = str(cause) if isinstance(cause, LOGGED_ERRORS) and not isinstance(cause, UnicodeError) else WITHHELD
     return f"{type(cause).__name__}: {' '.join(message.split())}".removesuffix(": ")
 
 
 def describe_database_error(error: psycopg2.Error) -> str:
-    """Return what the database or its driver says: what it says of bad data quotes the row."""
+    """Return an error of the database or its driver; the message is left out if it may quote a row."""
     name = type(error).__name__
     if error.pgcode is None:
-        # No SQLSTATE: the client failed (connection refused, say), so the text quotes no row.
+        # Without a SQLSTATE, the driver failed (connection refused, for example): the message quotes no row.
         return f"{name}: {' '.join(str(error).split())}"
     quotes_a_row = error.pgcode.startswith(("22", "23"))
     return f"{name} {error.pgcode}: {WITHHELD if quotes_a_row else error.diag.message_primary}"
 
 
 def describe_unreachable(error: BaseException) -> str | None:
-    """Return why no connection to the database could be made, in one line; None if the error is another."""
+    """Return why the database cannot be reached, in one line; None for any other error."""
     if not isinstance(error, DBAPIError) or error.connection_invalidated:
         return None
     cause = error.orig
-    # Without a SQLSTATE, the driver failed and not a statement.
+    # With a SQLSTATE, a statement failed.
     if not isinstance(cause, psycopg2.OperationalError) or cause.pgcode is not None:
         return None
     return f"The database cannot be reached: {' '.join(str(cause).split())}"
 
 
 def format_traceback(error: BaseException) -> str:
-    """Return where an error came from and what caused it, as Python prints it, but for the messages."""
+    """Return the tracebacks of an error and its causes as Python prints them, but with messages of describe()."""
     return "\n".join(
-        f"{''.join(traceback.format_tb(each.__traceback__, limit=-MOST_FRAMES))}{describe(each)}"
+        f"{''.join(traceback.format_tb(each.__traceback__, limit=-MAX_FRAMES))}{describe(each)}"
         for each in walk_causes(error)
     )
 
 
 def walk_causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it came from, the last first."""
+    """Yield an error and its causes, the latest first."""
     found: BaseException | None = error
-    for _ in range(MOST_CAUSES):
+    for _ in range(MAX_CAUSES):
         if found is None:
             return
         yield found
@@ -74,10 +74,10 @@ def walk_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def format_threads() -> str:
-    """Return what each thread of this process is doing, those left out that wait for work."""
+    """Return the stack of each thread of this process, except those that wait for work."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     stacks = (
-        (names.get(number, "?"), traceback.extract_stack(frame, limit=MOST_FRAMES))
-        for number, frame in sys._current_frames().items()  # noqa: SLF001 - documented, for this
+        (names.get(number, "?"), traceback.extract_stack(frame, limit=MAX_FRAMES))
+        for number, frame in sys._current_frames().items()  # noqa: SLF001 - documented for debugging
     )
     return "\n".join(f"{name}:\n{''.join(stack.format())}" for name, stack in stacks if stack[-1].name != "_worker")

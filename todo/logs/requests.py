@@ -1,4 +1,4 @@
-"""What is written, and counted, of a request: nothing that its sender chose, but for an id that was looked at."""
+"""The facts about a request that are logged and counted. Of the client's input, they contain only a checked id."""
 
 import re
 from datetime import timedelta
@@ -9,14 +9,14 @@ from flask import Flask, Response, g, request
 
 from todo.web.headers import ID_KEY, METHODS
 
-# Keys of the WSGI environment, in which the application leaves what the server needs for the request's line.
+# Keys of the WSGI environment, through which the application passes facts to the server.
 USER_KEY = "todo.user_id"
 ROUTE_KEY = "todo.route"
 OTHER_METHOD = "other"
 
 
 class Request(NamedTuple):
-    """A request that was answered. ``route`` is its template; None for an unknown path, or a wrong method."""
+    """A finished request. ``route`` is the template of its path; None for an unknown path or a wrong method."""
 
     request_id: str
     user_id: str | None
@@ -24,17 +24,17 @@ class Request(NamedTuple):
     route: str | None
     status: int
     milliseconds: float
-    size: int  # of the answer's body, in bytes
-    refusal: str | None = None  # why it did not come as far as the application
+    size: int  # of the response's body, in bytes
+    refusal: str | None = None  # why the server refused it before the application
 
 
 def init_app(app: Flask) -> None:
-    """Let the server know what each request was."""
-    app.after_request(hand_over)
+    """Pass each request's user and route to the server."""
+    app.after_request(pass_to_server)
 
 
-def hand_over(response: Response) -> Response:
-    """Leave a request's user and its route for the server."""
+def pass_to_server(response: Response) -> Response:
+    """Put the request's user and route into the WSGI environment, which the server reads."""
     rule = request.url_rule
     if rule is not None:
         environ = request.environ
@@ -43,21 +43,21 @@ def hand_over(response: Response) -> Response:
     return response
 
 
-def read_request(answer: Any, environ: dict[str, Any], duration: timedelta) -> Request:
-    """Return what is known of a request that gunicorn has answered: its response, its WSGI environment."""
+def read_request(response: Any, environ: dict[str, Any], duration: timedelta) -> Request:
+    """Return the facts about a request from gunicorn's response object and the WSGI environment."""
     method = environ["REQUEST_METHOD"]
     return Request(
         request_id=environ.get(ID_KEY, "-"),
         user_id=environ.get(USER_KEY),
         method=method if method in METHODS else OTHER_METHOD,
         route=environ.get(ROUTE_KEY),
-        status=answer.status_code,
+        status=response.status_code,
         milliseconds=duration / timedelta(milliseconds=1),
-        size=answer.sent,
+        size=response.sent,
     )
 
 
 @lru_cache
 def name_route(rule: str) -> str:
-    """Return a rule as people write it: what is between its brackets, without how it is matched."""
+    """Return a URL rule without its converters: <task_id>, not <int:task_id>."""
     return re.sub(r"<\w+:", "<", rule)

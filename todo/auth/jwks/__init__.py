@@ -1,1 +1,1 @@
-"""The public keys of a Better Auth server: how they are fetched (endpoint.py) and kept (cache.py)."""
+"""The public keys of a Better Auth server (JWKS, RFC 7517): endpoint.py fetches them, cache.py keeps them."""

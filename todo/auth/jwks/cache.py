@@ -1,8 +1,8 @@
-"""The public keys of a Better Auth server: its JWKS (RFC 7517), fetched when first needed and kept for a while.
+"""A cache of the public keys of a Better Auth server, its JWKS (RFC 7517), which is fetched when first needed.
 
-A request whose key is held never waits for the network: keys are fetched by a thread of their own, well before
-those that are held grow too old to be trusted. A request whose key is not held waits for a fetch, but only so
-many do at once, and an endpoint that is asked again and again for keys it does not have is spared.
+A request whose key is cached never waits for the network: a thread fetches the keys again, well before the cached ones
+expire. A request whose key is not cached waits for a fetch. The number of waiting requests is limited, and so is the
+rate of fetches for unknown keys.
 """
 
 import logging
@@ -18,18 +18,18 @@ from todo.auth.jwks.endpoint import KeySet, download, read_keys
 
 log = logging.getLogger(__name__)
 
-# A key that the endpoint no longer lists is trusted no longer than this; and if the endpoint is away, none is.
+# Keys expire after this time, also if the endpoint is down: a key that was removed there is trusted no longer.
 LIFETIME_SECONDS = 600
-# Keys older than this are fetched anew while they still serve.
+# Older keys are fetched again while they stay in use.
 REFRESH_SECONDS = 120
-# Between two fetches after a failure, and between two for keys that the endpoint did not list.
+# The time between two fetches after a failure, and between two fetches for unknown keys.
 PAUSE_SECONDS = 5
-# For a fetch as a whole: a serverless Better Auth may have to wake up, and so may its database.
+# For a whole fetch: a serverless Better Auth and its database may have to start first.
 TIMEOUT_SECONDS = 5
 
 
 class KeysUnavailable(Exception):
-    """Whether the server has a key cannot be found out right now; the text may be shown to the caller."""
+    """The keys cannot be fetched right now; the message is for the client."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__("The keys that verify tokens cannot be fetched right now; try again in a few seconds.")
@@ -37,7 +37,7 @@ class KeysUnavailable(Exception):
 
 
 class Fetch:
-    """One request for the keys: when it began, whether it is done, and what it brought; None if it failed."""
+    """A fetch of the keys; ``keys`` is None until it succeeds."""
 
     def __init__(self, *, for_unknown_key: bool) -> None:
         self.for_unknown_key = for_unknown_key
@@ -47,54 +47,54 @@ class Fetch:
 
     @property
     def age(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the fetch began."""
         return monotonic() - self.began
 
 
 class KeyCache:
     """The keys of one endpoint, shared by the threads of a process.
 
-    ``url`` is http or https; redirects are not followed. ``max_waiting`` threads at most wait for a fetch, so that
-    a slow endpoint leaves some for requests that need none.
+    ``url`` is http or https; redirects are not followed. At most ``max_waiting`` threads wait for a slow endpoint, so
+    others remain for requests whose keys are cached.
     """
 
     def __init__(self, url: str, max_waiting: int) -> None:
         self._url = url
         self._lock = Lock()
-        self._places = BoundedSemaphore(max_waiting)
-        self._held: Fetch | None = None  # the last one that succeeded
-        self._last: Fetch | None = None
+        self._waiting = BoundedSemaphore(max_waiting)
+        self._cached: Fetch | None = None  # the latest that succeeded
+        self._latest: Fetch | None = None
 
     def find(self, kid: str) -> Mapping[str, PyJWK]:
-        """Return the key of that id by each algorithm it may be used with; empty if the endpoint has none.
+        """Return the key with that id, by each algorithm it may be used with; empty if the endpoint has no such key.
 
-        Raises KeysUnavailable if the endpoint does not say.
+        Raises KeysUnavailable if the keys cannot be fetched.
         """
-        held = self._held
-        if held is None or held.keys is None or held.age >= LIFETIME_SECONDS:
+        cached = self._cached
+        if cached is None or cached.keys is None or cached.age >= LIFETIME_SECONDS:
             keys = self._wait(self._fetch())
         else:
-            keys = held.keys
-            if held.age >= REFRESH_SECONDS:
+            keys = cached.keys
+            if cached.age >= REFRESH_SECONDS:
                 self._fetch()
-        # Better Auth does not publish a key before it signs with it: an unknown one may be new.
+        # Better Auth publishes a key only when it signs with it, so an unknown key may be new.
         return keys.get(kid) or self._wait(self._fetch(for_unknown_key=True)).get(kid, {})
 
     def _fetch(self, *, for_unknown_key: bool = False) -> Fetch:
-        """Begin a fetch, unless it is too early for another; return the last one, which may be under way.
+        """Start a fetch, unless it is too early for another; return the latest, which may still be running.
 
-        One that is stuck, say in looking up a name, counts as failed: it keeps no other from being tried.
+        A fetch that hangs, for example in a name lookup, counts as failed and does not prevent the next one.
         """
         with self._lock:
-            last = self._last
-            if last is not None:
-                if last.keys is None or (for_unknown_key and last.for_unknown_key):
+            latest = self._latest
+            if latest is not None:
+                if latest.keys is None or (for_unknown_key and latest.for_unknown_key):
                     pause = PAUSE_SECONDS
                 else:
                     pause = 0 if for_unknown_key else REFRESH_SECONDS
-                if last.age < pause:
-                    return last
-            self._last = fetch = Fetch(for_unknown_key=for_unknown_key)
+                if latest.age < pause:
+                    return latest
+            self._latest = fetch = Fetch(for_unknown_key=for_unknown_key)
             try:
                 Thread(target=self._run, args=(fetch,), name="jwks", daemon=True).start()
             except RuntimeError as error:  # Too many threads.
@@ -109,8 +109,8 @@ class KeyCache:
             return
         with self._lock:
             fetch.keys = keys
-            if self._held is None or self._held.began < fetch.began:
-                self._held = fetch
+            if self._cached is None or self._cached.began < fetch.began:
+                self._cached = fetch
         fetch.done.set()
         signals.keys_fetched.send(outcome="fetched")
 
@@ -121,12 +121,12 @@ class KeyCache:
 
     def _wait(self, fetch: Fetch) -> KeySet:
         if not fetch.done.is_set():
-            if not self._places.acquire(blocking=False):
+            if not self._waiting.acquire(blocking=False):
                 raise KeysUnavailable(1)
             try:
                 fetch.done.wait(max(0, TIMEOUT_SECONDS - fetch.age))
             finally:
-                self._places.release()
+                self._waiting.release()
         if fetch.keys is None:
             raise KeysUnavailable(max(1, ceil(PAUSE_SECONDS - fetch.age)))
         return fetch.keys

@@ -1,4 +1,4 @@
-"""One look at a JWKS endpoint (RFC 7517): what it answers, and the keys in it that can verify tokens."""
+"""Downloads a JWKS (RFC 7517) and reads the keys in it that can verify tokens."""
 
 import json
 import logging
@@ -15,10 +15,10 @@ from jwt.exceptions import PyJWTError
 
 log = logging.getLogger(__name__)
 
-# A thousand keys, more or less.
+# About a thousand keys.
 MAX_BYTES = 512 * 1024
 
-# The algorithms of Better Auth's jwt plugin by the type and curve of a key: before version 1.3 a key does not say.
+# The algorithms of Better Auth's jwt plugin, by key type and curve: before version 1.3, keys have no "alg".
 ALGORITHMS = {
     ("OKP", "Ed25519"): ("EdDSA",),
     ("EC", "P-256"): ("ES256",),
@@ -27,28 +27,28 @@ ALGORITHMS = {
 }
 JWKS_ALGORITHMS = tuple(algorithm for algorithms in ALGORITHMS.values() for algorithm in algorithms)
 
-PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+PRIVATE_PARAMETERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 # Public keys by their id, and then by the algorithms each may be used with.
 KeySet = Mapping[str, Mapping[str, PyJWK]]
 
 
 def download(url: str, seconds: float) -> bytes:
-    """Return what the URL answers; raises OSError or ValueError. Redirects are not followed.
+    """Return the body of the response; raises OSError or ValueError. Redirects are not followed.
 
-    A socket's timeout bounds only each wait for the next bytes, so once connected, a clock hangs up.
+    A socket's timeout limits only each wait for bytes, so a timer closes a connection that takes too long in total.
     """
     address = urlsplit(url)
     connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
-    # Without a port, http.client would look for one in an IPv6 address.
+    # If the port is None, http.client looks for one in the host name, and an IPv6 address has colons.
     port = address.port or connect.default_port
     body = bytearray(MAX_BYTES + 1)
     with closing(connect(address.hostname or "", port, timeout=seconds)) as connection:
         connection.connect()
         late = Event()
-        clock = Timer(seconds, hang_up, [connection.sock, late])
-        clock.daemon = True
-        clock.start()
+        timer = Timer(seconds, close_connection, [connection.sock, late])
+        timer.daemon = True
+        timer.start()
         try:
             path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
             connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "todo"})
@@ -56,14 +56,14 @@ def download(url: str, seconds: float) -> bytes:
             if response.status != 200:
                 redirects = " and redirects are not followed" if 300 <= response.status < 400 else ""
                 raise ValueError(f"it answers {response.status}{redirects}")
-            # Into a buffer, since http.client lets a chunk say that it has -1 bytes, and then reads without end.
+            # Into a buffer of limited size: http.client accepts a chunk of -1 bytes and then reads without end.
             del body[response.readinto(body) :]
         except TimeoutError:
             raise ValueError("it does not answer in time") from None
-        except HTTPException as error:  # Whose text is what the endpoint sent.
+        except HTTPException as error:  # Its message quotes what the endpoint sent.
             raise ValueError(f"it does not answer in HTTP, or not in time ({type(error).__name__})") from None
         finally:
-            clock.cancel()
+            timer.cancel()
     if late.is_set():
         raise ValueError("it does not answer in time")
     if len(body) > MAX_BYTES:
@@ -71,11 +71,11 @@ def download(url: str, seconds: float) -> bytes:
     return bytes(body)
 
 
-def hang_up(sock: socket, late: Event) -> None:
-    """End a connection that takes too long.
+def close_connection(sock: socket, late: Event) -> None:
+    """Close a connection that takes too long.
 
-    By the plain socket's method: an SSLSocket's own puts encryption aside first, and whoever is reading at that moment
-    would take what comes in clear.
+    This uses the method of the plain socket. SSLSocket.shutdown() removes the encryption first, so a thread that reads
+    at that moment would accept unencrypted bytes.
     """
     late.set()
     with suppress(OSError):
@@ -85,7 +85,7 @@ def hang_up(sock: socket, late: Event) -> None:
 def read_keys(body: bytes) -> KeySet:
     """Return the usable keys of a JWKS by id and algorithm; raises ValueError if it is not a JWKS."""
     try:
-        # As floats, numbers may have any length; none means anything here.
+        # int() refuses very long numbers. No number matters here, so they are read as floats.
         document = json.loads(body, parse_int=float)
     except (ValueError, RecursionError):
         document = None
@@ -106,9 +106,9 @@ def read_keys(body: bytes) -> KeySet:
 def read_key(jwk: Any) -> dict[str, PyJWK]:
     """Return a public key by each algorithm it may be used with; empty if it cannot verify Better Auth's tokens.
 
-    A key that says its private half (RFC 7518 section 6, RFC 8037 section 2) is everybody's: worth nothing.
+    A key that is published with its private parameters (RFC 7518 section 6, RFC 8037 section 2) is not trusted.
     """
-    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or PRIVATE_MEMBERS & jwk.keys():
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or PRIVATE_PARAMETERS & jwk.keys():
         return {}
     key_type, curve, algorithm, use = (jwk.get(name) for name in ("kty", "crv", "alg", "use"))
     possible = ALGORITHMS.get((str(key_type), None if key_type == "RSA" else str(curve)), ())
