@@ -1,1 +1,1 @@
-"""How gunicorn serves the application: its worker, its log, its metrics. Imports todo; todo never imports this."""
+"""Runs the application in gunicorn: worker, hooks, reload, log and metrics. It imports todo, never the reverse."""

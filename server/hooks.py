@@ -65,21 +65,21 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker the files that its metrics are written to."""
+    """Assign the files that the worker writes its metrics to."""
     if server.metrics:
-        server.metrics.give_place(worker, server.WORKERS.values())
+        server.metrics.assign_slot(worker, server.WORKERS.values())
 
 
 def post_worker_init(worker: Any) -> None:
     """Start the worker's metrics."""
-    if hasattr(worker, "place"):
+    if hasattr(worker, "metrics_slot"):
         import_module("server.metrics").start(worker, worker.wsgi)
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Remove the gauges of a dead worker from the metrics."""
     if server.metrics:
-        server.metrics.take_place(worker)
+        server.metrics.remove_gauges(worker)
 
 
 def on_exit(server: Any) -> None:

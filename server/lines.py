@@ -1,4 +1,4 @@
-"""The shape of a line: JSON for programs, or short and coloured for a person at a terminal."""
+"""Formats log lines: as JSON for programs, or short and coloured for a terminal."""
 
 import itertools
 import json
@@ -19,21 +19,21 @@ from todo.logs.requests import Request
 from todo.logs.users import make_user_namer
 from todo.web.headers import request_id
 
-# What looks like a token; and what would steer a terminal, or pass for another line.
+# Tokens; and characters that control a terminal or look like a line break.
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# Of a URL, as SQLAlchemy takes it apart; libpq takes one as a parameter too.
+# Passwords in a URL, before the host, or as a parameter, which libpq accepts too.
 PASSWORDS = re.compile(r"//[^:/]*:([^@]+)@|[?&]password=([^&]+)")
 MASK = "[secret]"
-# A shorter one would be found in innocent words.
-SHORTEST_SECRET = 6
+# Shorter secrets would be found in ordinary words.
+MIN_SECRET_LENGTH = 6
 
 COLOURS = {"dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 QUIET_LEVEL = logging.INFO
 
 
 class Lines(Protocol):
-    """How events and requests are written."""
+    """A format of lines."""
 
     def format(self, record: logging.LogRecord) -> str: ...
 
@@ -41,7 +41,7 @@ class Lines(Protocol):
 
 
 class Event:
-    """What a log record says, with what must not be written taken out: nothing should be in it, but who knows."""
+    """The content of a log record, with secrets and tokens masked, in case that a message contains them."""
 
     def __init__(self, record: logging.LogRecord, secrets: Iterable[str]) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -54,7 +54,7 @@ class Event:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object in ASCII per line: nothing in it can end the line, or steer a terminal."""
+    """One JSON object per line, in ASCII: no value can end the line or control a terminal."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -62,9 +62,9 @@ class JsonLines(logging.Formatter):
         self._name_user = make_user_namer(settings)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return an event's line: what happened, in which process, and in which request if in any."""
+        """Return the line of a log record."""
         event = Event(record, self._secrets)
-        members = {
+        fields = {
             "time": format_time(record.created),
             "level": event.level,
             "message": event.message,
@@ -74,10 +74,10 @@ class JsonLines(logging.Formatter):
             "error": event.error,
             "traceback": event.traceback,
         }
-        return json.dumps({name: value for name, value in members.items() if value is not None})
+        return json.dumps({name: value for name, value in fields.items() if value is not None})
 
     def format_request(self, request: Request) -> str:
-        """Return a request's line. Put together by hand, since there is one for each request."""
+        """Return the line of a request; formatted by hand for speed, because each request has one."""
         user, refusal = "", ""
         if self._name_user and request.user_id is not None:
             user = f', "user": {quote(self._name_user(request.user_id))}'
@@ -91,7 +91,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Short lines for a person; what ends one in a message is shown as an escape."""
+    """Short lines for a person; control characters in messages are escaped."""
 
     def __init__(self, settings: Settings, *, coloured: bool) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class TextLines(logging.Formatter):
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return an event's line, and its traceback below."""
+        """Return the line of a log record, and its traceback below."""
         event = Event(record, self._secrets)
         colour = "red" if record.levelno >= logging.ERROR else "yellow"
         text = escape(event.message) + (f" ({escape(event.error)})" if event.error else "")
@@ -111,7 +111,7 @@ class TextLines(logging.Formatter):
         return "\n".join([f"{self._clock()} {text}{number}", *(f"  {escape(line)}" for line in traceback)])
 
     def format_request(self, request: Request) -> str:
-        """Return a request's line."""
+        """Return the line of a request."""
         colour = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}.get(request.status // 100, "dim")
         where = escape(request.refusal) if request.refusal else request.route or "(no route)"
         rest = [f"{request.milliseconds:.1f} ms", f"{request.size} B"]
@@ -128,7 +128,7 @@ class TextLines(logging.Formatter):
 
 
 def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
-    """Return how to write, as LOG_FORMAT says; by default for whoever reads the stream."""
+    """Return the format that LOG_FORMAT sets; by default text for a terminal and JSON for other streams."""
     terminal = stream.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
         return JsonLines(settings)
@@ -138,39 +138,39 @@ def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
 
 
 def list_secrets(settings: Settings) -> list[str]:
-    """Return what no line may hold, as it is in URLs too."""
+    """Return the secrets in the settings, also as they are written in URLs."""
     secrets = [settings.better_auth_secret or "", (settings.jwks_url or "").partition("?")[2]]
     for url in (settings.database_url, settings.rate_limit_storage):
         for password in itertools.chain(*PASSWORDS.findall(url or "")):
             secrets += [password, unquote(password)]
-    return [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    return [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without secrets and tokens."""
+    """Return a text with secrets and tokens masked."""
     for secret in secrets:
         text = text.replace(secret, MASK)
     return TOKEN.sub(MASK, text)
 
 
 def escape(text: str) -> str:
-    """Return a text of one line, which does to a terminal what it seems to do."""
+    """Return a text with its control characters escaped."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def format_time(seconds: float) -> str:
-    """Return a Unix time as RFC 3339 has it, in UTC."""
+    """Return a Unix time in RFC 3339 format, in UTC, with milliseconds."""
     whole = int(seconds)
     return f"{format_second(whole)}.{int((seconds - whole) * 1000):03}Z"
 
 
 @lru_cache(2)
 def format_second(seconds: int) -> str:
-    """Return a Unix time without what is smaller: many lines have it in common."""
+    """Return a Unix time in RFC 3339 format without fractions; cached, because many lines share it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 @lru_cache(4096)
 def quote(text: str | None) -> str:
-    """Return a text as JSON."""
+    """Return a text as JSON; cached."""
     return json.dumps(text)

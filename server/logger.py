@@ -1,4 +1,4 @@
-"""gunicorn's logger, as it is here: it writes the lines of requests, of gunicorn itself and of everything else."""
+"""gunicorn's logger class: it writes all log lines, of requests, of gunicorn and of all other loggers."""
 
 import logging
 import os
@@ -18,18 +18,18 @@ from todo.logs.requests import Request, read_request
 
 log = logging.getLogger(__name__)
 
-# Asked all the time by machines: a line only when something is wrong.
+# Requested all the time by load balancers: logged only if they fail.
 PROBES = {"/healthz", "/readyz"}
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """Writes every line, in one shape, to gunicorn's error log: stderr, if its options say nothing else.
+    """Writes all lines in one format to gunicorn's error log, by default stderr.
 
-    Not below the level of information: gunicorn's debugging quotes what clients send.
+    The lowest level is info, because gunicorn's debug messages quote requests.
     """
 
     def setup(self, cfg: Any) -> None:
-        """Take over gunicorn's own lines and everybody else's; gunicorn calls it at the start, and on a reload."""
+        """Set up gunicorn's logger and the root logger; gunicorn calls this at the start and on a reload."""
         super().setup(cfg)
         # After a reload, this class is still the first release's, but the settings and their secrets are the new ones.
         settings: Settings = import_module("config").read_settings()
@@ -37,40 +37,40 @@ class Logger(glogging.Logger):  # type: ignore[misc]
         self._handler: logging.StreamHandler[Any] = self._get_gunicorn_handler(self.error_log)
         self._writes_requests = self.error_log.isEnabledFor(logging.INFO)
         self._lines: Lines = choose_lines(settings, self._handler.stream)
-        self._lock: Any = self._handler.lock  # Held while a file is opened anew.
+        self._lock: Any = self._handler.lock  # Held while a log file is reopened.
         self._handler.setFormatter(self._lines)
         logging.root.handlers = [self._handler]
-        # A line that cannot be written is not worth another, which would quote it.
+        # An error in logging would print a message that quotes the record.
         logging.raiseExceptions = False
         logging.captureWarnings(capture=True)
-        self.watchers: list[Callable[[Request], None]] = []
-        catch_strays()
+        self.listeners: list[Callable[[Request], None]] = []
+        log_uncaught()
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Write a request's line; gunicorn calls it when the request is answered."""
+        """Log a request; gunicorn calls this after it has sent the response."""
         self.report(read_request(resp, environ, request_time))
 
     def report(self, request: Request) -> None:
-        """Write a request's line, and show the request to whoever counts."""
-        for watch in self.watchers:
-            watch(request)
+        """Log a request, and pass it to the listeners."""
+        for listener in self.listeners:
+            listener(request)
         if self._writes_requests and (request.status >= 400 or request.route not in PROBES):
             self._write(self._lines.format_request(request))
 
     def _write(self, line: str) -> None:
-        """Write a line where the handler does, but at once and without a record: that costs three times as much."""
-        with self._lock, suppress(OSError, ValueError):  # Nobody may read any more.
+        """Write a line to the handler's file; a log record would take three times as long."""
+        with self._lock, suppress(OSError, ValueError):  # The reader may be gone.
             os.write(self._handler.stream.fileno(), f"{line}\n".encode())
 
 
-def catch_strays() -> None:
-    """Write what nobody caught, in the same shape: Python's own words to stderr quote the message."""
+def log_uncaught() -> None:
+    """Log uncaught exceptions like other errors: Python prints them to stderr with their messages, which may quote."""
 
     def write(what: str, error: BaseException | None) -> None:
         log.error("%s", what, exc_info=error)
 
-    sys.excepthook = lambda kind, error, traceback: write("An error that nobody caught", error)
+    sys.excepthook = lambda kind, error, traceback: write("Uncaught exception", error)
     threading.excepthook = lambda found: write(
-        f"The thread {found.thread.name if found.thread else '?'} ended with an error", found.exc_value
+        f"Uncaught exception in thread {found.thread.name if found.thread else '?'}", found.exc_value
     )
-    sys.unraisablehook = lambda found: write("An error where none can be raised", found.exc_value)
+    sys.unraisablehook = lambda found: write("Exception that Python cannot raise", found.exc_value)

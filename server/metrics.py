@@ -1,8 +1,8 @@
-"""Counts and times of all workers, for Prometheus: only imported where METRICS_PORT is set.
+"""Prometheus metrics of all workers; imported only if METRICS_PORT is set.
 
-Each worker writes its own into files that all can read, and any of them answers the port of metrics with the sum. The
-files belong to a place among the workers, not to a process: whoever follows a dead one counts on from where it ended,
-so nothing is lost and no files are left over.
+Each worker writes its values into files, and any worker serves the sum of all files at the metrics port. Files belong
+to a slot, not to a process. A new worker takes the slot of a dead one and continues its counters, so no count is lost
+and no file is left over.
 """
 
 import logging
@@ -29,57 +29,60 @@ from todo.logs.requests import Request
 
 log = logging.getLogger(__name__)
 
-# Of requests, in seconds: a task takes a few milliseconds, a statement five seconds at most by default.
+# In seconds: a request takes a few milliseconds, and a statement at most five seconds by default.
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# How long a scraper may take to send its request.
-CLIENT_SECONDS = 2
+# The timeout for a scraper's request.
+SCRAPER_SECONDS = 2
 NO_ROUTE = "none"
 
 
 class Exposition:
-    """The port and the files, made by the master before there are workers. Raises OSError if the port is taken."""
+    """The metrics port and files, which the master creates before the workers. Raises OSError if the port is taken."""
 
     def __init__(self, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.create_server((host, port), family=family)
         self.folder = tempfile.mkdtemp(prefix="todo-metrics-")
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.folder  # Where the library looks for it.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.folder  # Read by prometheus_client.
 
-    def give_place(self, worker: Any, others: Any) -> None:
-        """Give a new worker the first place that nobody living has."""
-        taken = {other.place for other in others}
+    def assign_slot(self, worker: Any, others: Any) -> None:
+        """Give a new worker the first slot that no other worker has."""
+        taken = {other.metrics_slot for other in others}
         worker.exposition = self
-        worker.place = next(place for place in count() if place not in taken)
+        worker.metrics_slot = next(slot for slot in count() if slot not in taken)
 
-    def take_place(self, worker: Any) -> None:
-        """Forget what a dead worker was doing; what it did still counts."""
-        mark_process_dead(worker.place, self.folder)  # type: ignore[no-untyped-call]
+    def remove_gauges(self, worker: Any) -> None:
+        """Remove the gauges of a dead worker; its counters stay."""
+        mark_process_dead(worker.metrics_slot, self.folder)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Give up the port, and remove the files."""
+        """Close the port and remove the files."""
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Metrics:
-    """What one worker counts. Any label is one of few: never an id, never a path that is not a route."""
+    """The metrics of one worker. Labels have few values: never an id, never a path that is not a route."""
 
-    def __init__(self, place: int) -> None:
-        values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
-        self._requests = Counter("todo_requests", "Requests answered.", ("method", "route", "status"), registry=None)
+    def __init__(self, slot: int) -> None:
+        # Names the files by slot. By default they are named by process id: each dead worker would leave files until a
+        # restart, and each scrape would read them all. The library has this variable and MultiProcessValue's argument
+        # for it, but no documentation: when it is updated, tests/test_metrics.py shows whether the files are right.
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+        self._requests = Counter("todo_requests", "Finished requests.", ("method", "route", "status"), registry=None)
         self._seconds = Histogram(
-            "todo_request_seconds", "How long requests took.", ("method", "route"), buckets=BUCKETS, registry=None
+            "todo_request_seconds", "Duration of requests.", ("method", "route"), buckets=BUCKETS, registry=None
         )
-        self._in_use = make_gauge("todo_database_connections_in_use", "Connections that a request has.")
-        self._waiting = make_gauge("todo_database_connections_waiting", "Requests that wait for a connection.")
-        self._size = make_gauge("todo_database_connections_size", "Connections that there may be.")
+        self._in_use = make_gauge("todo_database_connections_in_use", "Database connections in use.")
+        self._waiting = make_gauge("todo_database_connections_waiting", "Requests that wait for a database connection.")
+        self._size = make_gauge("todo_database_connections_size", "Maximum number of database connections.")
         self._lock = threading.Lock()
         self._counters = cache(self._requests.labels)
         self._timers = cache(self._seconds.labels)
 
     def observe(self, worker: Any, app: Flask) -> None:
-        """Count what the worker and its application do from now on."""
-        worker.log.watchers.append(self.count)
+        """Start counting the worker's requests and its application's connections."""
+        worker.log.listeners.append(self.count)
         isolation: Isolation = app.extensions["isolation"]
         self._engine = isolation.engine
         self._size.set(find_pool(self._engine).size())
@@ -88,41 +91,41 @@ class Metrics:
         def take_counted() -> Any:
             with self._waiting.track_inprogress():
                 connection = take()
-            self._look_at_pool()
+            self._record_pool()
             return connection
 
         isolation.take_connection = take_counted
         count_signals()
 
     def count(self, request: Request) -> None:
-        """Count a request that was answered."""
+        """Count a finished request."""
         route = request.route or NO_ROUTE
         self._counters(request.method, route, request.status).inc()
         self._timers(request.method, route).observe(request.milliseconds / 1000)
-        self._look_at_pool()
+        self._record_pool()
 
-    def _look_at_pool(self) -> None:
-        """Write down how many connections are in use; together, so that the last to write has seen the last change."""
+    def _record_pool(self) -> None:
+        """Set the gauge of connections in use; with a lock, so that the last write has the latest number."""
         with self._lock:
             self._in_use.set(find_pool(self._engine).checkedout())
 
 
 def find_pool(engine: Engine) -> QueuePool:
-    """Return the pool of an engine, which is of this kind (database.py)."""
+    """Return the pool of an engine, which is a QueuePool by default."""
     return cast(QueuePool, engine.pool)
 
 
-def make_gauge(name: str, what: str) -> Gauge:
-    """Return a gauge that is the sum of the living workers'."""
-    return Gauge(name, what, registry=None, multiprocess_mode="livesum")
+def make_gauge(name: str, text: str) -> Gauge:
+    """Return a gauge whose value is the sum of all running workers."""
+    return Gauge(name, text, registry=None, multiprocess_mode="livesum")
 
 
 def count_signals() -> None:
-    """Count what is rare, from zero on: an alert needs to see the first."""
-    repeated = Counter("todo_database_statements_repeated", "Statements sent again.", registry=None)
-    lost = Counter("todo_database_connections_lost", "Connections lost while a statement ran.", registry=None)
-    limited = Counter("todo_requests_limited", "Requests answered 429.", registry=None)
-    fetches = Counter("todo_jwks_fetches", "Fetches of the keys of tokens.", ("outcome",), registry=None)
+    """Count rare events. The counters start at zero, so that an alert sees the first event."""
+    repeated = Counter("todo_database_statements_repeated", "Statements that were sent again.", registry=None)
+    lost = Counter("todo_database_connections_lost", "Connections that were lost while a statement ran.", registry=None)
+    limited = Counter("todo_requests_limited", "Requests that failed with 429.", registry=None)
+    fetches = Counter("todo_jwks_fetches", "Fetches of the keys that verify tokens.", ("outcome",), registry=None)
     fetched = {outcome: fetches.labels(outcome) for outcome in ("fetched", "failed")}
     for signal, counter in (
         (signals.statement_repeated, repeated),
@@ -134,22 +137,22 @@ def count_signals() -> None:
 
 
 class Handler(MetricsHandler):
-    """Answers a scraper, whatever path it asks for."""
+    """Serves the metrics at every path."""
 
-    timeout = CLIENT_SECONDS
+    timeout = SCRAPER_SECONDS
 
 
 class Server(ThreadingHTTPServer):
-    """Answers the port of metrics, each scraper in a thread: a slow one holds up no other."""
+    """Serves the metrics port, each scraper in its own thread, so that a slow one delays no other."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Write a line, in the shape of all."""
-        log.warning("The metrics could not be told", exc_info=sys.exc_info())
+        """Log an error like all others; the base class prints it."""
+        log.warning("The metrics could not be sent", exc_info=sys.exc_info())
 
 
 def start(worker: Any, app: Flask) -> None:
-    """Count what this worker does, and answer for all."""
-    Metrics(worker.place).observe(worker, app)
+    """Start this worker's metrics, and serve those of all workers."""
+    Metrics(worker.metrics_slot).observe(worker, app)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, worker.exposition.folder)  # type: ignore[no-untyped-call]
     server = Server(("", 0), Handler.factory(registry), bind_and_activate=False)

@@ -1,4 +1,4 @@
-"""The gunicorn worker that serves: gunicorn's threads, with less passing to and fro, and harder to hold up."""
+"""The gunicorn worker of this service: a ThreadWorker with less overhead, which slow clients cannot block."""
 
 import select
 import selectors
@@ -13,51 +13,54 @@ from typing import Any
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
 
-from server.refusals import refuse
+from server.refusals import make_refusal
 from todo.logs.causes import format_threads
 
-# How long a thread waits for a connection's next request, or its first. Also the longest that somebody waits for a
-# thread because of this: when all of them wait, and nothing comes.
-STAY_MILLISECONDS = 10
-CLOSERS = 4
-# How long a thread waits for a client to take some of its answer.
+# How long a thread waits for a request on an open connection, before another thread watches the connection. This is
+# also the longest that a request waits for a thread because all threads wait for silent connections.
+WAIT_MILLISECONDS = 10
+CLOSING_THREADS = 4
+# How long a client may take no bytes of its response before its connection is closed.
 SEND_SECONDS = 5
-SEND_TIMEOUT = struct.pack("ll", SEND_SECONDS, 0)  # As C has a timeval.
+SEND_TIMEOUT = struct.pack("ll", SEND_SECONDS, 0)  # A C struct timeval.
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Answers requests that follow one another on one connection in one thread, while nobody waits for a thread.
+    """A ThreadWorker whose threads serve consecutive requests of a connection, unless other requests wait.
 
-    gunicorn's own gives the connection back after each request to the thread that watches over all, and takes it from
-    there for the next; in Python, where one thread runs at a time, that is a sixth of what a request costs
-    (`make bench`, docs/scaling.md). Relies on much of gunicorn's class: look at its changes when it is updated.
+    gunicorn's own hands the connection to the main thread after each request and back for the next. In Python, where
+    one thread runs at a time, that is a sixth of the CPU of a request (`make bench`, docs/scaling.md). In addition:
 
-    Four more things differ, so that clients that are slow, or mean it ill, hold up others less: one that sends nothing
-    has a thread for 10 milliseconds, not 5 seconds; one that does not close what was ended is waited for elsewhere than
-    in the thread that watches over all; and when there are too many, one that has sent nothing yet has to go, or else
-    the one that has been idle longest. And one that takes nothing of its answer is hung up on.
+    - A connection without a request occupies a thread for 10 ms, not for 5 s.
+    - Waiting for a client to close its end happens in extra threads, not in the main thread.
+    - A client that stops reading its response is disconnected.
+    - When there are too many connections, the ones without a request are closed first, then the longest idle ones.
+    - A worker that stops serves all connections in the socket's queue, and then closes the socket, so that later ones
+      are refused or reach another process. gunicorn's own leaves them in the queue until they are disconnected.
+    - A worker that stops waits 2 seconds for the first request of an open connection. gunicorn's own closes such a
+      connection at once, or waits for it until the worker is killed.
+    - Errors of the server are responses and log lines like all others (refusals.py).
 
-    And a worker that stops turns nobody away whom it has let in. One that has sent nothing yet has as long for its
-    request as one that has sent some; gunicorn's own closes it at once, or keeps the worker until it is cut off. Who
-    stands in the queue of the socket is let in, and then the socket is closed: whoever comes later is refused, or has
-    another process, as a proxy or systemd sees to; gunicorn's own lets them stand there, and hangs up in the end.
-
-    What goes wrong is in the log: a request that is refused here, and what was going on when a worker was stopped.
+    Subclassing a worker is documented, but this class also needs internals of ThreadWorker. When gunicorn is updated,
+    compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here, run(), accept()
+    and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
+    _DEFER and STOP_KEEPALIVE_LINGER. Then run tests/test_service.py, tests/test_logs.py, and in tests/proofs
+    test_deploys.py and test_slow_readers.py.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Connections that a thread has, or that wait for one. Only the main thread writes it.
-        self._under_way = 0
+        # The number of connections that a thread serves or that wait for a thread. Only the main thread changes it.
+        self._active = 0
         self._closers: ThreadPoolExecutor | None = None
 
     def run(self) -> None:
         """Serve until the worker is stopped, and log the connections that it cuts off."""
-        # gunicorn's master kills the worker after its graceful_timeout: a second before, there is time for a line.
+        # One second before gunicorn's master kills the worker.
         self.cfg.set("graceful_timeout", max(0, self.cfg.graceful_timeout - 1))
         super().run()
-        if self._under_way:
-            self._write_threads("warning", f"Stopped with {self._under_way} connections not answered")
+        if self._active:
+            self._log_threads("warning", f"Stopped with {self._active} connections not answered")
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Stop in order on Ctrl-C (SIGINT) and SIGQUIT too.
@@ -68,27 +71,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.handle_exit(sig, frame)
 
     def handle_abort(self, sig: int, frame: Any) -> None:
-        """Say what was going on, when the master ends a worker that hangs."""
-        self._write_threads("critical", f"The loop did not turn for {self.cfg.timeout} seconds")
+        """Log what the threads were doing when the master ends a worker that hangs."""
+        self._log_threads("critical", f"The main loop hung for {self.cfg.timeout} seconds")
         super().handle_abort(sig, frame)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer a request that gunicorn does not understand, or that failed outside of the application."""
-        request, answer = refuse(exc)
+        """Send the response to a request that gunicorn cannot parse, or that failed outside of the application."""
+        request, response = make_refusal(exc)
         if request.status == 500:
             self.log.error("A request failed", exc_info=exc, extra={"request_id": request.request_id})
-        # Under gunicorn's own options the logger may be another; after a reload its class is the old module's.
+        # gunicorn's options may set another logger class. isinstance() would fail after a reload.
         if report := getattr(self.log, "report", None):
             report(request)
         with suppress(OSError):
-            write_nonblock(client, answer)
+            write_nonblock(client, response)
 
-    def _write_threads(self, level: str, message: str) -> None:
-        """Write a line that has what each thread was doing."""
+    def _log_threads(self, level: str, message: str) -> None:
+        """Log a message with the stack of each thread."""
         self.log.log(level, message, extra={"stacks": format_threads()})
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or cease to accept connections; when the worker stops, for good."""
+        """Start or stop accepting connections; a worker that stops serves the socket's queue and closes the socket."""
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             for listener in self.sockets:
@@ -98,82 +101,82 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Count a connection before it goes to the pool of threads."""
-        self._under_way += 1
+        self._active += 1
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Answer what comes on the connection, in a thread of the pool; returns what is to become of it."""
+        """Serve requests on the connection in a thread of the pool, and return what finish_request() is to do."""
         if not conn.initialized:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
             if not conn.data_ready and not wait_for_data(conn):
                 return _DEFER
-        fate = super().handle(conn)
-        while fate is True and self._may_stay(conn) and wait_for_data(conn):
-            fate = super().handle(conn)
-        return fate
+        result = super().handle(conn)
+        while result is True and self._may_wait(conn) and wait_for_data(conn):
+            result = super().handle(conn)
+        return result
 
     def finish_request(self, conn: Any, future: "Future[Any]") -> None:
-        """Take a connection back from a thread: keep it, watch it or close it."""
-        self._under_way -= 1
-        answered = not future.cancelled() and future.exception() is None
-        if answered and future.result() is False:
+        """Watch or close a connection that a thread has served."""
+        self._active -= 1
+        done = not future.cancelled() and future.exception() is None
+        if done and future.result() is False:
             self._close(conn)
-        elif answered and future.result() is _DEFER:
-            self._await_request(conn)
+        elif done and future.result() is _DEFER:
+            self._watch(conn)
         else:
             super().finish_request(conn, future)
         if self.nr_conns >= self.max_keepalived:
-            self._make_room()
+            self._close_idle()
 
     def murder_pending(self) -> None:
-        """Close the connections that have sent nothing for too long: when the worker stops, for a moment."""
+        """Close the connections without a request, after the keepalive time or soon after the worker stops."""
         if not self.alive:
             deadline = time.monotonic() + STOP_KEEPALIVE_LINGER
             for conn in self.pending_conns:
                 conn.timeout = min(conn.timeout, deadline)
         super().murder_pending()
 
-    def _await_request(self, conn: Any) -> None:
-        """Watch a connection on which nothing came yet; gunicorn's own does so only while the worker goes on."""
+    def _watch(self, conn: Any) -> None:
+        """Wait for a connection's first request in the main thread; gunicorn's own does not when the worker stops."""
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
-    def _may_stay(self, conn: Any) -> bool:
-        """Say whether nobody else waits for this thread, and nothing of the next request has been read already."""
-        return self.alive and self._under_way <= self.cfg.threads and not conn.parser.unreader.buf.getvalue()
+    def _may_wait(self, conn: Any) -> bool:
+        """Return whether no other connection needs this thread, and no part of the next request was read already."""
+        return self.alive and self._active <= self.cfg.threads and not conn.parser.unreader.buf.getvalue()
 
     def _close(self, conn: Any) -> None:
-        """Close a connection, for which its client is waited for up to 2 seconds, in another thread."""
+        """Close a connection in another thread, because this waits up to 2 seconds for the client."""
         if self._closers is None:
-            self._closers = ThreadPoolExecutor(CLOSERS, "closer")
+            self._closers = ThreadPoolExecutor(CLOSING_THREADS, "closer")
         closed = self._closers.submit(conn.close, graceful=True)
-        closed.add_done_callback(lambda _: self.method_queue.defer(self._forget))
+        closed.add_done_callback(lambda _: self.method_queue.defer(self._count_closed))
 
-    def _forget(self) -> None:
-        """Count a connection no more, now that it is really closed: its place is free."""
+    def _count_closed(self) -> None:
+        """Reduce the number of open connections."""
         self.nr_conns -= 1
 
-    def _make_room(self) -> None:
-        """Close one connection: soon no more could be accepted."""
-        for silent, close_expired in (
+    def _close_idle(self) -> None:
+        """Close one idle connection, because soon no more can be accepted."""
+        for idle, close_expired in (
             (self.pending_conns, self.murder_pending),
             (self.keepalived_conns, self.murder_keepalived),
         ):
-            if silent:
-                silent[0].timeout = 0
+            if idle:
+                idle[0].timeout = 0
                 close_expired()
                 return
 
 
 def wait_for_data(conn: Any) -> bool:
-    """Wait a moment for something to read, the end included; say whether there is."""
-    return is_readable(conn.sock, STAY_MILLISECONDS)
+    """Wait shortly for bytes or the end of the connection, and return whether there are any."""
+    return is_readable(conn.sock, WAIT_MILLISECONDS)
 
 
 def is_readable(connection: Any, milliseconds: int) -> bool:
-    """Say whether there is something to read, or somebody to accept, within that time."""
+    """Return whether there is something to read or to accept within that time."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(milliseconds))
