@@ -2,7 +2,8 @@
 
 On a reload, gunicorn runs gunicorn.conf.py again in its master process, and then replaces the workers, which are copies
 of the master. The master has imported the application already, so a reload would bring no new code. And gunicorn ends
-the service if its configuration file fails. Both are solved here, before that file defines anything.
+the service if its configuration file fails. Both are solved here, before that file defines anything. Mistakes in the
+file itself still end the service; `gunicorn --check-config wsgi:app` finds them first, as in deploy/todo.service.
 """
 
 import logging
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # Installed packages stay as they are until a restart.
 OUR_PACKAGES = {"config", "config_readers", "embedded", "server", "todo"}
+# What gunicorn loads before it starts workers. These import most of the rest.
+MODULES = ("server.hooks", "server.logger", "server.worker")
 NOT_RELOADED = "Not reloaded; code and settings stay as before"
 
 
@@ -32,7 +35,8 @@ def load_release() -> "Settings":
     previous = unload_release()
     try:
         settings: Settings = import_module("config").read_settings()
-        import_module("server.hooks")
+        for name in MODULES:
+            import_module(name)
     except Exception as error:
         if "config" not in previous:
             if isinstance(error, ClickException):

@@ -8,7 +8,7 @@ import psutil
 
 from config import Settings
 from tests.clusters import wait_until
-from tests.commands import call, free_port, run, serve
+from tests.commands import call, copy_service, free_port, run, serve
 from tests.servers import SECRET, Database
 from todo.auth.tokens import issue_token
 
@@ -52,3 +52,18 @@ def test_a_reload_takes_a_new_secret_and_one_that_cannot_be_read_changes_nothing
     assert [users[0], users[-1]] == named
     [refusal] = [line["message"] for line in lines if "Not reloaded" in line["message"]]
     assert refusal.endswith("Error: BETTER_AUTH_SECRET has 5 bytes: at least 32 are needed")
+
+
+def test_a_reload_of_broken_code_keeps_the_running_code(database: Database, tmp_path: Path) -> None:
+    port, folder, log = free_port(), tmp_path / "service", tmp_path / "log"
+    folder.mkdir()
+    copy_service(folder)
+    worker = folder / "server" / "worker.py"
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
+    arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "1")
+    with serve(port, *arguments, settings=settings, cwd=folder, log=log) as service:
+        worker.write_text(worker.read_text() + "\n)\n")
+        service.send_signal(signal.SIGHUP)
+        wait_until(lambda: "Worker exiting" in log.read_text())
+        assert call(port, "GET", "/healthz").status == 200
+    assert "SyntaxError: unmatched ')' (worker.py, line" in log.read_text()
