@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 
 from config import Settings
 from todo.openapi.errors import add_errors, list_errors, refer
-from todo.openapi.texts import ANSWER_HEADERS, BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, SERVERS, TAGS
+from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVERS, TAGS
 from todo.web.bodies import accepted_media_types
 from todo.web.endpoints import Declaration, Responses
 from todo.web.parameters import Aliases
@@ -75,7 +75,7 @@ def build_document(app: Flask, settings: Settings) -> dict[str, Any]:
     spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[plugin], info=INFO, servers=SERVERS, tags=TAGS)
     plugin.converter.add_attribute_function(_explain)  # type: ignore[union-attr]  # APISpec creates it.
     spec.components.security_scheme("bearer", BEARER)
-    for name, header in ANSWER_HEADERS.items():
+    for name, header in RESPONSE_HEADERS.items():
         spec.components.header(name, header._asdict())
     add_errors(spec)
     operations = sorted(
@@ -104,22 +104,24 @@ def _explain(_: Any, field: Field[Any], **__: Any) -> dict[str, str]:
     aliases: Aliases = getattr(field.parent, "aliases", Aliases())
     others = [alias for alias, meant in aliases.parameters.items() if meant == name]
     others += [f"{alias} for {meant}" for alias, meant in aliases.values.get(name, {}).items()]
-    return {"description": f"{about} Also taken: {', '.join(others)}." if others else about}
+    return {"description": f"{about} Also accepted: {', '.join(others)}." if others else about}
 
 
 def _describe(operation: Operation, operations: list[Operation]) -> dict[str, Any]:
     """Return an operation; one that creates has links to the operations on the new resource."""
     declaration = operation.declaration
-    answers = {str(status): _answer(status, shape, declaration) for status, shape in operation.responses.items()}
-    if "201" in answers:
-        answers["201"]["links"] = dict(_list_links(operation, operations))
+    responses = {
+        str(status): _describe_response(status, shape, declaration) for status, shape in operation.responses.items()
+    }
+    if "201" in responses:
+        responses["201"]["links"] = dict(_list_links(operation, operations))
     errors = dict(list_errors(declaration, operation.method, has_path=bool(operation.rule.arguments)))
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.docstring.strip().split("\n")[0],
         "security": [{"bearer": []}],
-        "responses": answers | errors,
+        "responses": responses | errors,
     }
     if parameters := list(_list_parameters(operation)):
         described["parameters"] = parameters
@@ -143,12 +145,12 @@ def _list_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "header", "description": described, "schema": header.schema}
 
 
-def _answer(status: int, shape: Schema | None, declaration: Declaration) -> dict[str, Any]:
+def _describe_response(status: int, shape: Schema | None, declaration: Declaration) -> dict[str, Any]:
     """Return a successful response of an operation."""
-    answer: dict[str, Any] = {"description": HTTP_STATUS_CODES[status], "headers": refer([*declaration.sends])}
+    response: dict[str, Any] = {"description": HTTP_STATUS_CODES[status], "headers": refer([*declaration.sends])}
     if shape is not None:
-        answer["content"] = {"application/json": _show(shape)}
-    return answer
+        response["content"] = {"application/json": _show(shape)}
+    return response
 
 
 def _list_links(creation: Operation, operations: list[Operation]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -31,14 +31,14 @@ export interface paths {
         };
         /** Get one task. */
         get: operations["get_api_tasks_get_task"];
-        /** Change the members sent; those not sent stay as they are. */
+        /** Change the fields that are sent; the others stay as they are. */
         put: operations["put_api_tasks_change_task"];
         post?: never;
         /** Delete a task. */
         delete: operations["delete_api_tasks_delete_task"];
         options?: never;
         head?: never;
-        /** Change the members sent; those not sent stay as they are. */
+        /** Change the fields that are sent; the others stay as they are. */
         patch: operations["patch_api_tasks_change_task"];
         trace?: never;
     };
@@ -103,14 +103,14 @@ export interface paths {
         };
         /** Get one task. */
         get: operations["get_api_tasks_of_user_get_task"];
-        /** Change the members sent; those not sent stay as they are. */
+        /** Change the fields that are sent; the others stay as they are. */
         put: operations["put_api_tasks_of_user_change_task"];
         post?: never;
         /** Delete a task. */
         delete: operations["delete_api_tasks_of_user_delete_task"];
         options?: never;
         head?: never;
-        /** Change the members sent; those not sent stay as they are. */
+        /** Change the fields that are sent; the others stay as they are. */
         patch: operations["patch_api_tasks_of_user_change_task"];
         trace?: never;
     };
@@ -153,96 +153,96 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Problem: {
-            /** @description about:blank: the status says which kind of problem it is. */
+            /** @description about:blank: the status is the kind of the problem. */
             type: string;
-            /** @description The status in words. */
+            /** @description The name of the status. */
             title: string;
-            /** @description The status in digits. */
+            /** @description The HTTP status. */
             status: number;
-            /** @description What is wrong, in a sentence for a person. */
+            /** @description The cause, in a sentence for a person. */
             detail: string;
-            /** @description Why each member or parameter is wrong, by its name. */
+            /** @description The messages for each invalid field or parameter, by its name. */
             errors?: {
                 [key: string]: string[];
             };
-            /** @description What the log has the cause under. */
+            /** @description The log has the cause under this ID. */
             request_id?: string;
         };
         Task: {
             /**
              * Format: int64
-             * @description Given by the server, never used again.
+             * @description Assigned by the server, never reused.
              */
             readonly id: number;
-            /** @description Whose task it is: the token's user. */
+            /** @description The owner: the user of the token. */
             readonly user_id: string;
-            /** @description What to do: 1 to 200 characters. White space around it is taken off, and does not count. */
+            /** @description What to do: 1 to 200 characters after trimming. */
             title: string;
-            /** @description More about it. */
+            /** @description Details. */
             description: string | null;
-            /** @description Whether it is done. */
+            /** @description Whether the task is completed. */
             completed: boolean;
             /**
              * Format: date-time
-             * @description Since when it is done; null if it is not.
+             * @description When the task was completed; null while it is not.
              */
             readonly completed_at: string | null;
             /**
-             * @description How urgent it is, if that is known.
+             * @description How urgent the task is; null if unknown.
              * @enum {string|null}
              */
             priority: "low" | "medium" | "high" | null;
-            /** @description At most 20 of 1 to 50 characters, in your order. White space around one is taken off. No two may be the same but for case. null means none. */
+            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
             tags: string[];
-            /** @description A whole day, which stays that day in every time zone, or an instant with its offset from UTC, which is answered in UTC. */
+            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
             due_date: string | null;
             /**
              * Format: date-time
-             * @description When it was created.
+             * @description When the task was created.
              */
             readonly created_at: string;
             /**
              * Format: date-time
-             * @description When anything of it changed last.
+             * @description When the task was last changed.
              */
             readonly updated_at: string;
         };
         NewTask: {
-            /** @description What to do: 1 to 200 characters. White space around it is taken off, and does not count. */
+            /** @description What to do: 1 to 200 characters after trimming. */
             title: string;
-            /** @description More about it. */
+            /** @description Details. */
             description?: string | null;
-            /** @description Whether it is done. */
+            /** @description Whether the task is completed. */
             completed?: boolean;
             /**
-             * @description How urgent it is, if that is known.
+             * @description How urgent the task is; null if unknown.
              * @enum {string|null}
              */
             priority?: "low" | "medium" | "high" | null;
-            /** @description At most 20 of 1 to 50 characters, in your order. White space around one is taken off. No two may be the same but for case. null means none. */
+            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
             tags?: string[] | null;
-            /** @description A whole day, which stays that day in every time zone, or an instant with its offset from UTC, which is answered in UTC. */
+            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
             due_date?: string | null;
         };
         TaskChanges: {
-            /** @description What to do: 1 to 200 characters. White space around it is taken off, and does not count. */
+            /** @description What to do: 1 to 200 characters after trimming. */
             title?: string;
-            /** @description More about it. */
+            /** @description Details. */
             description?: string | null;
-            /** @description Whether it is done. */
+            /** @description Whether the task is completed. */
             completed?: boolean;
             /**
-             * @description How urgent it is, if that is known.
+             * @description How urgent the task is; null if unknown.
              * @enum {string|null}
              */
             priority?: "low" | "medium" | "high" | null;
-            /** @description At most 20 of 1 to 50 characters, in your order. White space around one is taken off. No two may be the same but for case. null means none. */
+            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
             tags?: string[] | null;
-            /** @description A whole day, which stays that day in every time zone, or an instant with its offset from UTC, which is answered in UTC. */
+            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
             due_date?: string | null;
         };
         Completion: {
-            /** @description Whether it is done. */
+            /** @description Whether the task is completed. */
             completed?: boolean;
         };
     };
@@ -335,12 +335,12 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description The task's version.
+         * @description The version of the task.
          * @example "3"
          */
         ETag: string;
         /**
-         * @description true if the task was created by an earlier request with the same Idempotency-Key.
+         * @description true if an earlier request with the same Idempotency-Key created the task.
          * @example true
          */
         "Idempotent-Replayed": "true";
@@ -350,22 +350,22 @@ export interface components {
          */
         Link: string;
         /**
-         * @description Where the task is.
+         * @description The URL of the task.
          * @example /api/tasks/42
          */
         Location: string;
         /**
-         * @description In how many seconds to try again.
+         * @description The number of seconds to wait before the next attempt.
          * @example 5
          */
         "Retry-After": number;
         /**
-         * @description What is wrong with the token (RFC 6750).
+         * @description The error of the token (RFC 6750).
          * @example Bearer error="invalid_token"
          */
         "WWW-Authenticate": string;
         /**
-         * @description The request's id, which the log has too; yours, if you send a plain one.
+         * @description The ID of the request in the log. You can send your own.
          * @example 5f0c6b3e
          */
         "X-Request-ID": string;
@@ -377,29 +377,29 @@ export interface operations {
     get_api_tasks_list_tasks: {
         parameters: {
             query?: {
-                /** @description Only tasks that are pending, or completed. Also taken: active for pending, incomplete for pending. */
+                /** @description Only tasks that are pending, or completed. Also accepted: active for pending, incomplete for pending. */
                 status?: "all" | "pending" | "completed";
-                /** @description The same, as a boolean. */
+                /** @description The same as a boolean. */
                 completed?: "true" | "false";
-                /** @description Only tasks of this priority. */
+                /** @description Only tasks with this priority. */
                 priority?: "low" | "medium" | "high";
-                /** @description Only tasks with this tag; given several times, with all of them. Case does not count. */
+                /** @description Only tasks with this tag; if repeated, with all of these tags. Case is ignored. */
                 tag?: string[];
-                /** @description Only tasks that are due on this day, in UTC, or before. */
+                /** @description Only tasks that are due on or before this day, in UTC. */
                 due_before?: string;
-                /** @description Only tasks that are due on this day, in UTC, or after. */
+                /** @description Only tasks that are due on or after this day, in UTC. */
                 due_after?: string;
-                /** @description Only tasks in whose title or description every word occurs, inside longer words too. Case is ignored. Also taken: q. */
+                /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. Also accepted: q. */
                 search?: string;
-                /** @description What to sort by. Tasks without a due date, or without a priority, come last in both directions. Also taken: sort_by, created_at for created, updated_at for updated. */
+                /** @description The order. Tasks without a due date or without a priority come last in both directions. Also accepted: sort_by, created_at for created, updated_at for updated. */
                 sort?: "created" | "updated" | "title" | "due_date" | "priority";
-                /** @description By default what is created or updated last comes first, titles and due dates ascend, and a high priority comes first. Also taken: sort_order. */
+                /** @description The direction. By default, the last created or updated come first, titles and due dates ascend, and high priorities come first. Also accepted: sort_order. */
                 order?: "asc" | "desc";
-                /** @description How many tasks to list at most. */
+                /** @description The largest number of tasks in the page. */
                 limit?: number;
                 /** @description Where the page begins: from the Link header of the page before. */
                 cursor?: string;
-                /** @description 0, for clients that always say so; to go on, follow the Link header. */
+                /** @description 0, for clients that always send it. To continue, follow the Link header. */
                 offset?: 0;
             };
             header?: never;
@@ -468,7 +468,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Creates one task however often it is sent, for at least 24 hours: printable ASCII. Such as 5f0c6b3e. */
+                /** @description Repeated requests with the same key create one task, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -563,12 +563,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Answers 304, without a body, if the task is still this version. Such as "3". */
+                /** @description Responds 304 without a body if the task still has this ETag. Such as "3". */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -625,12 +625,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -720,12 +720,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -754,12 +754,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -856,12 +856,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -956,12 +956,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
@@ -1055,35 +1055,35 @@ export interface operations {
     get_api_tasks_of_user_list_tasks: {
         parameters: {
             query?: {
-                /** @description Only tasks that are pending, or completed. Also taken: active for pending, incomplete for pending. */
+                /** @description Only tasks that are pending, or completed. Also accepted: active for pending, incomplete for pending. */
                 status?: "all" | "pending" | "completed";
-                /** @description The same, as a boolean. */
+                /** @description The same as a boolean. */
                 completed?: "true" | "false";
-                /** @description Only tasks of this priority. */
+                /** @description Only tasks with this priority. */
                 priority?: "low" | "medium" | "high";
-                /** @description Only tasks with this tag; given several times, with all of them. Case does not count. */
+                /** @description Only tasks with this tag; if repeated, with all of these tags. Case is ignored. */
                 tag?: string[];
-                /** @description Only tasks that are due on this day, in UTC, or before. */
+                /** @description Only tasks that are due on or before this day, in UTC. */
                 due_before?: string;
-                /** @description Only tasks that are due on this day, in UTC, or after. */
+                /** @description Only tasks that are due on or after this day, in UTC. */
                 due_after?: string;
-                /** @description Only tasks in whose title or description every word occurs, inside longer words too. Case is ignored. Also taken: q. */
+                /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. Also accepted: q. */
                 search?: string;
-                /** @description What to sort by. Tasks without a due date, or without a priority, come last in both directions. Also taken: sort_by, created_at for created, updated_at for updated. */
+                /** @description The order. Tasks without a due date or without a priority come last in both directions. Also accepted: sort_by, created_at for created, updated_at for updated. */
                 sort?: "created" | "updated" | "title" | "due_date" | "priority";
-                /** @description By default what is created or updated last comes first, titles and due dates ascend, and a high priority comes first. Also taken: sort_order. */
+                /** @description The direction. By default, the last created or updated come first, titles and due dates ascend, and high priorities come first. Also accepted: sort_order. */
                 order?: "asc" | "desc";
-                /** @description How many tasks to list at most. */
+                /** @description The largest number of tasks in the page. */
                 limit?: number;
                 /** @description Where the page begins: from the Link header of the page before. */
                 cursor?: string;
-                /** @description 0, for clients that always say so; to go on, follow the Link header. */
+                /** @description 0, for clients that always send it. To continue, follow the Link header. */
                 offset?: 0;
             };
             header?: never;
             path: {
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1153,12 +1153,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Creates one task however often it is sent, for at least 24 hours: printable ASCII. Such as 5f0c6b3e. */
+                /** @description Repeated requests with the same key create one task, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
                 "Idempotency-Key"?: string;
             };
             path: {
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1255,17 +1255,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Answers 304, without a body, if the task is still this version. Such as "3". */
+                /** @description Responds 304 without a body if the task still has this ETag. Such as "3". */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1322,17 +1322,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1422,17 +1422,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1461,17 +1461,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1568,17 +1568,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;
@@ -1673,17 +1673,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it is this version: its ETag, several, or *. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The task's id. What is not the id of a task of yours is 404.
+                 * @description The ID of the task. Any other value is 404.
                  * @example 42
                  */
                 task_id: number;
                 /**
-                 * @description Your user id, as your token has it. Another one is 404.
+                 * @description Your user ID, as in your token. Any other value is 404.
                  * @example alice
                  */
                 user_id: string;

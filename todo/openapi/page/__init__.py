@@ -1,4 +1,4 @@
-"""GET /api/docs: a page that shows the OpenAPI document and calls what it describes (Swagger UI), served from here."""
+"""GET /api/docs: a page that shows the OpenAPI document and calls its operations (Swagger UI)."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ ASSETS = {
     "swagger-ui-bundle.js": SWAGGER_UI,
     "swagger-ui.css": SWAGGER_UI,
 }
-# The page holds a token: nothing may come from elsewhere, nor go there, nor put the page in a frame (CSP Level 3).
+# The page holds a token. So it loads from and sends to this service only, and no page can frame it (CSP Level 3).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,22 +28,22 @@ POLICY = (
 
 @explorer.get("/api/docs")
 def show_page() -> Response:
-    """Answer the page; needs no token."""
+    """Return the page; needs no token."""
     return protect(Response(render_template("explorer.html", prefix=build_prefix())))
 
 
 def show_asset(name: str) -> Response:
-    """Answer a file of the page."""
+    """Return a file of the page."""
     return protect(send_from_directory(ASSETS[name], name, conditional=has_dates()))
 
 
-# One by one: /api/docs/<name> would take /api/docs/tasks from a user whose id is docs.
+# A rule for each file: /api/docs/<name> would capture /api/docs/tasks of a user with the ID docs.
 for name in ASSETS:
     explorer.add_url_rule(f"/api/docs/{name}", "show_asset", show_asset, defaults={"name": name})
 
 
 def has_dates() -> bool:
-    """Say whether the dates of a conditional request are ones: Werkzeug stumbles over those beyond the calendar."""
+    """Return whether the dates of a conditional request are valid: Werkzeug raises OverflowError for some."""
     try:
         _ = request.if_modified_since, request.if_range
     except OverflowError:
@@ -52,7 +52,7 @@ def has_dates() -> bool:
 
 
 def protect(response: Response) -> Response:
-    """Let the page ask nobody but this service."""
-    del response.headers["Cache-Control"]  # A file's own; every answer gets one (headers.py).
+    """Add a policy by which the page sends requests to this service only."""
+    del response.headers["Cache-Control"]  # The file's own: headers.py adds one to every response.
     response.headers.update({**dict(INERT), "Content-Security-Policy": POLICY})
     return response

@@ -1,11 +1,11 @@
-// Shows the document, and sends the token of the box above with every call that is tried.
+// Shows the document, and sends the token of the form with every request.
 "use strict";
 
 const prefix = document.getElementById("document").dataset.prefix;
 const form = document.getElementById("token");
 const text = document.getElementById("token-text");
 const status = document.getElementById("token-status");
-// Of this tab only, and gone with it: whoever has the token is the user.
+// In this tab only: anyone who has the token can act as the user.
 const KEPT = "todo-token";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -17,7 +17,7 @@ const nothing = () => () => null;
 const ui = SwaggerUIBundle({
   dom_id: "#document",
   url: `${prefix}/api/openapi.json`,
-  // The box above stands for Swagger UI's own dialog.
+  // The form above replaces Swagger UI's own dialog.
   plugins: [{ wrapComponents: { authorizeBtn: nothing, authorizeOperationBtn: nothing } }],
   deepLinking: true,
   defaultModelsExpandDepth: 0,
@@ -34,10 +34,10 @@ form.addEventListener("submit", (event) => {
 });
 
 async function useToken() {
-  // Copied with the word before it, or with quotes, as it often is.
+  // Tokens are often copied with "Bearer" or with quotes.
   const token = text.value.trim().replace(/^bearer\s+/i, "").replace(/^"(.*)"$/, "$1");
   sessionStorage.setItem(KEPT, token);
-  // Without one, no header is sent at all. (There is nothing to forget before the first.)
+  // Without a token, no header is sent.
   if (ui.getState().getIn(["auth", "authorized"])) ui.authActions.logout(["bearer"]);
   if (!token) return say("Needed for every call below. It stays in this tab.");
   ui.preauthorizeApiKey("bearer", token);
