@@ -74,7 +74,7 @@ def test_everything_is_described(document: Any) -> None:
     headers = document["components"]["headers"].values()
     assert [each for each in (*members, *parameters, *headers) if not each.get("description", "").endswith(".")] == []
     [sort] = {each["description"] for each in parameters if each["name"] == "sort"}
-    assert sort.endswith("Also taken: sort_by, created_at for created, updated_at for updated.")
+    assert sort.endswith("Also accepted: sort_by, created_at for created, updated_at for updated.")
 
 
 def list_nodes(node: Any) -> Any:
