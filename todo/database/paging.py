@@ -4,10 +4,10 @@ So a page costs the same at any depth, and concurrent changes neither repeat a r
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -31,85 +31,37 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from todo.database.cursors import read_cursor, write_cursor
 from todo.database.isolation import fetch
 from todo.database.resource import Resource
+from todo.database.sorting import Sort, Start
 from todo.database.statements import Statement, row_of
-from todo.errors import InvalidCursor
 
 M = TypeVar("M")
 
-MAX_ID = 2**63 - 1
 SIZE = bindparam("size", type_=BigInteger)
 # All of them must match, as LIKE patterns: one parameter, however many there are.
 PATTERNS = bindparam("patterns", type_=ARRAY(Text))
 LIKE_SPECIAL, QUOTED = re.compile(r"[\\%_]"), r"\\\g<0>"
 
-# A page begins with the first row, after a row that has a value to sort by, or after a row without one.
-Start = Literal["first", "valued", "valueless"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sort:
-    """An order of rows. The ID breaks ties, in the same direction. Rows without a value come last in both directions.
-
-    ``key`` returns the sort key for a direction, without the ID, and ``readers`` read its parts from a cursor.
-    ``valueless`` is the condition of rows without a value, if an index keeps those apart.
-    """
-
-    key: Callable[[str], Sequence[ColumnElement[Any]]]
-    readers: Sequence[Callable[[Any], Any]]
-    order: str = "asc"
-    valueless: ColumnElement[bool] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The columns of the key in a page."""
-        return [f"key_{number}" for number in range(len(self.readers))]
-
-    def read_place(self, parts: Sequence[Any]) -> tuple[Start, dict[str, Any]]:
-        """Return where the page of a cursor begins, and the parameters of that place.
-
-        Raises InvalidCursor: anyone can write a cursor.
-        """
-        *values, row_id = parts or [None]
-        start: Start = "valued"
-        try:
-            if self.valueless is not None and values and values[0] is None:
-                start, values = "valueless", [None] * len(self.readers)
-            else:
-                values = [read(value) for read, value in zip(self.readers, values, strict=True)]
-            row_id = read_id(row_id)
-        except (ValueError, OverflowError):
-            raise InvalidCursor from None
-        place = {f"after_{name}": value for name, value in zip(self.names, values, strict=True)}
-        return start, place | {"after_id": row_id}
-
-
-def read_id(value: Any) -> int:
-    """Return an ID that a cursor holds; raises ValueError."""
-    if type(value) is int and 0 <= value <= MAX_ID:
-        return value
-    raise ValueError
-
 
 @dataclass(frozen=True, eq=False)
 class Listing(Generic[M]):
-    """The lists of a resource: its filters and orders by name, and the text that a search looks in."""
+    """The lists of a resource: its orders and filters by name, and a table with the ``text`` that a search looks in."""
 
     resource: Resource[M]
-    filters: Mapping[str, ColumnElement[bool]]
     sorts: Mapping[str, Sort]
-    searched: FromClause
+    filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+    searched: FromClause | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a client asks of a list: filters by name with their values, words to search for, order, and place."""
+    """What a client asks of a list: an order, a place, the values of filters by name, and words to search for."""
 
-    filters: Mapping[str, Any]
-    words: Sequence[str]
     sort: str
     order: str | None
     limit: int
     cursor: str | None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
 
 
 class Page(NamedTuple, Generic[M]):
@@ -126,7 +78,7 @@ def find_page(
     """Return a page of the user's rows; ``seconds`` is the timeout. Raises InvalidCursor, and what fetch raises."""
     sort = listing.sorts[query.sort]
     order = query.order or sort.order
-    scope = [query.sort, order, query.filters, query.words]
+    scope = [query.sort, order, query.filters, list(query.words)]
     start: Start = "first"
     values: dict[str, Any] = {**query.filters, "owner": user_id, "size": query.limit + 1}
     if query.cursor is not None:
@@ -185,9 +137,10 @@ def write_pattern(word: str) -> str:
 
 def filter_rows(listing: Listing[Any], shape: Shape, selected: Select[Any]) -> Select[Any]:
     """Select the user's rows that match the filters and the search."""
-    if shape.is_searched:
-        table = listing.resource.table.join(listing.searched, true())
-        selected = selected.select_from(table).where(listing.searched.c.text.like(all_(PATTERNS)))
+    searched = listing.searched
+    if shape.is_searched and searched is not None:
+        table = listing.resource.table.join(searched, true())
+        selected = selected.select_from(table).where(searched.c.text.like(all_(PATTERNS)))
     return selected.where(listing.resource.is_own, *(listing.filters[name] for name in sorted(shape.filters)))
 
 

@@ -3,6 +3,7 @@
 In both forms, the settings end with the transaction of the statement.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from psycopg2.extensions import new_type, register_type
 from sqlalchemy import ClauseElement, make_url
 
 ROLE = "todo_app"
+# Characters that PostgreSQL, or its driver, cannot store as text.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
 
 # A timestamp in a row: text in UTC, as RFC 3339 writes it.

@@ -1,6 +1,5 @@
 """The filters and orders of the list of tasks, and the text that a search looks in."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, DateTime, Text, bindparam, case, select
@@ -8,10 +7,10 @@ from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo.database.folding import build_folded
-from todo.database.paging import Listing, Sort
+from todo.database.paging import Listing
+from todo.database.sorting import BY_ID, Sort, read_flag, read_instant, read_text
 from todo.tasks.fields import PRIORITIES
 from todo.tasks.table import TASKS
-from todo.web.fields import UNSTORABLE
 
 columns = TASKS.table.c
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
@@ -39,28 +38,6 @@ SEARCHED = (
 )
 
 
-def read_instant(value: Any) -> datetime:
-    """Return a timestamp that a cursor holds; raises ValueError."""
-    instant = datetime.fromisoformat(read_text(value))
-    if instant.tzinfo is None:
-        raise ValueError
-    return instant.astimezone(UTC)  # Python accepts more offsets than PostgreSQL.
-
-
-def read_text(value: Any) -> str:
-    """Return a text that a cursor holds; raises ValueError."""
-    if isinstance(value, str) and not UNSTORABLE.search(value):
-        return value
-    raise ValueError
-
-
-def read_flag(value: Any) -> bool:
-    """Return a boolean that a cursor holds; raises ValueError."""
-    if isinstance(value, bool):
-        return value
-    raise ValueError
-
-
 def read_rank(value: Any) -> int:
     """Return a rank that a cursor holds; raises ValueError."""
     if type(value) is int and 0 <= value <= len(RANKS) + 1:
@@ -74,8 +51,7 @@ def rank_priority(order: str) -> list[ColumnElement[Any]]:
 
 
 SORTS = {
-    # The order of the IDs, which the primary key serves.
-    "created": Sort(key=lambda order: (), readers=(), order="desc"),
+    "created": BY_ID,
     "updated": Sort(key=lambda order: (columns.updated_at,), readers=(read_instant,), order="desc"),
     "title": Sort(key=lambda order: (build_folded(columns.title, columns.title_folded),), readers=(read_text,)),
     "due_date": Sort(
@@ -87,4 +63,4 @@ SORTS = {
     "priority": Sort(key=rank_priority, readers=(read_rank,), order="desc"),
 }
 
-TASK_LISTING = Listing(TASKS, FILTERS, SORTS, SEARCHED)
+TASK_LISTING = Listing(TASKS, SORTS, FILTERS, SEARCHED)

@@ -73,12 +73,12 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
     """
     words = query.get("search", [])
     asked = Query(
-        filters={name: query[name] for name in FILTERS if query.get(name) not in (None, [])},
-        words=words,
         sort=query["sort"],
         order=query.get("order"),
         limit=query["limit"],
         cursor=query.get("cursor"),
+        filters={name: query[name] for name in FILTERS if query.get(name) not in (None, [])},
+        words=words,
     )
     try:
         return find_page(TASK_LISTING, user_id, asked, is_counted=is_counted, seconds=SEARCH_SECONDS if words else None)

@@ -7,9 +7,9 @@ from flask import Response, request
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import BaseConverter
 
+from todo.database.sorting import MAX_ID
 from todo.web.responses import empty_response, reply
 
-MAX_ID = 2**63 - 1
 # IDs begin at 1.
 NO_ID = 0
 INVALID_KEY = "Idempotency-Key: must have 1 to 255 printable ASCII characters."

@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
+from todo.database.statements import UNSTORABLE
+
 JSON_NAMES = {
     bool: "a boolean",
     int: "a number",
@@ -16,7 +18,6 @@ JSON_NAMES = {
     dict: "an object",
 }
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 # For the OpenAPI document: the characters that str.strip() removes. JavaScript's \s is another set.
 SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
