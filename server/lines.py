@@ -15,9 +15,9 @@ from flask import has_request_context
 
 from config import Settings
 from todo.logs.causes import describe, format_traceback
-from todo.logs.requests import Request
 from todo.logs.users import make_user_namer
 from todo.web.headers import request_id
+from todo.web.requests import Request
 
 # Tokens; and characters that control a terminal or look like a line break.
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")

@@ -14,7 +14,7 @@ from gunicorn import glogging  # type: ignore[import-untyped]
 
 from config import Settings
 from server.lines import Lines, choose_lines
-from todo.logs.requests import Request, read_request
+from todo.web.requests import Request, read_request
 
 log = logging.getLogger(__name__)
 

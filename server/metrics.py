@@ -25,7 +25,7 @@ from sqlalchemy import Engine, QueuePool
 
 from todo import signals
 from todo.database.isolation import Isolation
-from todo.logs.requests import Request
+from todo.web.requests import Request
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from secrets import token_hex
 import orjson
 from gunicorn.http import errors  # type: ignore[import-untyped]
 
-from todo.logs.requests import OTHER_METHOD, Request
 from todo.web.headers import CACHING, EXPOSED, INERT
 from todo.web.problems import DETAILS, make_problem
+from todo.web.requests import OTHER_METHOD, Request
 
 # Statuses and details for gunicorn's parse errors, whose own messages quote the request. All others are NOT_HTTP.
 RESPONSES = {

@@ -12,7 +12,7 @@ from config import Settings
 from server.lines import JsonLines, TextLines, choose_lines
 from tests.servers import SECRET
 from todo.logs.causes import describe
-from todo.logs.requests import Request
+from todo.web.requests import Request
 
 REQUEST = Request("an-id", "alice", "GET", "/api/tasks/<task_id>", 404, 2.345, 116)
 SETTINGS = Settings(better_auth_secret=SECRET, database_url="postgresql+psycopg2://u:pass%2Fword@h/d")

@@ -8,11 +8,10 @@ from todo.auth import hook
 from todo.database import engine
 from todo.database.engine import LocalDatabase
 from todo.extensions import db, migrate
-from todo.logs import requests
 from todo.openapi import document
 from todo.openapi.page import explorer
 from todo.tasks.routes import tasks
-from todo.web import headers, problems
+from todo.web import headers, problems, requests
 from todo.web.application import Application, check_path_user, take_path_user
 
 

@@ -43,8 +43,8 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from todo.errors import Changed, DomainError, FieldError, InvalidCursor, KeyUnusable, NotFound
 from todo.logs.causes import describe
-from todo.logs.requests import name_route
 from todo.web.headers import request_id
+from todo.web.requests import name_route
 from todo.web.responses import Answer
 
 log = logging.getLogger(__name__)
