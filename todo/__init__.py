@@ -36,8 +36,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.before_request(hook.authenticate)
     api.before_request(rate_limit.count_request)
     api.before_request(check_path_user)
-    # Two spellings of the same paths. The user ID "tasks", and one that begins with "/" or ends in "/tasks", has only
-    # the first.
+    # Two spellings. If a user ID is "tasks", begins with "/" or ends in "/tasks", only the short path works.
     api.register_blueprint(tasks, url_prefix="/tasks")
     api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user")
     app.register_blueprint(api)

@@ -22,7 +22,7 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    # A missing ID, another user's ID and an impossible ID must not differ, so there is one sentence.
+    # One sentence for all cases, so that a response never shows whether an ID exists.
     sentence = "Not found: it does not exist, or it is not yours."
 
 

@@ -1,4 +1,4 @@
-"""Which strings are valid user ids: those that a person can tell from any other."""
+"""Which strings are valid user IDs: those that a person can tell from any other."""
 
 import unicodedata
 
@@ -7,7 +7,7 @@ BIDI_CONTROLS = {chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x
 
 
 def find_user_id_problem(user_id: object) -> str | None:
-    """Return why a value is not a valid user id, as a phrase that follows "it"; None if it is valid."""
+    """Return why a value is not a valid user ID, as a phrase that follows "it"; None if it is valid."""
     if not isinstance(user_id, str) or not user_id.strip():
         return "must be a string that is not blank"
     if len(user_id) > 255:

@@ -24,7 +24,7 @@ REMEMBERED_SECONDS = 300
 class Rules:
     """How tokens of an algorithm are verified: where their key comes from, and which claims they need."""
 
-    find_key: Callable[[str, object], Key]  # takes algorithm and key id; raises InvalidToken, KeysUnavailable
+    find_key: Callable[[str, object], Key]  # takes algorithm and key ID; raises InvalidToken, KeysUnavailable
     expected: Expected
 
 
@@ -53,7 +53,7 @@ class TokenVerifier:
         self._lock = Lock()
 
     def verify(self, token: str) -> str:
-        """Return the id of the token's user; raises InvalidToken or KeysUnavailable."""
+        """Return the ID of the token's user; raises InvalidToken or KeysUnavailable."""
         digest = sha256(token.encode()).digest()
         known = self._remembered.get(digest)
         if known is None or known.until <= time.time() or self._find_key(known.algorithm, known.kid) is not known.key:

@@ -1,6 +1,7 @@
 """Statements that change one row: they lock it, compare its version, write, and return the row in one statement.
 
-The lock lets the second of two concurrent changes see the first. It also tells a deleted row from a changed one.
+The lock makes concurrent changes wait for each other: the second one sees the result of the first. It also tells a
+deleted row from a changed one.
 """
 
 from collections.abc import Callable, Mapping

@@ -35,8 +35,8 @@ def build_create(resource: Resource[M], values: Mapping[str, str]) -> Statement[
 def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> Statement[tuple[M, Claim]]:
     """Build the statement that creates a row unless its ``key`` is in use, and returns the row of the key.
 
-    Three parts run in one transaction, each with its own snapshot. If two requests use the same key, the INSERT of the
-    second waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
+    Each of three parts sees what was committed before it. If two requests use the same key, the INSERT of the second
+    waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
     """
     table = resource.table
     return Statement(

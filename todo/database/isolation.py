@@ -73,8 +73,8 @@ class Isolation:
             **values,
             "todo_user_id": user_id,
             "todo_statement_timeout": f"{seconds or self._seconds}s",
-            # Shorter than the statement's timeout, which tells a lock from a slow statement.
-            "todo_lock_timeout": f"{seconds * 500}ms" if seconds else f"{self._lock_seconds}s",
+            # The lock timeout comes first, so a lock and a slow statement give different errors.
+            "todo_lock_timeout": f"{(seconds / 2 if seconds else self._lock_seconds) * 1000:.0f}ms",
         }
         try:
             return self._send(statement, bound)
@@ -118,8 +118,8 @@ class Isolation:
     def refuse_dead(self, connection: Any, record: Any, proxy: Any) -> None:
         """Raise DisconnectionError for a dead connection: SQLAlchemy's checkout event.
 
-        This costs no round trip. An idle connection has nothing to read, unless the server has closed it; a notice
-        looks the same, and costs a new connection. After one connection was lost in use, for example by a failover,
+        This costs no round trip. Data waiting on an idle connection usually means that the server closed it. A notice
+        looks the same, and only costs a reconnection. After one connection was lost in use, for example by a failover,
         all older connections are replaced when they are needed: they may be dead without a sign.
         """
         poll = select.poll()

@@ -100,7 +100,7 @@ def find_page(
 
 @dataclass(frozen=True)
 class Shape:
-    """What makes a page's statement different from others. A client chooses it, so there are thousands."""
+    """Everything that changes the SQL of a page. Clients can combine it in thousands of ways."""
 
     filters: frozenset[str]
     sort: str
@@ -163,7 +163,7 @@ def select_page(listing: Listing[Any], shape: Shape) -> Select[Any]:
 
     if sort.valueless is None:
         return cut(found, after_key if shape.start == "valued" else {})
-    # An index has each of two parts in its order. Both are cut before they are joined.
+    # Rows with and without a value each use the index. Each part is limited before the union.
     without = cut(found.where(sort.valueless), after_id if shape.start == "valueless" else {})
     if shape.start == "valueless":
         return without

@@ -1,4 +1,4 @@
-"""The table of a resource's fields. Columns, responses, request schemas and documentation derive from it."""
+"""Describes a resource once. Columns, responses, request schemas and the OpenAPI document derive from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from todo.database.statements import RowType, row_of
 
 M = TypeVar("M")
 
-# Not named as the column is: SQLAlchemy reserves a column's name in an INSERT or UPDATE.
+# Called owner, because SQLAlchemy reserves the name of a column in INSERT and UPDATE.
 OWNER = bindparam("owner", type_=Text)
 
 
@@ -45,7 +45,7 @@ class Resource(Generic[M]):
     def __init__(
         self, model: type[M], table: Table, described: Mapping[str, Field], *, stamped: Sequence[str] = ()
     ) -> None:
-        """``stamped`` names the columns that statements change besides those of fields."""
+        """``stamped``: further columns that an UPDATE sets. /readyz checks the right to update them."""
         self.model = model
         self.table = table
         self.fields = described

@@ -12,7 +12,7 @@ from todo.errors import InvalidCursor
 
 MAX_ID = 2**63 - 1
 
-# A page begins with the first row, after a row that has a value to sort by, or after a row without one.
+# What precedes the page: nothing, a row with a value to sort by, or a row without one.
 Start = Literal["first", "valued", "valueless"]
 
 

@@ -35,9 +35,9 @@ class RowType(Generic[T]):
 
 
 def row_of(model: type[T], names: Sequence[str]) -> RowType[T]:
-    """Return the type of rows with some columns of a model. A row is a named tuple; to type checkers, it is a model.
+    """Return the type of rows with some columns of a model: named tuples that are typed as the model.
 
-    Creating models costs ten times as much.
+    Creating instances of the model would cost ten times as much.
     """
     make_type: Any = namedtuple  # noqa: PYI024 - NamedTuple wants literal names
     return RowType(tuple(names), make_type("Row", names)._make)
@@ -84,7 +84,7 @@ class Statement(Generic[T]):
         compiled = [part.compile(dialect=DIALECT) for part in parts]
         self.parts = [str(part) for part in compiled]
         self.text = "; ".join(self.parts)
-        # The statement's own literals; the parameters of requests are None here.
+        # Values of the statement itself. Request parameters have no value yet, so they are skipped.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
         self._row = row
         self._is_checked = False

@@ -16,7 +16,7 @@ END_OF_DAY = time(23, 59, 59, 999999, UTC)
 
 
 class Due(NamedTuple):
-    """The last moment before the task is overdue, and whether a whole day was given."""
+    """The last moment at which the task is not overdue, and whether it is a whole day."""
 
     at: datetime
     all_day: bool

@@ -10,7 +10,7 @@ from todo.database.folding import build_folded
 from todo.database.paging import Listing
 from todo.database.sorting import BY_ID, Sort, read_flag, read_instant, read_text
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.table import TASKS
+from todo.tasks.resource import TASKS
 
 columns = TASKS.table.c
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
@@ -46,7 +46,7 @@ def read_rank(value: Any) -> int:
 
 
 def rank_priority(order: str) -> list[ColumnElement[Any]]:
-    """Return the rank that puts tasks without a priority last. No index serves it: it reads all of the user's tasks."""
+    """Rank tasks without a priority last. No index supports this order, so it reads all tasks of the user."""
     return [case(RANKS, value=columns.priority, else_=len(RANKS) + 1 if order == "asc" else 0)]
 
 
@@ -57,7 +57,7 @@ SORTS = {
     "due_date": Sort(
         key=lambda order: (columns.due_at, columns.due_all_day),
         readers=(read_instant, read_flag),
-        # With both columns of the index, so that the index serves these rows by ID.
+        # Both columns are named, so that PostgreSQL can use the index and read these rows by ID.
         valueless=columns.due_at.is_(None) & ~columns.due_all_day,
     ),
     "priority": Sort(key=rank_priority, readers=(read_rank,), order="desc"),

@@ -8,8 +8,8 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from todo.tasks.queries import create_tasks, find_tasks
+from todo.tasks.resource import TASKS
 from todo.tasks.schemas import MAX_LISTED, IncomingSchema
-from todo.tasks.table import TASKS
 from todo.web.fields import Moment
 
 

@@ -1,6 +1,6 @@
 """What routes and commands ask the database about tasks. Each function takes the user first and sends one statement.
 
-The statements name the owner although row security would suffice: each of the two protects without the other.
+Statements filter by owner, and row security does too: either one is enough.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,8 @@ from todo.database.statements import Statement, row_like
 from todo.errors import Changed, FieldError, KeyReused, KeyUnusable, NotFound
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import DeletedTasks, Task
-from todo.tasks.table import TASKS
+from todo.tasks.resource import TASKS
+from todo.web.ids import NO_ID
 
 T = TypeVar("T")
 
@@ -127,7 +128,7 @@ def get_task(user_id: str, task_id: int) -> Task:
 def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Task:
     """Change fields of a task with one of these versions, and return it. Raises NotFound or Changed.
 
-    A change that the task already has is not written: it moves neither ``updated_at`` nor the version.
+    If nothing would change, nothing is written: ``updated_at`` and the version stay.
     """
     columns = TASKS.to_columns(changes)
     statement = build_task_change(frozenset(columns)) if columns else COMPARE
@@ -171,8 +172,8 @@ def fetch_row(
     *,
     repeatable: bool = False,
 ) -> T:
-    """Run a statement about one task and return its row; raises NotFound without a row, or for an impossible ID."""
-    if task_id < 1:
+    """Run a statement about one task and return its row; raises NotFound without a row. NO_ID needs no statement."""
+    if task_id == NO_ID:
         raise NotFound
     rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "row_id": task_id}, repeatable=repeatable)
     if not rows:

@@ -11,6 +11,7 @@ from todo.extensions import current_settings
 from todo.rate_limit import take_turn
 from todo.tasks import queries
 from todo.tasks.models import Task
+from todo.tasks.resource import TASKS
 from todo.tasks.schemas import (
     CompletionSchema,
     CountedTasksSchema,
@@ -20,7 +21,6 @@ from todo.tasks.schemas import (
     TaskQuerySchema,
     TaskSchema,
 )
-from todo.tasks.table import TASKS
 from todo.web.conditions import read_idempotency_key, read_if_match, reply_unless_known, reply_versioned
 from todo.web.endpoints import Responses, endpoint
 from todo.web.responses import empty_response, link_next, reply

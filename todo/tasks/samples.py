@@ -10,7 +10,7 @@ from typing import Any
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
 from todo.tasks.queries import create_tasks
-from todo.tasks.table import TASKS
+from todo.tasks.resource import TASKS
 
 BATCH = 1000
 DAYS = 730

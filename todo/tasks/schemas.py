@@ -1,4 +1,4 @@
-"""The schemas of requests and responses. Fields come from the table (table.py); queries validate strictly."""
+"""The schemas of requests and responses. Bodies ignore unknown fields; query strings refuse unknown parameters."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from marshmallow import EXCLUDE, Schema, fields
 from todo.tasks.due import end_of, start_of
 from todo.tasks.fields import PRIORITIES, DayLimit, NoOffset, TagFilter, Words
 from todo.tasks.listing import SORTS
-from todo.tasks.table import TASKS
+from todo.tasks.resource import TASKS
 from todo.web.fields import Choice, StrictBoolean, WholeNumber
 from todo.web.parameters import Aliases
 

@@ -7,7 +7,7 @@ from flask import Flask, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from todo.errors import NotFound
-from todo.web.conditions import IdConverter
+from todo.web.ids import IdConverter
 from todo.web.problems import log_failure
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Application(Flask):
         self.wsgi_app = proxied  # type: ignore[method-assign]
 
     def log_exception(self, exc_info: Any) -> None:
-        """Write an exception that no error handler handles."""
+        """Log an exception that a hook or an error handler raised."""
         log_failure(exc_info)
 
 
@@ -47,7 +47,7 @@ def strip_trailing_slash(application: "WSGIApplication") -> "WSGIApplication":
 
 
 def take_path_user(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Move the user ID of a path to ``g.path_user_id``: views take it from the token (a URL value preprocessor)."""
+    """Move the path's user ID to ``g.path_user_id``, a URL value preprocessor. Views use only the ID of the token."""
     if values is not None and "user_id" in values:
         g.path_user_id = values.pop("user_id")
 

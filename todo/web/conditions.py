@@ -1,30 +1,15 @@
-"""Conditional requests (RFC 9110 section 13) and IDs in paths. The ETag of a resource is its version."""
+"""Conditional requests (RFC 9110 section 13) and idempotency keys. The ETag of a resource is its version."""
 
 import re
 from typing import Any
 
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
-from werkzeug.routing import BaseConverter
 
-from todo.database.sorting import MAX_ID
+from todo.web.ids import is_id
 from todo.web.responses import empty_response, reply
 
-# IDs begin at 1.
-NO_ID = 0
 INVALID_KEY = "Idempotency-Key: must have 1 to 255 printable ASCII characters."
-
-
-class IdConverter(BaseConverter):
-    """An ID in a path. Text that cannot be an ID becomes an ID that does not exist: both must get the same response."""
-
-    def to_python(self, value: str) -> int:
-        return int(value) if is_id(value) else NO_ID
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text can be an ID or a version, as the service writes them."""
-    return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID
 
 
 def read_if_match() -> list[int] | None:

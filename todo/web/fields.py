@@ -21,7 +21,7 @@ Messages = dict[str, str | list[Any] | dict[Any, Any]]
 
 # For the OpenAPI document: the characters that str.strip() removes. JavaScript's \s is another set.
 SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-STORABLE = r"^[^\x00]*$"  # JSON with a lone surrogate is no text (RFC 8259 section 8.2).
+STORABLE = r"^[^\x00]*$"  # No surrogates: valid JSON text has none (RFC 8259 section 8.2).
 
 
 class Text(fields.String):

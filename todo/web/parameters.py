@@ -17,7 +17,7 @@ LONGEST_CACHED = 500
 
 @dataclass(frozen=True)
 class Aliases:
-    """Other names of parameters, and of their values. A schema has them as ``aliases``."""
+    """Alternative names of parameters and values. Set it as ``aliases`` on a schema."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

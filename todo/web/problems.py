@@ -1,20 +1,17 @@
-"""Every error, in one shape: ``application/problem+json`` (RFC 9457).
+"""Every error response is a problem (RFC 9457). A hook or a view raises an HTTPException, a query a DomainError.
 
-The exceptions are Werkzeug's; a view or a hook raises one, with a sentence for whoever reads it:
-
-    HTTPException
-    ├── BadRequest             400  the body is not a JSON object, the cursor none of this list
-    ├── Unauthorized           401  no valid token; carries WWW-Authenticate (RFC 6750)
-    ├── NotFound               404  it does not exist, or it is another user's: the same bytes
-    ├── MethodNotAllowed       405  carries Allow
-    ├── Conflict               409  the task of this Idempotency-Key was deleted
-    ├── PreconditionFailed     412  the task is another version than If-Match names
-    ├── RequestEntityTooLarge  413  the body is larger than it may be
-    ├── UnsupportedMediaType   415  the body is not declared as JSON
-    ├── UnprocessableEntity    422  from marshmallow's ValidationError; names each field
-    ├── TooManyRequests        429  the user asks too often; carries Retry-After
-    ├── InternalServerError    500  from anything unforeseen; says nothing internal
-    └── ServiceUnavailable     503  the database, or the keys of tokens, cannot be reached; carries Retry-After
+400  the body is no JSON object, or a header or the cursor is invalid
+401  no valid token; has WWW-Authenticate (RFC 6750)
+404  it does not exist, or it belongs to another user
+405  has Allow
+409  the task of this Idempotency-Key was deleted
+412  If-Match names another version
+413  the body is too large
+415  the body is not declared as JSON
+422  fields or parameters are invalid; ``errors`` names each
+429  too many requests; has Retry-After
+500  an unexpected error, without internal details
+503  the database or the keys of tokens are unavailable; has Retry-After
 """
 
 import logging
@@ -45,7 +42,7 @@ from todo.errors import Changed, DomainError, FieldError, InvalidCursor, KeyUnus
 from todo.logs.causes import describe
 from todo.web.headers import request_id
 from todo.web.requests import name_route
-from todo.web.responses import Answer
+from todo.web.responses import CompleteResponse
 
 log = logging.getLogger(__name__)
 
@@ -99,21 +96,21 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, handle_unforeseen)
 
 
-def make_problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
-    """Return the fields of a problem (RFC 9457); ``members`` are extension members."""
-    return {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail, **members}
+def make_problem(status: int, detail: str, **extensions: Any) -> dict[str, Any]:
+    """Return the fields of a problem (RFC 9457); ``extensions`` are extension members."""
+    return {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail, **extensions}
 
 
-def to_problem(error: HTTPException, **members: Any) -> Response:
-    """Turn an exception into its problem; ``members`` are extension members."""
+def to_problem(error: HTTPException, **extensions: Any) -> Response:
+    """Turn an exception into its problem; ``extensions`` are extension members."""
     status = error.code or 500
     detail = error.description or ""
     if detail == default_exceptions.get(status, HTTPException).description:
         detail = DETAILS.get(status, detail)
     if status >= 500:
-        members["request_id"] = request_id()
-    problem = make_problem(status, detail, **members)
-    response = Answer(orjson.dumps(problem), status, content_type="application/problem+json")
+        extensions["request_id"] = request_id()
+    problem = make_problem(status, detail, **extensions)
+    response = CompleteResponse(orjson.dumps(problem), status, content_type="application/problem+json")
     for name, value in error.get_headers(request.environ):
         if name.lower() != "content-type":
             response.headers[name] = value
@@ -157,6 +154,6 @@ def handle_unforeseen(error: Exception) -> Response:
 
 
 def log_failure(found: Any) -> None:
-    """Log a failed request with its sys.exc_info(). It has the route, since a path contains user IDs."""
+    """Log a failed request by its route, not its path, because a path can contain a user ID."""
     route = name_route(request.url_rule.rule) if request.url_rule else "an unknown path"
     log.error("%s %s failed", request.method, route, exc_info=found)

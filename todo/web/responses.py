@@ -8,11 +8,10 @@ from werkzeug.datastructures import Headers
 
 from todo.web.urls import build_url
 
-JSON_OPTIONS = orjson.OPT_UTC_Z
 WITHOUT_BODY = {204, 304}
 
 
-class Answer(Response):
+class CompleteResponse(Response):
     """A response with complete headers. Werkzeug would copy them, and look for missing ones."""
 
     def get_wsgi_headers(self, environ: Any) -> Headers:
@@ -22,13 +21,13 @@ class Answer(Response):
 
 
 def reply(data: Any, status: int = 200) -> Response:
-    """Return a JSON response; timestamps are in UTC as RFC 3339 writes them."""
-    return Answer(orjson.dumps(data, option=JSON_OPTIONS), status, content_type="application/json")
+    """Return a JSON response."""
+    return CompleteResponse(orjson.dumps(data), status, content_type="application/json")
 
 
 def empty_response(status: int) -> Response:
     """Return a response without a body, and so without a Content-Type."""
-    response = Answer(status=status)
+    response = CompleteResponse(status=status)
     del response.headers["Content-Type"]
     return response
 

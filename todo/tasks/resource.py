@@ -1,4 +1,7 @@
-"""The table of a task's fields. A new field is a migration, the model, and an entry here."""
+"""The fields of a task. A new field is an entry here, a column of the model, and a migration.
+
+The migration adds the column and grants todo_app the right to update it; /readyz checks both.
+"""
 
 from collections.abc import Mapping
 from typing import Any
