@@ -14,7 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from config import list_variables
+from click.testing import Result
+
+from config import Settings
+from tests.servers import closing_pool
+from todo import create_app
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -39,6 +43,12 @@ def run(
         [BIN / program, *arguments], cwd=cwd, env=make_environment(settings),
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def invoke(*arguments: str, settings: Mapping[str, str], answer: str = "") -> Result:
+    """Run a flask command in this process, which is much faster than starting one. ``answer`` is its input."""
+    with closing_pool(create_app(Settings.read(settings))) as app:
+        return app.test_cli_runner().invoke(args=arguments, input=answer)
 
 
 def copy_service(folder: Path) -> None:

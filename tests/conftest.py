@@ -4,8 +4,12 @@ That is the embedded one, or the server of TEST_DATABASE_URL (its superuser's UR
 rows, so a new user is a clean slate and no test cleans up.
 """
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -24,6 +28,17 @@ from tests.servers import Database, Server, closing_pool
 from todo import create_app
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that renames the role todo_app run alone where pytest-xdist's workers share a server."""
+    if "TEST_DATABASE_URL" not in os.environ or "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    alone = "no_role" in getattr(item, "fixturenames", ())
+    with (Path(gettempdir()) / f"todo-tests-{os.environ['PYTEST_XDIST_TESTRUNUID']}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
     """pytest-flask's own would share flask.g between a test's requests: a user could leak into the next one."""
@@ -32,7 +47,8 @@ def _push_request_context() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if url := os.environ.get("TEST_DATABASE_URL"):
-        yield Server(make_url(url))
+        with closing(Server(make_url(url))) as server:
+            yield server
         return
     embedded = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres")
     try:
@@ -45,14 +61,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def database(server: Server) -> Iterator[Database]:
-    with server.database() as database:
-        database.migrate()
+    with server.database(migrated=True) as database:
+        yield database
+
+
+@pytest.fixture
+def own_database(server: Server) -> Iterator[Database]:
+    """A migrated database that the test can break."""
+    with server.database(migrated=True) as database:
         yield database
 
 
 @pytest.fixture
 def empty_database(server: Server) -> Iterator[Database]:
-    """A database of the test's own, not migrated yet."""
+    """A database without migrations that the test can break."""
     with server.database() as database:
         yield database
 

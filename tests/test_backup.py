@@ -38,17 +38,16 @@ def run(server: Server) -> Callable[..., None]:
 
 
 def test_a_restored_backup_has_everybody_s_tasks_and_keeps_them_apart(
-    empty_database: Database, restored: Database, run: Callable[..., None], tmp_path: Path
+    own_database: Database, restored: Database, run: Callable[..., None], tmp_path: Path
 ) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings("web")
+    settings = own_database.settings("web")
     with closing_pool(create_app(settings)) as app:
         people = [Caller(app.test_client(), settings) for _ in range(3)]
         tasks = [person.add(f"of {person.user_id}", tags=["home"], due_date="2026-12-31") for person in people]
         keyed = read_task(people[0].post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": "k"}), 201)
 
     backup = str(tmp_path / "backup")
-    run("pg_dump", "--format=custom", f"--file={backup}", empty_database.url())
+    run("pg_dump", "--format=custom", f"--file={backup}", own_database.url())
     run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restored.url()}", backup)
     restored.run(f"GRANT todo_app TO {restored.role('web')}")
 

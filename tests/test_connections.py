@@ -20,9 +20,8 @@ from todo.database.watchdog import Watchdog
 from todo.extensions import db
 
 
-def test_more_requests_than_connections_is_503_and_bounded(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings(threads=2, pool_seconds=1)
+def test_more_requests_than_connections_is_503_and_bounded(own_database: Database) -> None:
+    settings = own_database.settings(threads=2, pool_seconds=1)
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         with app.app_context():
@@ -32,13 +31,12 @@ def test_more_requests_than_connections_is_503_and_bounded(empty_database: Datab
         assert caller.titles() == []
 
 
-def test_a_replica_answers_what_is_read_and_503_to_what_is_written(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings()
+def test_a_replica_answers_what_is_read_and_503_to_what_is_written(own_database: Database) -> None:
+    settings = own_database.settings()
     with closing_pool(create_app(settings)) as app:
         Caller(app.test_client(), settings, "alice").add()
-    empty_database.run(f"ALTER ROLE {empty_database.role('web')} SET default_transaction_read_only = on")
-    settings = empty_database.settings("web")
+    own_database.run(f"ALTER ROLE {own_database.role('web')} SET default_transaction_read_only = on")
+    settings = own_database.settings("web")
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings, "alice")
         assert caller.titles() == ["Buy milk"]
@@ -59,10 +57,9 @@ def test_connections_that_died_while_idle_cost_the_user_nothing(
     assert caller.titles() == ["before"]
 
 
-def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other(empty_database: Database) -> None:
-    empty_database.migrate()
-    with Wire(empty_database.server.superuser_url) as wire:
-        settings = replace(wire.settings(empty_database), threads=4, statement_seconds=1)
+def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other(own_database: Database) -> None:
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = replace(wire.settings(own_database), threads=4, statement_seconds=1)
         with closing_pool(create_app(settings)) as app, ThreadPoolExecutor(4) as pool:
             people = [Caller(app.test_client(), settings) for _ in range(4)]
             started = threading.Barrier(4)
@@ -71,7 +68,7 @@ def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other
                 started.wait()
                 person.add()
 
-            with empty_database.transaction() as execute:
+            with own_database.transaction() as execute:
                 execute("LOCK TABLE todo.tasks IN SHARE MODE")  # So that all four connections are made.
                 adding = [pool.submit(add, person) for person in people]
                 time.sleep(0.5)
@@ -84,9 +81,8 @@ def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other
             assert time.monotonic() - begun < 2.5
 
 
-def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings()
+def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(own_database: Database) -> None:
+    settings = own_database.settings()
 
     def find_dead(*_: object) -> None:
         raise DisconnectionError

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import psycopg2
 
-from tests.commands import copy_service, run
+from tests.commands import copy_service, invoke, run
 from tests.servers import SECRET, Database
 
 
 def test_the_url_is_one_that_postgresql_s_own_programs_take(database: Database) -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
-    printed = run("flask", "database-url", settings=settings)
-    assert (printed.returncode, printed.stdout) == (0, f"{database.url('web')}\n"), printed.stderr
+    printed = invoke("database-url", settings=settings)
+    assert (printed.exit_code, printed.stdout) == (0, f"{database.url('web')}\n"), printed.stderr
     psycopg2.connect(printed.stdout.strip()).close()
 
 

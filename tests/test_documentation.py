@@ -132,3 +132,10 @@ def leads_somewhere(page: Path, target: str) -> bool:
     headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE) if anchor else []
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return not anchor or anchor in anchors
+
+
+def test_every_command_of_the_makefile_is_in_the_readme() -> None:
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
+        if target != "help":
+            assert f"make {target}" in readme, target

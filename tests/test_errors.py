@@ -29,18 +29,17 @@ def read_internal_problem(response: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stranger(empty_database: Database) -> Iterator[Caller]:
+def stranger(own_database: Database) -> Iterator[Caller]:
     """A caller of a service whose database is in the state that the test brings it to."""
-    settings = empty_database.settings()
+    settings = own_database.settings()
     with closing_pool(create_app(settings)) as app:
         yield Caller(app.test_client(), settings)
 
 
 def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
-    empty_database: Database, stranger: Caller, log: Log
+    own_database: Database, stranger: Caller, log: Log
 ) -> None:
-    empty_database.migrate()
-    empty_database.run("REVOKE INSERT ON todo.tasks FROM todo_app")
+    own_database.run("REVOKE INSERT ON todo.tasks FROM todo_app")
     response = stranger.post("/api/tasks", json={"title": "a private title"})
     problem = read_internal_problem(response, 500)
     [line] = log.find(request_id=problem["request_id"])
@@ -51,12 +50,15 @@ def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
 
 
 def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
-    empty_database: Database, stranger: Caller, caplog: pytest.LogCaptureFixture
+    empty_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    read_internal_problem(stranger.get("/api/tasks"), 503)
-    assert "Is the database migrated? GET /readyz" in caplog.text
-    empty_database.migrate()
-    assert stranger.titles() == []
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        read_internal_problem(caller.get("/api/tasks"), 503)
+        assert "Is the database migrated? GET /readyz" in caplog.text
+        empty_database.migrate()
+        assert caller.titles() == []
 
 
 def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
@@ -88,13 +90,12 @@ def test_the_database_away_is_503_with_retry_after(database: Database, log: Log)
 
 
 @pytest.mark.parametrize("seconds", [{"lock_seconds": 1}, {"statement_seconds": 1}])
-def test_a_statement_that_waits_too_long_is_503(empty_database: Database, seconds: dict[str, Any]) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings(**seconds)
+def test_a_statement_that_waits_too_long_is_503(own_database: Database, seconds: dict[str, Any]) -> None:
+    settings = own_database.settings(**seconds)
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         path = f"/api/tasks/{caller.add()['id']}"
-        with empty_database.transaction() as execute:
+        with own_database.transaction() as execute:
             execute("LOCK TABLE todo.tasks")
             started = time.monotonic()
             read_internal_problem(caller.patch(path, json={"title": "waits"}), 503)

@@ -25,10 +25,9 @@ def list_commands(guide: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", GUIDES)
-def test_every_call_of_a_guide_answers_as_it_says(name: str, empty_database: Database, tmp_path: Path) -> None:
-    empty_database.migrate()
+def test_every_call_of_a_guide_answers_as_it_says(name: str, own_database: Database, tmp_path: Path) -> None:
     port = free_port()
-    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url(), "PORT": str(port)}
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url(), "PORT": str(port)}
     commands = list_commands(name)
     # The others begin with what the first one does.
     script = "\n".join([PROLOGUE, *list_commands("api.md")[:2], *commands])

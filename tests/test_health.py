@@ -11,28 +11,29 @@ from todo import create_app
 
 
 @pytest.fixture
-def own_app(empty_database: Database) -> Iterator[Flask]:
-    with closing_pool(create_app(empty_database.settings())) as app:
+def own_app(own_database: Database) -> Iterator[Flask]:
+    with closing_pool(create_app(own_database.settings())) as app:
         yield app
 
 
-def test_the_process_is_up_without_any_database(empty_database: Database) -> None:
-    app = create_app(empty_database.settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
+def test_the_process_is_up_without_any_database(database: Database) -> None:
+    app = create_app(database.settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
     response = app.test_client().get("/healthz")
     assert (response.status_code, response.json) == (200, {"status": "ok"})
     read_problem(app.test_client().get("/readyz"), 503)
 
 
 def test_it_is_not_ready_before_the_migrations_and_ready_after(
-    empty_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture
+    empty_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = own_app.test_client().get("/readyz")
-    read_problem(response, 503)
-    assert "Retry-After" in response.headers
-    assert "run flask db upgrade" in caplog.text
-    empty_database.migrate()
-    response = own_app.test_client().get("/readyz")
-    assert (response.status_code, response.json) == (200, {"status": "ready"})
+    with closing_pool(create_app(empty_database.settings())) as app:
+        response = app.test_client().get("/readyz")
+        read_problem(response, 503)
+        assert "Retry-After" in response.headers
+        assert "run flask db upgrade" in caplog.text
+        empty_database.migrate()
+        response = app.test_client().get("/readyz")
+        assert (response.status_code, response.json) == (200, {"status": "ready"})
 
 
 @pytest.mark.parametrize(
@@ -45,17 +46,15 @@ def test_it_is_not_ready_before_the_migrations_and_ready_after(
     ],
 )
 def test_what_does_not_concern_the_requests_role_is_no_alarm(
-    empty_database: Database, own_app: Flask, harmless: str
+    own_database: Database, own_app: Flask, harmless: str
 ) -> None:
-    empty_database.migrate()
-    empty_database.run(harmless)
+    own_database.run(harmless)
     assert own_app.test_client().get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("login", ["owner", "super", "web"])
-def test_it_is_ready_for_every_login(empty_database: Database, login: str) -> None:
-    empty_database.migrate()
-    with closing_pool(create_app(empty_database.settings(login))) as app:
+def test_it_is_ready_for_every_login(own_database: Database, login: str) -> None:
+    with closing_pool(create_app(own_database.settings(login))) as app:
         assert app.test_client().get("/readyz").status_code == 200
 
 
@@ -90,10 +89,9 @@ def test_it_is_ready_for_every_login(empty_database: Database, login: str) -> No
     ],
 )
 def test_it_is_not_ready_when_users_are_not_kept_apart_or_cannot_be_served(
-    empty_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture, breach: str, reason: str
+    own_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture, breach: str, reason: str
 ) -> None:
-    empty_database.migrate()
-    empty_database.run(breach)
+    own_database.run(breach)
     response = own_app.test_client().get("/readyz")
     read_problem(response, 503)
     assert reason in caplog.text
@@ -101,10 +99,9 @@ def test_it_is_not_ready_when_users_are_not_kept_apart_or_cannot_be_served(
 
 
 def test_it_is_not_ready_when_the_login_may_not_become_the_role(
-    empty_database: Database, caplog: pytest.LogCaptureFixture
+    own_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    empty_database.migrate()
-    empty_database.run(f"REVOKE todo_app FROM {empty_database.role('web')}")
-    with closing_pool(create_app(empty_database.settings("web"))) as app:
+    own_database.run(f"REVOKE todo_app FROM {own_database.role('web')}")
+    with closing_pool(create_app(own_database.settings("web"))) as app:
         read_problem(app.test_client().get("/readyz"), 503)
     assert "may not become todo_app" in caplog.text

@@ -21,8 +21,7 @@ OPERATING = (ROOT / "docs" / "operating.md").read_text()
 @pytest.fixture(scope="module")
 def story(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("logs")
-    with server.database() as database:
-        database.migrate()
+    with server.database(migrated=True) as database:
         story = Story(database, folder)
         arguments = ("--bind", f"127.0.0.1:{story.port}", "--workers=2", "--log-level=debug")
         with serve(story.port, *arguments, settings=story.settings, log=folder / "log") as service:

@@ -1,5 +1,6 @@
 """Migrations: all or nothing, one at a time, in our schema only, and honest about what they may not do."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,9 +121,9 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database: Database) 
 
 
 def test_a_service_of_one_thread_is_migrated_too(empty_database: Database) -> None:
-    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url(), "THREADS": "1"}
-    upgraded = run("flask", "db", "upgrade", settings=settings)
-    assert upgraded.returncode == 0, upgraded.stderr
+    with closing_pool(create_app(empty_database.settings(threads=1))) as app, app.app_context():
+        flask_migrate.upgrade()
+    assert empty_database.run("SELECT count(*) FROM todo.alembic_version") == [(1,)]
 
 
 def test_several_processes_may_migrate_at_once(empty_database: Database) -> None:
@@ -190,7 +191,7 @@ def test_who_may_create_the_role_does(empty_database: Database) -> None:
 
 
 def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
-    name = "test_latin1"
+    name = f"test_{secrets.token_hex(6)}"
     server.run(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
     try:
         database = Database(server, name)

@@ -1,7 +1,6 @@
 """What somebody meets who tries the service: a line to paste, no database to set up, errors of one line."""
 
 import json
-import re
 import shlex
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT, call, copy_service, free_port, run, serve
+from tests.commands import call, copy_service, free_port, run, serve
 from tests.servers import SECRET, Database
 
 
@@ -71,10 +70,3 @@ def test_a_setting_that_cannot_be_read_stops_it_at_once_with_one_line(database: 
         assert service.returncode != 0
         assert service.stderr.startswith(f"Error: {name} ")
         assert service.stderr.count("\n") == 1
-
-
-def test_every_command_of_the_makefile_is_in_the_readme() -> None:
-    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
-    for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
-        if target != "help":
-            assert f"make {target}" in readme, target

@@ -13,7 +13,7 @@ from click.testing import Result
 from flask import Flask
 
 from tests.callers import Caller, read_problem, read_tasks
-from tests.commands import run
+from tests.commands import invoke
 from tests.servers import SECRET, Database, closing_pool
 from todo import create_app
 from todo.tasks.portability import import_tasks
@@ -181,7 +181,7 @@ def test_an_id_that_no_token_could_have_is_refused(flask_user: Run) -> None:
 
 def test_a_database_that_is_away_is_said_in_one_line() -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    failed = run("flask", "user", "export", "alice", settings=settings)
-    assert (failed.returncode, failed.stdout) == (1, "")
+    failed = invoke("user", "export", "alice", settings=settings)
+    assert (failed.exit_code, failed.stdout) == (1, "")
     assert failed.stderr.startswith("Error: The database cannot be reached: connection to server")
     assert failed.stderr.count("\n") == 1

@@ -54,25 +54,24 @@ def write_release(folder: Path, change: str) -> Path:
 
 
 @pytest.fixture
-def settings(empty_database: Database) -> Settings:
-    return empty_database.settings("web")
+def settings(own_database: Database) -> Settings:
+    return own_database.settings("web")
 
 
 @pytest.fixture
-def app(empty_database: Database, settings: Settings) -> Iterator[Flask]:
-    empty_database.migrate()
+def app(own_database: Database, settings: Settings) -> Iterator[Flask]:
     with closing_pool(create_app(settings)) as app:
         yield app
 
 
 @pytest.fixture
-def upgrade(empty_database: Database, tmp_path: Path) -> Upgrade:
+def upgrade(own_database: Database, tmp_path: Path) -> Upgrade:
     """Migrate as the next release does."""
 
     def upgrade(change: str) -> None:
-        with create_app(empty_database.settings()).app_context():
+        with create_app(own_database.settings()).app_context():
             flask_migrate.upgrade(directory=str(write_release(tmp_path, change)))
-        assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]
+        assert own_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]
 
     return upgrade
 
@@ -114,10 +113,10 @@ def test_it_is_not_ready_on_a_schema_that_it_can_no_longer_work_with(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_release_that_is_rolled_back_finds_nothing_to_migrate(empty_database: Database, upgrade: Upgrade) -> None:
+def test_a_release_that_is_rolled_back_finds_nothing_to_migrate(own_database: Database, upgrade: Upgrade) -> None:
     """A container's platform migrates before it serves, whichever release that is."""
     upgrade(EXPAND)
-    again = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()})
+    again = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
     assert again.returncode == 0, again.stderr
-    assert "at migration tomorrow of a newer release. There is nothing to do" in again.stderr
-    assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]
+    assert "at migration tomorrow, of a later release: there is nothing to do" in again.stderr
+    assert own_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]

@@ -13,14 +13,13 @@ from todo import create_app
 [PARTITION] = re.findall(r"```sql\n(BEGIN;.*?COMMIT;)\n```", (ROOT / "docs" / "scaling.md").read_text(), re.DOTALL)
 
 
-def test_a_table_partitioned_by_user_serves_as_before(empty_database: Database) -> None:
-    empty_database.migrate()
-    settings = empty_database.settings("web")
+def test_a_table_partitioned_by_user_serves_as_before(own_database: Database) -> None:
+    settings = own_database.settings("web")
     with closing_pool(create_app(settings)) as app:
         alice, bob = (Caller(app.test_client(), settings) for _ in range(2))
         before = alice.add("before", tags=["home"], due_date="2026-12-31", completed=True)
         alice.delete(f"/api/tasks/{alice.add('gone')['id']}")
-        with closing(psycopg2.connect(empty_database.url())) as owner:
+        with closing(psycopg2.connect(own_database.url())) as owner:
             owner.autocommit = True
             owner.cursor().execute(PARTITION)
         assert app.test_client().get("/readyz").status_code == 200
@@ -39,8 +38,6 @@ def test_a_table_partitioned_by_user_serves_as_before(empty_database: Database) 
         assert alice.delete(f"/api/tasks/{after['id']}").status_code == 204
         assert bob.titles() == []
     parts = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'tasks\\_%'"
-    assert empty_database.run(parts) == [(16,)]
-    upgraded = run(
-        "flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()}
-    )
+    assert own_database.run(parts) == [(16,)]
+    upgraded = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
     assert upgraded.returncode == 0, upgraded.stderr

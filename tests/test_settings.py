@@ -84,6 +84,9 @@ def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count(
         ("WEB_CONCURRENCY", "2.5", "1 to 512"),
         ("LOG_FORMAT", "xml", "auto, json or text"),
         ("LOG_USERS", "yes", "hash, plain or off"),
+        ("METRICS_PORT", "8000", "a port of their own"),
+        ("METRICS_PORT", "off", "1 to 65535"),
+        ("METRICS_HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_refused(name: str, value: str, allowed: str) -> None:

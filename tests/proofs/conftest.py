@@ -73,8 +73,7 @@ def reader(server: Server, million: Million) -> Iterator[Reader]:
 @pytest.fixture(scope="session")
 def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     install()
-    with server.database() as database:
-        database.migrate()
+    with server.database(migrated=True) as database:
         site = Site(database, tmp_path_factory.mktemp("frontend") / "outside.txt")
         site.prepare()
         with site.serve():

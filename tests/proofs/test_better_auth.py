@@ -29,10 +29,9 @@ def _installed() -> None:
 
 
 @pytest.fixture
-def database(empty_database: Database) -> Database:
+def database(own_database: Database) -> Database:
     """One of their own: Better Auth makes its tables there, beside ours, and keeps its keys."""
-    empty_database.migrate()
-    return empty_database
+    return own_database
 
 
 def call_as(client: FlaskClient, token: str, method: str = "GET", **options: Any) -> TestResponse:
