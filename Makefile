@@ -44,11 +44,11 @@ frontend: install .env ## Serve the example frontend next to make run; needs Nod
 	@DATABASE_URL=$$($(BIN)/flask database-url) && export DATABASE_URL \
 		&& exec node --env-file=.env $(FRONTEND)/scripts/beside-service.mjs
 
-test: install ## Run the tests in two processes: about a minute
+test: install ## Run the fast tests in two processes: about a minute
 	$(BIN)/pytest -n 2 --dist worksteal
 
 proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
-	$(BIN)/pytest tests/proofs
+	$(BIN)/pytest tests/service tests/documents tests/proofs
 
 lint: install ## Check style and types
 	$(BIN)/ruff check .

@@ -21,10 +21,10 @@ from werkzeug.test import TestResponse
 from config import Settings
 from embedded import EmbeddedError, EmbeddedPostgres
 from server.lines import JsonLines
-from tests.callers import Caller
-from tests.key_servers import ISSUER, KEY, Ask, KeyServer, SigningKey
-from tests.logbook import Log
-from tests.servers import Database, Server, closing_pool
+from tests.support.callers import Caller
+from tests.support.databases import Database, Server, closing_pool
+from tests.support.jwks_server import ISSUER, KEY, Ask, KeyServer, SigningKey
+from tests.support.logs import Log
 from todo import create_app
 
 

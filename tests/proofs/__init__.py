@@ -1,1 +1,1 @@
-"""Proofs that take long, with whole servers started, killed and started again: ``make proofs``."""
+"""Proofs that take minutes and start, kill and restart whole servers."""

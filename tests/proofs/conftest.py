@@ -11,13 +11,13 @@ import pytest
 from playwright.sync_api import Browser
 
 from embedded import EmbeddedPostgres
-from tests.callers import Caller
-from tests.clusters import servers_of
-from tests.commands import run
-from tests.frontends import Site, Visit, Visitor, chromium, install
-from tests.proofs.million import BIG, ENRICH, FILL, Million, Reader, Writer
-from tests.servers import SECRET, Server, closing_pool
-from tests.wire import Wire
+from tests.support.callers import Caller
+from tests.support.clusters import servers_of
+from tests.support.commands import run
+from tests.support.databases import SECRET, Server, closing_pool
+from tests.support.frontend import Site, Visit, Visitor, chromium, install
+from tests.support.million_tasks import BIG, ENRICH, FILL, Million, Reader, Writer
+from tests.support.wire import Wire
 from todo import create_app
 
 

@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
-from tests.auth_servers import BetterAuth, find_missing, install
-from tests.callers import read_problem, read_task, read_tasks
-from tests.commands import call, free_port, serve
-from tests.key_servers import SigningKey
-from tests.servers import SECRET, Database, closing_pool
+from tests.support.better_auth import BetterAuth, find_missing, install
+from tests.support.callers import read_problem, read_task, read_tasks
+from tests.support.commands import call, free_port, serve
+from tests.support.databases import SECRET, Database, closing_pool
+from tests.support.jwks_server import SigningKey
 from todo import create_app
 
 missing = find_missing()

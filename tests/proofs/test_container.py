@@ -22,12 +22,12 @@ from sqlalchemy import make_url
 from config import Settings
 from embedded import EmbeddedPostgres
 from embedded.programs import find_programs
-from tests.clusters import as_server_s_user, wait_until
-from tests.commands import ROOT, call, free_port
-from tests.images import list_context, read_compose, read_dockerfile
-from tests.proofs.poolers import PROGRAM as PGBOUNCER
-from tests.servers import SECRET
-from tests.wire import Wire
+from tests.support.clusters import as_server_s_user, wait_until
+from tests.support.commands import ROOT, call, free_port
+from tests.support.databases import SECRET
+from tests.support.docker_files import list_context, read_compose, read_dockerfile
+from tests.support.pgbouncer import PROGRAM as PGBOUNCER
+from tests.support.wire import Wire
 from todo.auth.tokens import issue_token
 
 DOCKERFILE = read_dockerfile(ROOT / "Dockerfile")

@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.clusters import wait_until
-from tests.commands import BIN, ROOT, call, free_port, make_environment, serve
-from tests.proofs.load import Person, people_at_work
-from tests.proofs.proxies import INSTALLED, nginx
-from tests.proofs.releases import Release
-from tests.servers import SECRET, Database
+from tests.support.clusters import wait_until
+from tests.support.commands import BIN, ROOT, call, free_port, make_environment, serve
+from tests.support.databases import SECRET, Database
+from tests.support.load import Person, people_at_work
+from tests.support.proxies import INSTALLED, nginx
+from tests.support.releases import Release
 
 ROUNDS = 3
 # The tag of the release before this commit, once there are releases.

@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 
 from embedded import EmbeddedError, EmbeddedPostgres
 from embedded.cluster import is_alive
-from tests.clusters import as_server_s_user, ask, server_of, servers_of, start_user, supervisor_of, wait_until
+from tests.support.clusters import as_server_s_user, ask, server_of, servers_of, start_user, supervisor_of, wait_until
 
 
 def test_it_works_in_a_long_path_with_spaces_as_an_owner_without_superuser_s_rights(

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT
-from tests.places import (
+from tests.support.clone_folders import (
     DOCKER,
     NAMELESS,
     ORDINARY,
@@ -23,6 +22,7 @@ from tests.places import (
     with_mounts,
     without_user_namespaces,
 )  # fmt: skip
+from tests.support.commands import ROOT
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or drop some of its capabilities")
 LACKING = {name: tuple(each for each in DOCKER if each != name) for name in ("setpcap", "kill", "setuid")}
@@ -236,7 +236,7 @@ def test_make_install_names_a_folder_that_cannot_be_used(tmp_path: Path, options
 @as_root
 def test_make_test_stops_with_the_reason(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_get.py"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/api/test_get.py"],
         cwd=ROOT, env={"PATH": "/nonexistent", "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from embedded import EmbeddedError, EmbeddedPostgres
-from tests.clusters import ask, server_of
+from tests.support.clusters import ask, server_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user, or give a folder away")
 

@@ -10,10 +10,10 @@ import psycopg2
 import pytest
 
 from embedded import EmbeddedPostgres
-from tests.clusters import ask, server_of, supervisor_of, wait_until
-from tests.commands import call, free_port, run, serve
-from tests.proofs.load import people_at_work
-from tests.servers import SECRET
+from tests.support.clusters import ask, server_of, supervisor_of, wait_until
+from tests.support.commands import call, free_port, run, serve
+from tests.support.databases import SECRET
+from tests.support.load import people_at_work
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from unicodedata import normalize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.callers import Caller, read_task, read_tasks
-from tests.test_pages import read_next
+from tests.support.callers import Caller, read_task, read_tasks
+from tests.support.pages import read_next
 
 Task = dict[str, Any]
 

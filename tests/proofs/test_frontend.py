@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.frontends import Site, Visit, Visitor, find_missing, row, titles
+from tests.support.frontend import Site, Visit, Visitor, find_missing, row, titles
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))

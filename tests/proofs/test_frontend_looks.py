@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.commands import ROOT
-from tests.frontends import FOLDER, Site, Visit, Visitor, find_missing, row
+from tests.support.commands import ROOT
+from tests.support.frontend import FOLDER, Site, Visit, Visitor, find_missing, row
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))

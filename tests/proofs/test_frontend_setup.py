@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT, free_port, make_environment
-from tests.frontends import FOLDER, OUTSIDE, Site, find_missing, npm
-from tests.servers import SECRET
+from tests.support.commands import ROOT, free_port, make_environment
+from tests.support.databases import SECRET
+from tests.support.frontend import FOLDER, OUTSIDE, Site, find_missing, npm
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))

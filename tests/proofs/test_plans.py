@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.proofs.million import OWN, Reader
-from tests.test_pages import read_next
+from tests.support.million_tasks import OWN, Reader
+from tests.support.pages import read_next
 
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from tests.callers import Caller, read_task, read_tasks
-from tests.commands import free_port, run, serve
-from tests.proofs.load import people_at_work
-from tests.proofs.poolers import PROGRAM, Pooler, client, pooling
-from tests.servers import SECRET, Database, closing_pool, sqlalchemy_url
+from tests.support.callers import Caller, read_task, read_tasks
+from tests.support.commands import free_port, run, serve
+from tests.support.databases import SECRET, Database, closing_pool, sqlalchemy_url
+from tests.support.load import people_at_work
+from tests.support.pgbouncer import PROGRAM, Pooler, client, pooling
 from todo import create_app
 
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="PgBouncer is not installed")

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from config import Settings
-from tests.commands import free_port, serve
-from tests.proofs.proxies import INSTALLED, PROXIES, Proxy, nginx
-from tests.servers import SECRET, Database
+from tests.support.commands import free_port, serve
+from tests.support.databases import SECRET, Database
+from tests.support.proxies import INSTALLED, PROXIES, Proxy, nginx
 from todo.auth.tokens import issue_token
 
 THREADS = 2

@@ -15,8 +15,8 @@ import pytest
 import schemathesis.specs.openapi.checks  # Which registers them.
 
 from config import Settings
-from tests.commands import BIN, ROOT, free_port, serve
-from tests.servers import SECRET, Database
+from tests.support.commands import BIN, ROOT, free_port, serve
+from tests.support.databases import SECRET, Database
 from todo.auth.tokens import issue_token
 
 # Another seed makes up other requests.

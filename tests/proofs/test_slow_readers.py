@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from server.worker import SEND_SECONDS
-from tests.commands import call, free_port, serve
-from tests.servers import SECRET, Database
+from tests.support.commands import call, free_port, serve
+from tests.support.databases import SECRET, Database
 
 PATH = "/api/docs/swagger-ui-bundle.js"
 

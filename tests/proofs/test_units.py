@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import BIN, ROOT
+from tests.support.commands import BIN, ROOT
 
 ANALYZE = shutil.which("systemd-analyze")
 UNITS = sorted(

@@ -4,10 +4,10 @@ import flask_migrate
 from sqlalchemy import make_url
 
 from embedded import EmbeddedPostgres
-from tests.clusters import wait_until
-from tests.commands import run
-from tests.proofs.million import Million
-from tests.servers import SECRET, Server
+from tests.support.clusters import wait_until
+from tests.support.commands import run
+from tests.support.databases import SECRET, Server
+from tests.support.million_tasks import Million
 from todo import create_app
 
 SLOW_VACUUM = """

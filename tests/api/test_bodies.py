@@ -1,0 +1,96 @@
+"""What may be sent as a body, and what is said about the rest."""
+
+import gzip
+import io
+import json
+
+import pytest
+
+from tests.support.callers import Caller, read_problem, read_task
+
+
+@pytest.fixture(params=["POST", "PUT", "PATCH"])
+def method(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def path(alice: Caller, method: str) -> str:
+    return "/api/tasks" if method == "POST" else f"/api/tasks/{alice.add()['id']}"
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
+def test_json_is_taken(alice: Caller, method: str, path: str, media_type: str) -> None:
+    response = alice.call(method, path, data='{"title": "é"}'.encode(), content_type=media_type)
+    assert read_task(response, 201 if method == "POST" else 200)["title"] == "é"
+
+
+def test_a_merge_patch_is_taken_by_patch_only(alice: Caller, method: str, path: str) -> None:
+    response = alice.call(method, path, data=b'{"title": "x"}', content_type="application/merge-patch+json")
+    if method == "PATCH":
+        read_task(response)
+    else:
+        read_problem(response, 415)
+
+
+@pytest.mark.parametrize(
+    "media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json"]
+)
+def test_another_media_type_is_415_and_the_right_one_is_named(
+    alice: Caller, method: str, path: str, media_type: str | None
+) -> None:
+    problem = read_problem(alice.call(method, path, data=b'{"title": "x"}', content_type=media_type), 415)
+    assert "application/json" in problem["detail"]
+
+
+def test_an_empty_body_is_no_body_whatever_its_type(alice: Caller, method: str, path: str) -> None:
+    for media_type in ("application/json", "text/plain", None):
+        response = alice.call(method, path, data=b"", content_type=media_type)
+        if method == "POST":
+            read_problem(response, 422, "title")
+        else:
+            read_task(response)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"nope", b"{'title': 'x'}", b'{"title": "x",}', b'{"title": "x"} {}', b"\xff\xfe{}", b"\x00", b" ",
+        b'{"title": "\xed\xa0\x80"}', b'{"title": NaN}', b'{"title": Infinity}', b"\xef\xbb\xbf{}",
+        '{"title": "x"}'.encode("utf-16"), b"[" * 60_000, b'{"a":' * 10_000,
+    ],
+)  # fmt: skip
+def test_what_is_not_json_is_400(alice: Caller, method: str, path: str, body: bytes) -> None:
+    read_problem(alice.call(method, path, data=body, content_type="application/json"), 400)
+
+
+@pytest.mark.parametrize("document", [[], [{"title": "x"}], "x", 1, 1.5, True, None])
+def test_json_that_is_no_object_is_400(alice: Caller, method: str, path: str, document: object) -> None:
+    problem = read_problem(alice.call(method, path, data=json.dumps(document), content_type="application/json"), 400)
+    assert problem["detail"] == "The body must be a JSON object."
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000, "1e400", "0.1", "-0"])
+def test_numbers_of_any_size_in_unknown_members_are_ignored(alice: Caller, method: str, path: str, number: str) -> None:
+    body = f'{{"title": "x", "unknown": {number}}}'
+    response = alice.call(method, path, data=body, content_type="application/json")
+    assert read_task(response, 201 if method == "POST" else 200)["title"] == "x"
+
+
+def test_a_body_of_64_kib_is_taken_and_one_byte_more_is_413(alice: Caller, method: str, path: str) -> None:
+    body = b'{"title": "x"' + b" " * (64 * 1024 - 14) + b"}"
+    assert alice.call(method, path, data=body, content_type="application/json").status_code in {200, 201}
+    problem = read_problem(alice.call(method, path, data=body + b" ", content_type="application/json"), 413)
+    assert "65536 bytes" in problem["detail"]
+
+
+def test_a_body_whose_length_was_not_said_is_413_too_and_not_cut_short(alice: Caller, method: str, path: str) -> None:
+    endless = {"input_stream": io.BytesIO(b'{"title": "x"}' + b" " * 70_000), "content_type": "application/json"}
+    response = alice.call(method, path, **endless, environ_overrides={"wsgi.input_terminated": True})
+    read_problem(response, 413)
+
+
+def test_a_compressed_body_is_415(alice: Caller, method: str, path: str) -> None:
+    compressed = gzip.compress(b'{"title": "x"}')
+    headers = {"Content-Encoding": "gzip"}
+    read_problem(alice.call(method, path, data=compressed, content_type="application/json", headers=headers), 415)

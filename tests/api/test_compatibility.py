@@ -1,0 +1,162 @@
+"""Frontends that were written for other services: the names they ask by, and the answers they read."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.support.callers import Caller, read_problem, read_task, read_tasks
+from tests.support.databases import Database, closing_pool
+from tests.support.wire import Wire
+from todo import create_app
+from todo.tasks.schemas import CountedTasksSchema, DeletionSchema
+
+
+@pytest.fixture(scope="module")
+def other_app(database: Database) -> Iterator[Flask]:
+    """The application as it answers such frontends."""
+    with closing_pool(create_app(database.settings(list_format="object", delete_format="json"))) as app:
+        yield app
+
+
+@pytest.fixture
+def carol(other_app: Flask, database: Database) -> Caller:
+    return Caller(other_app.test_client(), database.settings())
+
+
+def count(caller: Caller, query: str = "") -> tuple[list[str], int]:
+    """The titles of a counted list, and the total."""
+    response = caller.get(f"/api/tasks{query}")
+    assert response.status_code == 200, response.text
+    answer: Any = response.json
+    assert not CountedTasksSchema().validate(answer)
+    return [task["title"] for task in answer["tasks"]], answer["total"]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("sort_by=title", "sort=title"),
+        ("sort_by=created_at&sort_order=asc", "sort=created&order=asc"),
+        ("sort=updated_at&order=asc", "sort=updated&order=asc"),
+        ("q=SECOND", "search=second"),
+        ("status=active", "status=pending"),
+        ("status=incomplete&offset=0", "status=pending"),
+    ],
+)
+def test_other_names_mean_the_same(alice: Caller, other: str, same: str) -> None:
+    first = alice.add("first", completed=True)
+    for title in ("third", "second"):
+        alice.add(title)
+    alice.patch(f"/api/tasks/{first['id']}", json={"description": "changed last"})
+    found = read_tasks(alice.get(f"/api/tasks?{same}"))
+    assert found
+    assert found != read_tasks(alice.get("/api/tasks"))
+    assert read_tasks(alice.get(f"/api/tasks?{other}")) == found
+
+
+def test_pages_go_on_by_either_name(alice: Caller) -> None:
+    for number in range(3):
+        alice.add(str(number))
+    response = alice.get("/api/tasks?sort_by=created_at&sort_order=asc&limit=2")
+    [link] = response.headers.getlist("Link")
+    following = link.removeprefix("<http://localhost").removesuffix('>; rel="next"')
+    assert [task["title"] for task in read_tasks(alice.get(following))] == ["2"]
+    assert read_tasks(alice.get(following.replace("sort_by=created_at", "sort=created")))
+
+
+def test_both_names_of_one_thing_are_refused(alice: Caller) -> None:
+    problem = read_problem(alice.get("/api/tasks?sort=title&sort_by=created_at"), 422, "sort")
+    assert problem["errors"]["sort"] == ["Given 2 times; once is allowed."]
+
+
+@pytest.mark.parametrize("offset", ["1", "50", "-1", "00", "", "x"])
+def test_another_offset_is_refused_with_what_to_do_instead(alice: Caller, offset: str) -> None:
+    problem = read_problem(alice.get(f"/api/tasks?offset={offset}"), 422, "offset")
+    assert "cursor" in problem["detail"]
+
+
+def test_toggle_is_another_path_of_complete(alice: Caller, bob: Caller) -> None:
+    path = f"/api/tasks/{alice.add()['id']}/toggle"
+    assert read_task(alice.patch(path))["completed"]
+    assert not read_task(alice.patch(path))["completed"]
+    assert read_task(alice.patch(path, json={"completed": True}))["completed"]
+    read_problem(alice.patch(path, headers={"If-Match": '"1"'}), 412)
+    read_problem(bob.patch(path), 404)
+
+
+def test_a_list_can_be_an_object_with_the_number_of_all_that_match(carol: Caller) -> None:
+    assert count(carol) == ([], 0)
+    for number in range(5):
+        carol.add(f"task {number}", completed=number % 2 == 0, tags=["even"] if number % 2 == 0 else [])
+    assert count(carol) == ([f"task {number}" for number in (4, 3, 2, 1, 0)], 5)
+    assert count(carol, "?status=pending") == (["task 3", "task 1"], 2)
+    assert count(carol, "?tag=even&search=task 4") == (["task 4"], 1)
+    assert count(carol, "?search=nothing") == ([], 0)
+
+
+def test_nobody_is_told_how_many_another_has(carol: Caller, other_app: Flask, database: Database) -> None:
+    carol.add()
+    assert count(Caller(other_app.test_client(), database.settings())) == ([], 0)
+
+
+@pytest.mark.parametrize("sort", ["created", "updated", "title", "due_date", "priority"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_the_total_is_of_all_pages_and_these_are_in_order(carol: Caller, alice: Caller, sort: str, order: str) -> None:
+    for caller in (carol, alice):
+        for number in (3, 1, 4, 2, 5):
+            due_date = None if number == 3 else f"2026-12-0{number}"
+            caller.add(str(number), due_date=due_date, priority=["low", "high", None][number % 3])
+    expected = [task["title"] for task in read_tasks(alice.get(f"/api/tasks?sort={sort}&order={order}"))]
+    titles, path = [], f"/api/tasks?sort={sort}&order={order}&limit=2"
+    for size in (2, 2, 1):
+        response = carol.get(path)
+        answer: Any = response.json
+        assert (len(answer["tasks"]), answer["total"]) == (size, 5)
+        titles += [task["title"] for task in answer["tasks"]]
+        path = response.headers.get("Link", "").removeprefix("<http://localhost").removesuffix('>; rel="next"')
+    assert titles == expected
+    assert path == ""
+
+
+def test_a_page_that_has_become_empty_still_has_the_total(carol: Caller) -> None:
+    tasks = [carol.add(str(number)) for number in range(3)]
+    link = carol.get("/api/tasks?limit=2").headers["Link"]
+    carol.delete(f"/api/tasks/{tasks[0]['id']}")
+    following = link.removeprefix("<http://localhost").removesuffix('>; rel="next"')
+    assert count(carol, following.removeprefix("/api/tasks")) == ([], 2)
+
+
+def test_it_is_counted_in_the_same_round_trip(database: Database) -> None:
+    with Wire(database.server.superuser_url) as wire:
+        settings = replace(wire.settings(database), list_format="object", transactions="implicit")
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            caller.add()
+            wire.messages.clear()
+            assert count(caller, "?search=milk&sort=due_date&limit=1") == (["Buy milk"], 1)
+            assert [kind for kind, _ in wire.messages] == ["Q"]
+
+
+def test_a_deletion_can_have_a_body(carol: Caller) -> None:
+    task = carol.add()
+    response = carol.delete(f"/api/tasks/{task['id']}")
+    assert response.status_code == 200
+    answer: Any = response.json
+    assert not DeletionSchema().validate(answer)
+    assert answer["id"] == task["id"]
+    read_problem(carol.delete(f"/api/tasks/{task['id']}"), 404)
+
+
+def test_the_document_says_which_answers_these_are(app: Flask, other_app: Flask) -> None:
+    def answers(served: Flask, path: str, method: str) -> Any:
+        document: Any = served.test_client().get("/api/openapi.json").json
+        return document["paths"][path][method]["responses"]
+
+    assert "204" in answers(app, "/api/tasks/{task_id}", "delete")
+    assert "204" not in answers(other_app, "/api/tasks/{task_id}", "delete")
+    shown = [answers(served, "/api/tasks", "get")["200"]["content"]["application/json"] for served in (app, other_app)]
+    assert isinstance(shown[0]["example"], list)
+    assert shown[1]["schema"] == {"$ref": "#/components/schemas/CountedTasks"}

@@ -1,0 +1,46 @@
+"""No update is lost, and none is made to a task that somebody just deleted."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from config import Settings
+from tests.support.callers import Caller, read_problem, read_task
+from tests.support.databases import Database, closing_pool, wait_for_a_lock
+from todo import create_app
+
+
+def test_sixteen_threads_that_count_together_lose_nothing(settings: Settings, alice: Caller) -> None:
+    """Each has a connection of its own, as gunicorn's threads have."""
+    path = f"/api/tasks/{alice.add('0')['id']}"
+
+    def count(caller: Caller) -> None:
+        done = 0
+        while done < 10:
+            seen = caller.get(path)
+            title = str(int(read_task(seen)["title"]) + 1)
+            answer = caller.patch(path, json={"title": title}, headers={"If-Match": seen.headers["ETag"]})
+            assert answer.status_code in {200, 412}
+            done += answer.status_code == 200
+
+    with closing_pool(create_app(replace(settings, threads=16))) as app, ThreadPoolExecutor(16) as pool:
+        list(pool.map(count, [Caller(app.test_client(), settings, alice.user_id) for _ in range(16)]))
+    assert read_task(alice.get(path))["title"] == "160"
+
+
+def test_a_task_that_is_deleted_meanwhile_is_404_not_412(database: Database, alice: Caller) -> None:
+    task = alice.add()
+    with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
+        execute("DELETE FROM todo.tasks WHERE id = %s", (task["id"],))
+        headers = {"If-Match": '"1"'}
+        waiting = pool.submit(alice.patch, f"/api/tasks/{task['id']}", json={"title": "new"}, headers=headers)
+        wait_for_a_lock(execute)
+    read_problem(waiting.result(timeout=10), 404)
+
+
+def test_a_task_that_changes_meanwhile_is_412(database: Database, alice: Caller) -> None:
+    task = alice.add()
+    with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
+        execute("UPDATE todo.tasks SET version = 2 WHERE id = %s", (task["id"],))
+        waiting = pool.submit(alice.delete, f"/api/tasks/{task['id']}", headers={"If-Match": '"1"'})
+        wait_for_a_lock(execute)
+    read_problem(waiting.result(timeout=10), 412)

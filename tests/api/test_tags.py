@@ -1,0 +1,83 @@
+"""`tags` and `priority`: a few words in an order of one's own, and how much a task matters."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.callers import Caller, read_problem, read_task
+
+
+def test_a_new_task_has_none(alice: Caller) -> None:
+    task = alice.add()
+    assert (task["tags"], task["priority"]) == ([], None)
+
+
+def test_tags_keep_their_order_and_their_case_and_are_trimmed(alice: Caller) -> None:
+    task = alice.add(tags=["Work", " home ", "Ärger", "買い物", "a b", '"', "\\", "NULL", "{}", ","])
+    assert task["tags"] == ["Work", "home", "Ärger", "買い物", "a b", '"', "\\", "NULL", "{}", ","]
+    assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
+
+
+def test_a_tag_is_found_however_it_is_written(alice: Caller) -> None:
+    alice.add("one", tags=["STRASSE", "ὈΔΎΣΣΕΙΑ"])
+    for tag in ("straße", "Strasse", "ὀδύσσεια"):
+        found = alice.get("/api/tasks", query_string={"tag": tag}).json
+        assert [task["title"] for task in found or []] == ["one"]
+
+
+def test_null_means_none(alice: Caller) -> None:
+    task = alice.add(tags=None, priority=None)
+    assert (task["tags"], task["priority"]) == ([], None)
+    path = f"/api/tasks/{alice.add(tags=['x'], priority='low')['id']}"
+    changed = read_task(alice.patch(path, json={"tags": None, "priority": None}))
+    assert (changed["tags"], changed["priority"]) == ([], None)
+
+
+def test_as_many_as_may_be(alice: Caller) -> None:
+    tags = [f"{number:02}" + "é" * 48 for number in range(20)]
+    assert alice.add(tags=tags)["tags"] == tags
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ([str(number) for number in range(21)], "Must have at most 20 tags, not 21."),
+        (["ok", ""], "Tag 2: Must have 1 to 50 characters after trimming, not 0."),
+        ([" "], "Tag 1: Must have 1 to 50 characters after trimming, not 0."),
+        (["x" * 51], "Tag 1: Must have 1 to 50 characters after trimming, not 51."),
+        (["ok", 5], "Tag 2: Must be a string of 1 to 50 characters, not a number."),
+        ([None], "Tag 1: May not be null: a string of 1 to 50 characters."),
+        (["a\x00"], "Tag 1: Has U+0000, which is not a character that can be stored."),
+        (["\ud800"], "Tag 1: Has U+D800, which is not a character that can be stored."),
+        (["a", "a"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
+        (["Straße", "x", " STRASSE"], "Tag 3 is a duplicate of an earlier tag; case is ignored."),
+        (["caf\u00e9", "CAFE\u0301"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
+        ("work", "Must be an array of strings, not a string."),
+        ({"work": True}, "Must be an array of strings, not an object."),
+        (0, "Must be an array of strings, not a number."),
+    ],
+)
+def test_other_tags_are_refused_with_what_is_allowed(alice: Caller, tags: Any, message: str) -> None:
+    problem = read_problem(alice.post("/api/tasks", json={"title": "x", "tags": tags}), 422, "tags")
+    assert problem["errors"]["tags"] == [message]
+    assert problem["detail"] == f"tags: {message}"
+    assert alice.titles() == []
+
+
+@pytest.mark.parametrize("priority", ["low", "medium", "high"])
+def test_a_priority_can_be_set_and_changed(alice: Caller, priority: str) -> None:
+    task = alice.add(priority=priority)
+    assert task["priority"] == priority
+    assert read_task(alice.put(f"/api/tasks/{task['id']}", json={"priority": "low"}))["priority"] == "low"
+
+
+@pytest.mark.parametrize("priority", ["High", "urgent", "", 1, True, ["low"], {}])
+def test_other_priorities_are_refused_with_those_that_are_allowed(alice: Caller, priority: Any) -> None:
+    problem = read_problem(alice.post("/api/tasks", json={"title": "x", "priority": priority}), 422, "priority")
+    assert problem["detail"] == "priority: Must be one of low, medium, high."
+
+
+def test_a_change_of_other_members_leaves_them(alice: Caller) -> None:
+    task = alice.add(tags=["x"], priority="high", due_date="2026-12-31")
+    changed = read_task(alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"}))
+    assert changed == task | {"title": "new", "updated_at": changed["updated_at"]}

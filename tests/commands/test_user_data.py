@@ -1,0 +1,187 @@
+"""flask user: all that is stored of one user, taken out, put back and deleted, and nobody else's."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from tests.support.callers import Caller, read_problem, read_tasks
+from tests.support.commands import invoke
+from tests.support.databases import SECRET, Database, closing_pool
+from todo import create_app
+from todo.tasks.portability import import_tasks
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def web_app(database: Database) -> Iterator[Flask]:
+    """The application as production should run it: logged in to the database as somebody who owns nothing."""
+    with closing_pool(create_app(database.settings("web"))) as app:
+        yield app
+
+
+@pytest.fixture
+def flask_user(web_app: Flask) -> Run:
+    """Run ``flask user``; ``answer`` is what comes from the standard input."""
+    runner = web_app.test_cli_runner()
+    return lambda *arguments, answer="": runner.invoke(args=["user", *arguments], input=answer)
+
+
+def without_ids(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in task.items() if name not in {"id", "user_id"}} for task in tasks]
+
+
+def fill(caller: Caller) -> list[dict[str, Any]]:
+    """Tasks of all kinds; gives them as they are listed."""
+    caller.add("plain")
+    caller.add("rich", description='two\n"lines"', priority="low", tags=["Über", "買"], due_date="2026-12-31")
+    done = caller.add("done", due_date="2026-12-31T17:00:00.5+05:00")
+    caller.patch(f"/api/tasks/{done['id']}/complete")
+    return read_tasks(caller.get("/api/tasks"))
+
+
+def test_what_is_exported_can_be_imported_and_is_the_same(
+    flask_user: Run, alice: Caller, bob: Caller, tmp_path: Path
+) -> None:
+    tasks = fill(alice)
+    bob.add("his")
+    exported = flask_user("export", alice.user_id)
+    assert exported.exit_code == 0, exported.stderr
+    assert exported.stderr == "Exported 3 tasks.\n"
+    document = json.loads(exported.stdout)
+    assert document == {"user_id": alice.user_id, "tasks": tasks[::-1]}
+    file = tmp_path / "export.json"
+    file.write_text(exported.stdout)
+
+    deleted = flask_user("delete", alice.user_id, "--yes")
+    assert (deleted.exit_code, deleted.stderr) == (0, "Deleted 3 tasks.\n")
+    assert alice.titles() == []
+
+    imported = flask_user("import", alice.user_id, str(file))
+    assert (imported.exit_code, imported.stderr) == (0, "Imported 3 tasks.\n")
+    assert without_ids(read_tasks(alice.get("/api/tasks"))) == without_ids(tasks)
+    assert read_tasks(alice.get("/api/tasks?search=ÜBER")) == []
+    assert [task["title"] for task in read_tasks(alice.get("/api/tasks?tag=ÜBER"))] == ["rich"]
+    assert bob.titles() == ["his"]
+
+
+def test_somebody_with_more_tasks_than_a_page_has_gets_all(flask_user: Run, alice: Caller, database: Database) -> None:
+    database.run(
+        "INSERT INTO todo.tasks (user_id, title) SELECT %s, n::text FROM generate_series(1, 2500) n", (alice.user_id,)
+    )
+    exported = json.loads(flask_user("export", alice.user_id).stdout)
+    assert [task["title"] for task in exported["tasks"]] == [str(number) for number in range(1, 2501)]
+
+
+def test_to_import_twice_stores_once_unless_it_is_asked_for(flask_user: Run, alice: Caller) -> None:
+    fill(alice)
+    exported = flask_user("export", alice.user_id).stdout
+    again = flask_user("import", alice.user_id, "-", answer=exported)
+    assert again.exit_code == 1
+    assert again.stderr == f"Error: {alice.user_id} has tasks already; --add puts these beside them.\n"
+    assert len(alice.titles()) == 3
+    assert flask_user("import", alice.user_id, "-", "--add", answer=exported).exit_code == 0
+    assert len(alice.titles()) == 6
+
+
+def test_two_imports_at_once_store_once(web_app: Flask, alice: Caller) -> None:
+    times = {"created_at": datetime.now(UTC), "updated_at": datetime.now(UTC), "completed_at": None}
+    tasks = [{"title": str(number), **times} for number in range(500)]
+    together = Barrier(4)
+
+    def store() -> bool:
+        with web_app.app_context():
+            together.wait()
+            return import_tasks(alice.user_id, tasks, add=False)
+
+    with ThreadPoolExecutor(4) as pool:
+        stored = [future.result() for future in [pool.submit(store) for _ in range(4)]]
+    assert sorted(stored) == [False, False, False, True]
+    assert len(alice.titles()) == 500
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"title": ""}, "task 2: title: Must have 1 to 200 characters after trimming, not 0."),
+        ({"due_date": "2026-12-31T17:00:00"}, "task 2: due_date: Must have an offset from UTC"),
+        ({"created_at": "yesterday"}, "task 2: created_at: Not a valid datetime."),
+        ({"created_at": "0001-01-01T00:00:00+05:00"}, "task 2: created_at: Not a valid datetime."),
+        ({"completed_at": "9999-12-31T23:59:59-05:00"}, "task 2: completed_at: Not a valid datetime."),
+        ({"title": "a\x00"}, "task 2: title: Has U+0000"),
+        ({"completed": True}, "task 2: completed: Contradicts completed_at."),
+    ],
+)
+def test_a_file_with_a_mistake_stores_nothing(
+    flask_user: Run, alice: Caller, bob: Caller, change: dict[str, Any], reason: str
+) -> None:
+    fill(alice)
+    document = json.loads(flask_user("export", alice.user_id).stdout)
+    document["tasks"][1] |= change
+    refused = flask_user("import", bob.user_id, "-", answer=json.dumps(document))
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"Error: {reason}")
+    assert bob.titles() == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"tasks": 1}', '{"tasks": ["x"]}', '{"tasks": [{"title":'])
+def test_another_file_is_refused_in_one_line(flask_user: Run, bob: Caller, text: str) -> None:
+    refused = flask_user("import", bob.user_id, "-", answer=text)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: ")
+    assert "_schema" not in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_before_all_is_deleted_the_user_s_id_must_be_typed(flask_user: Run, alice: Caller) -> None:
+    alice.add()
+    for answer in ("", "y\n", f"{alice.user_id}x\n"):
+        assert flask_user("delete", alice.user_id, answer=answer).exit_code == 1
+        assert alice.titles() == ["Buy milk"]
+    assert flask_user("delete", alice.user_id, answer=f"{alice.user_id}\n").exit_code == 0
+    assert alice.titles() == []
+
+
+def test_after_it_nothing_of_the_user_is_left_in_any_table(
+    flask_user: Run, alice: Caller, bob: Caller, database: Database
+) -> None:
+    def count(user_id: str) -> int:
+        tables = database.run(
+            "SELECT DISTINCT table_name FROM information_schema.columns"
+            " WHERE table_schema = 'todo' AND column_name = 'user_id'"
+        )
+        assert len(tables) >= 2
+        return sum(
+            database.run(f"SELECT count(*) FROM todo.{table} WHERE user_id = %s", (user_id,))[0][0]
+            for (table,) in tables
+        )
+
+    for caller in (alice, bob):
+        response = caller.post("/api/tasks", json={"title": "once"}, headers={"Idempotency-Key": "key"})
+        assert response.status_code == 201
+    assert count(alice.user_id) == count(bob.user_id) == 2
+    assert flask_user("delete", alice.user_id, "--yes").exit_code == 0
+    assert (count(alice.user_id), count(bob.user_id)) == (0, 2)
+    read_problem(alice.get("/api/tasks/1"), 404)
+
+
+def test_an_id_that_no_token_could_have_is_refused(flask_user: Run) -> None:
+    refused = flask_user("export", " ")
+    assert refused.exit_code == 2
+    assert "must be a string that is not blank" in refused.stderr
+
+
+def test_a_database_that_is_away_is_said_in_one_line() -> None:
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    failed = invoke("user", "export", "alice", settings=settings)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("Error: The database cannot be reached: connection to server")
+    assert failed.stderr.count("\n") == 1

@@ -1,0 +1,107 @@
+"""A connection to the database that is lost, silent or not to be had is not the user's problem, or a 503 in time."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+
+from tests.support.callers import Caller, read_internal_problem
+from tests.support.databases import Database, closing_pool
+from tests.support.wire import Wire
+from todo import create_app
+from todo.database.watchdog import Watchdog
+from todo.extensions import db
+
+
+def test_more_requests_than_connections_is_503_and_bounded(own_database: Database) -> None:
+    settings = own_database.settings(threads=2, pool_seconds=1)
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        with app.app_context():
+            busy = [db.engine.connect() for _ in range(2)]
+        read_internal_problem(caller.get("/api/tasks"), 503)
+        busy[0].close()
+        assert caller.titles() == []
+
+
+def test_a_replica_answers_what_is_read_and_503_to_what_is_written(own_database: Database) -> None:
+    settings = own_database.settings()
+    with closing_pool(create_app(settings)) as app:
+        Caller(app.test_client(), settings, "alice").add()
+    own_database.run(f"ALTER ROLE {own_database.role('web')} SET default_transaction_read_only = on")
+    settings = own_database.settings("web")
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings, "alice")
+        assert caller.titles() == ["Buy milk"]
+        assert app.test_client().get("/readyz").status_code == 200
+        read_internal_problem(caller.post("/api/tasks", json={"title": "x"}), 503)
+
+
+def test_connections_that_died_while_idle_cost_the_user_nothing(
+    database: Database, settings: Any, meet: Callable[..., Caller]
+) -> None:
+    caller = meet()
+    caller.add("before")
+    killed = database.run(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        (database.name,),
+    )
+    assert killed
+    assert caller.titles() == ["before"]
+
+
+def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other(own_database: Database) -> None:
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = replace(wire.settings(own_database), threads=4, statement_seconds=1)
+        with closing_pool(create_app(settings)) as app, ThreadPoolExecutor(4) as pool:
+            people = [Caller(app.test_client(), settings) for _ in range(4)]
+            started = threading.Barrier(4)
+
+            def add(person: Caller) -> None:
+                started.wait()
+                person.add()
+
+            with own_database.transaction() as execute:
+                execute("LOCK TABLE todo.tasks IN SHARE MODE")  # So that all four connections are made.
+                adding = [pool.submit(add, person) for person in people]
+                time.sleep(0.5)
+            for each in adding:
+                each.result()
+            wire.silence()
+            assert people[0].titles() == ["Buy milk"]  # A read is repeated, on a new connection.
+            begun = time.monotonic()
+            list(pool.map(add, people))
+            assert time.monotonic() - begun < 2.5
+
+
+def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(own_database: Database) -> None:
+    settings = own_database.settings()
+
+    def find_dead(*_: object) -> None:
+        raise DisconnectionError
+
+    with closing_pool(create_app(settings)) as app:
+        with app.app_context():
+            event.listen(db.engine, "checkout", find_dead)
+        caller = Caller(app.test_client(), settings)
+        read_internal_problem(caller.get("/api/tasks"), 503)
+        with app.app_context():
+            event.remove(db.engine, "checkout", find_dead)
+        assert caller.titles() == []
+
+
+def test_a_watch_does_not_end_another_on_the_same_descriptor() -> None:
+    """A lost connection's number may be the next one's before the first is given up."""
+    watchdog = Watchdog(seconds=0.1)
+    one, other = socket.socketpair()
+    with one, other, watchdog.watch(one.fileno()):
+        with watchdog.watch(one.fileno()):
+            pass
+        other.settimeout(5)
+        assert other.recv(1) == b""

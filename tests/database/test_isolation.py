@@ -1,0 +1,162 @@
+"""A user can never read, change or delete another user's data, or learn that an id exists.
+
+Two walls keep users apart: the application's queries name the owner, and the database's row security binds
+the role they run as. Everything here is proved with both, with each alone, and for every kind of login:
+the database's owner, a superuser, and one that owns nothing.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import product
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.support.callers import Caller, operations_on_a_task, read_problem, read_task, read_tasks
+from tests.support.databases import Database, Server, closing_pool
+from tests.support.pages import read_next
+from todo import create_app
+from todo.database.isolation import Isolation
+from todo.database.statements import Statement
+from todo.extensions import db
+from todo.tasks.listing import SORTS
+
+# Row security alone must hold for every login, since a superuser and an owner would bypass it without the role.
+# The application's filters do not depend on the login. Both together are what production runs.
+CONFIGURATIONS = [
+    ("both walls", "web"),
+    *(("the database alone", login) for login in Database.LOGINS),
+    ("the application alone", "owner"),
+]
+MISSING = 2**62
+IMPOSSIBLE = [
+    "0", "-1", "+1", "01", "1.0", "1e3", "1_0", " 1", "1 ", "abc", "null", "tasks", "%31%00", "%00", "%ff",
+    "\uff11", "' OR 1=1--", "..", ".", "*", str(2**63 - 1), str(2**63), "9" * 19, "1" * 40, "1" * 4000,
+]  # fmt: skip
+BODIES: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"title": "mine now", "completed": True}}]
+
+
+class Ownerless(Isolation):
+    """Sends every statement without the owner's filter in it."""
+
+    taken_out = 0
+
+    def fetch(self, user_id: str, statement: Statement[Any], *rest: Any, **options: Any) -> Sequence[Any]:
+        statement = copy(statement)
+        found = [re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", part) for part in statement.parts]
+        statement.parts = [part for part, _ in found]
+        statement.text = "; ".join(statement.parts)
+        self.taken_out += sum(count for _, count in found)
+        return super().fetch(user_id, statement, *rest, **options)
+
+
+class House:
+    """The application on a database of its own, with both walls or with one of them taken down."""
+
+    def __init__(self, database: Database, login: str, walls: str) -> None:
+        self.database = database
+        self.settings = database.settings(login)
+        self.app = create_app(self.settings)
+        if walls == "the database alone":
+            with self.app.app_context():
+                self.app.extensions["isolation"] = Ownerless(db.engine, self.settings)
+        if walls == "the application alone":
+            database.run("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY")
+
+    def meet(self, user_id: str | None = None) -> Caller:
+        return Caller(self.app.test_client(), self.settings, user_id)
+
+
+@pytest.fixture(scope="module", params=CONFIGURATIONS, ids=" as ".join)
+def house(request: pytest.FixtureRequest, server: Server) -> Iterator[House]:
+    walls, login = request.param
+    with server.database(migrated=True) as database:
+        house = House(database, login, walls)
+        with closing_pool(house.app):
+            yield house
+        if walls == "the database alone":
+            assert house.app.extensions["isolation"].taken_out > 20, (
+                "the owner's filter was not taken out of the statements"
+            )
+
+
+def test_every_operation_on_every_id_answers_for_another_s_task_as_for_none(house: House) -> None:
+    alice, bob = house.meet(), house.meet()
+    task = alice.add("hers", description="private")
+    stored = house.database.run("SELECT * FROM todo.tasks")
+    asked = 0
+    for method, path in operations_on_a_task(house.app):
+        for body, user_id in product(BODIES, [bob.user_id, alice.user_id]):
+            answers = {
+                task_id: read_missing(bob.call(method, path.format(task_id=task_id, user_id=user_id), **body))
+                for task_id in [MISSING, task["id"], *IMPOSSIBLE]
+            }
+            assert len(set(answers.values())) == 1, (method, path, body, answers)
+            asked += len(answers)
+    assert asked > 500
+    assert house.database.run("SELECT * FROM todo.tasks") == stored
+    assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
+
+
+@pytest.mark.parametrize("path", ["", "/complete"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"json": {"title": "", "completed": 1}}, 422),
+        ({"data": "{bad", "content_type": "application/json"}, 400),
+        ({"data": "{}", "content_type": "text/plain"}, 415),
+        ({"data": " " * 70_000, "content_type": "application/json"}, 413),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_whatever_the_id(
+    house: House, path: str, body: dict[str, Any], status: int
+) -> None:
+    alice, bob = house.meet(), house.meet()
+    ids = [bob.add()["id"], alice.add()["id"], MISSING, "abc", "0", "01", "9" * 30]
+    answers = [bob.patch(f"/api/tasks/{task_id}{path}", **body) for task_id in ids]
+    assert {(answer.status_code, answer.data) for answer in answers} == {(status, answers[0].data)}
+
+
+def test_another_s_spelling_of_the_list_is_not_there(house: House) -> None:
+    alice, bob = house.meet(), house.meet()
+    alice.add("hers")
+    for method in ("GET", "POST"):
+        read_missing(bob.call(method, f"/api/{alice.user_id}/tasks", json={"title": "hers too"}))
+    assert alice.titles() == ["hers"]
+
+
+def test_no_query_and_no_cursor_finds_another_s_tasks(house: House) -> None:
+    alice, bob = house.meet(), house.meet()
+    members = {"description": "shared word", "tags": ["t"], "priority": "high", "due_date": "2026-12-31"}
+    for caller, title in ((alice, "hers 1"), (bob, "his 1"), (alice, "hers 2"), (bob, "his 2"), (alice, "hers 3")):
+        caller.add(title, **members)
+    filters = ["", "status=pending", "priority=high", "tag=t", "due_before=2027-01-01", "search=shared", "search=hers"]
+    for sort, order, given in product(SORTS, ("asc", "desc"), filters):
+        query = f"sort={sort}&order={order}&{given}"
+        theirs = alice.get(f"/api/tasks?{query}&limit=1")
+        assert {task["user_id"] for task in read_tasks(theirs)} == {alice.user_id}
+        url = str(read_next(theirs)).replace(f"/{alice.user_id}/", f"/{bob.user_id}/")
+        for asked in (f"/api/tasks?{query}", url):
+            assert {task["user_id"] for task in read_tasks(bob.get(asked))} <= {bob.user_id}
+
+
+def test_everybody_lists_their_own_and_creates_for_themselves(house: House) -> None:
+    alice, bob = house.meet(), house.meet()
+    alice.add("hers")
+    read_task(bob.post(f"/api/{bob.user_id}/tasks", json={"title": "his", "user_id": alice.user_id}), 201)
+    assert (alice.titles(), bob.titles()) == (["hers"], ["his"])
+
+
+def test_users_whose_ids_look_alike_are_different_users(house: House) -> None:
+    names = ["alice", "Alice", "alice ", "alic", "alice2", "al%", "a_ice", "álice", "a\u0301lice", "'", '"', "\\", "%s"]
+    callers = [house.meet(name) for name in names]
+    for caller in callers:
+        caller.add(caller.user_id)
+    assert [caller.titles() for caller in callers] == [[name.strip()] for name in names]
+
+
+def read_missing(response: TestResponse) -> bytes:
+    read_problem(response, 404)
+    return bytes(response.data)

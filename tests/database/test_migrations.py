@@ -1,0 +1,227 @@
+"""Migrations: all or nothing, one at a time, in our schema only, and honest about what they may not do."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import flask_migrate
+import psycopg2
+import pytest
+from click import ClickException
+from sqlalchemy import CheckConstraint
+
+from tests.support.clusters import wait_until
+from tests.support.commands import run
+from tests.support.databases import SECRET, Database, Server, closing_pool
+from todo import create_app
+from todo.extensions import db
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+
+
+def describe(database: Database) -> list[tuple[object, ...]]:
+    """Everything in our schema: relations, columns, constraints, policies, rights."""
+    return database.run(
+        """
+        SELECT c.relname, c.relrowsecurity, c.relacl::text, a.attname, a.attacl::text,
+               format_type(a.atttypid, a.atttypmod),
+               (SELECT array_agg(conname ORDER BY conname) FROM pg_constraint WHERE conrelid = c.oid),
+               (SELECT array_agg(polname ORDER BY polname) FROM pg_policy WHERE polrelid = c.oid)
+        FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = to_regnamespace('todo') ORDER BY c.relname, a.attnum
+        """
+    )
+
+
+def test_the_models_and_the_migrations_say_the_same(empty_database: Database) -> None:
+    empty_database.migrate()
+    empty_database.run("CREATE TABLE public.session (id text PRIMARY KEY)")  # Better Auth's, say.
+    title = db.metadata.tables["todo.tasks"].columns["title"]
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.check()
+        title.nullable = True
+        try:
+            with pytest.raises(SystemExit):
+                flask_migrate.check()
+        finally:
+            title.nullable = False
+
+
+def test_the_rules_of_the_models_are_the_database_s(database: Database) -> None:
+    declared = {
+        str(rule.name)
+        for table in db.metadata.tables.values()
+        for rule in table.constraints
+        if isinstance(rule, CheckConstraint)
+    }
+    stored = database.run(
+        "SELECT conname FROM pg_constraint WHERE connamespace = 'todo'::regnamespace AND contype = 'c'"
+    )
+    assert {name for (name,) in stored} == declared
+    for rule, values in (
+        ("tasks_title_length", {"title": "''"}),
+        ("tasks_title_length", {"title": "repeat('x', 201)"}),
+        ("tasks_description_length", {"description": "repeat('x', 1001)"}),
+        ("tasks_user_id_length", {"user_id": "''"}),
+        ("tasks_priority_known", {"priority": "'urgent'"}),
+        ("tasks_tags_number", dict.fromkeys(("tags", "tags_folded"), "array_fill('x'::text, ARRAY[21])")),
+        ("tasks_tags_folded_number", {"tags": "'{x}'"}),
+        ("tasks_due_all_day_end", {"due_all_day": "true"}),
+        ("tasks_due_all_day_end", {"due_all_day": "true", "due_at": "'2026-12-31T00:00:00Z'"}),
+    ):
+        row = {"user_id": "'u'", "title": "'t'"} | values
+        with pytest.raises(psycopg2.errors.CheckViolation, match=rule):
+            database.run(f"INSERT INTO todo.tasks ({', '.join(row)}) VALUES ({', '.join(row.values())})")
+
+
+def test_up_down_and_up_again_leads_to_the_same_place(empty_database: Database) -> None:
+    empty_database.migrate()
+    once = describe(empty_database)
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.downgrade(revision="base")
+        assert empty_database.run("SELECT to_regclass('todo.tasks')") == [(None,)]
+        assert empty_database.run("SELECT 1 FROM pg_roles WHERE rolname = 'todo_app'"), (
+            "the role may serve another database"
+        )
+        flask_migrate.upgrade()
+    assert describe(empty_database) == once
+
+
+def test_a_second_upgrade_changes_nothing(empty_database: Database) -> None:
+    empty_database.migrate()
+    once = describe(empty_database)
+    empty_database.migrate()
+    assert describe(empty_database) == once
+
+
+def test_other_tables_in_the_database_are_neither_met_nor_dropped(empty_database: Database) -> None:
+    empty_database.run("CREATE TABLE public.tasks (id int, mine text)")
+    empty_database.run("INSERT INTO public.tasks VALUES (1, 'older')")
+    empty_database.migrate()
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.downgrade(revision="base")
+    assert empty_database.run("SELECT * FROM public.tasks") == [(1, "older")]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty_database: Database) -> None:
+    empty_database.run("CREATE SCHEMA todo")
+    empty_database.run(f"ALTER SCHEMA todo OWNER TO {empty_database.role('owner')}")
+    # In the way of the last thing the migration makes: everything before it must be gone again.
+    empty_database.run(
+        "CREATE FUNCTION todo.refuse() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no policies today'; END $$"
+    )
+    empty_database.run(
+        "CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('CREATE POLICY') EXECUTE FUNCTION todo.refuse()"
+    )
+    with pytest.raises(Exception, match="no policies today"):
+        empty_database.migrate()
+    assert describe(empty_database) == []
+
+
+def test_a_service_of_one_thread_is_migrated_too(empty_database: Database) -> None:
+    with closing_pool(create_app(empty_database.settings(threads=1))) as app, app.app_context():
+        flask_migrate.upgrade()
+    assert empty_database.run("SELECT count(*) FROM todo.alembic_version") == [(1,)]
+
+
+def test_several_processes_may_migrate_at_once(empty_database: Database) -> None:
+    """They wait for each other: with the lock in other hands, none gets past it."""
+    with ThreadPoolExecutor(3) as pool:
+        with empty_database.transaction() as execute:
+            execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(b"todo", "big"),))
+            upgrades = [
+                pool.submit(
+                    run,
+                    "flask",
+                    "db",
+                    "upgrade",
+                    settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()},
+                )
+                for _ in range(3)
+            ]
+            deadline = time.monotonic() + 20
+            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query = 'ROLLBACK'"
+            while empty_database.run(others, (empty_database.name,)) == [(0,)]:
+                assert time.monotonic() < deadline, "nobody waited"
+                time.sleep(0.05)
+            time.sleep(1)  # So that those come too who are slower, or share a connection in PgBouncer.
+            assert describe(empty_database) == []
+        done = [upgrade.result() for upgrade in upgrades]
+    assert [process.returncode for process in done] == [0, 0, 0], done
+    assert empty_database.run("SELECT count(*) FROM todo.alembic_version") == [(1,)]
+
+
+def test_who_may_not_set_up_the_role_is_told_what_an_administrator_must_run(empty_database: Database) -> None:
+    empty_database.run(f"ALTER ROLE {empty_database.role('owner')} NOCREATEROLE")
+    empty_database.run(f"REVOKE todo_app FROM {empty_database.role('owner')}")
+    with pytest.raises(ClickException) as caught:
+        empty_database.migrate()
+    assert f"GRANT todo_app TO {empty_database.role('owner')};" in caught.value.message
+    assert "CREATE ROLE" not in caught.value.message
+    assert describe(empty_database) == []
+    empty_database.run(f"GRANT todo_app TO {empty_database.role('owner')}")
+    empty_database.migrate()
+
+
+@pytest.fixture
+def no_role(database: Database) -> Iterator[None]:
+    """The cluster without the role, which migrating ``database`` made."""
+    database.run("ALTER ROLE todo_app RENAME TO todo_app_elsewhere")
+    yield
+    database.run("ALTER ROLE todo_app_elsewhere RENAME TO todo_app")
+
+
+@pytest.mark.usefixtures("no_role")
+def test_who_may_not_create_the_role_is_told_so_too(empty_database: Database) -> None:
+    empty_database.run(f"ALTER ROLE {empty_database.role('owner')} NOCREATEROLE")
+    with pytest.raises(ClickException) as caught:
+        empty_database.migrate()
+    assert "CREATE ROLE todo_app NOLOGIN;" in caught.value.message
+    assert f"GRANT todo_app TO {empty_database.role('owner')};" in caught.value.message
+
+
+@pytest.mark.usefixtures("no_role")
+def test_who_may_create_the_role_does(empty_database: Database) -> None:
+    empty_database.migrate()
+    with closing_pool(create_app(empty_database.settings())) as app:
+        assert app.test_client().get("/readyz").status_code == 200
+    empty_database.run("DROP OWNED BY todo_app; DROP ROLE todo_app")
+
+
+def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
+    name = f"test_{secrets.token_hex(6)}"
+    server.run(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    try:
+        database = Database(server, name)
+        settings = database.settings(
+            database_url=server.superuser_url.set(drivername="postgresql+psycopg2", database=name).render_as_string(
+                hide_password=False
+            )
+        )
+        with create_app(settings).app_context(), pytest.raises(ClickException, match="UTF8"):
+            flask_migrate.upgrade()
+    finally:
+        server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_writing_sql_without_a_database_is_refused(empty_database: Database) -> None:
+    with create_app(empty_database.settings()).app_context(), pytest.raises(ClickException, match="not supported"):
+        flask_migrate.upgrade(sql=True)
+
+
+def test_a_table_in_use_is_tried_again(empty_database: Database) -> None:
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(revision="0001")
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()}
+    with ThreadPoolExecutor(1) as pool:
+        with empty_database.transaction() as execute:
+            execute("LOCK TABLE todo.tasks IN ACCESS SHARE MODE")
+            upgrade = pool.submit(run, "flask", "db", "upgrade", settings=settings)
+            wait_until(lambda: empty_database.run(WAITING, (empty_database.name,)), 40)
+            wait_until(lambda: not empty_database.run(WAITING, (empty_database.name,)))
+            assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]
+        upgraded = upgrade.result()
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert "A table is in use. Trying again." in upgraded.stderr

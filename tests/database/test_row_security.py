@@ -1,0 +1,131 @@
+"""What the database holds by itself, whatever the application asks: row security, rights, and the guard before it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import pytest
+from flask import Flask
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import ProgrammingError
+
+from tests.support.callers import Caller
+from tests.support.commands import ROOT
+from tests.support.databases import Database
+from todo.database import isolation
+from todo.database.statements import Statement
+from todo.extensions import db
+from todo.tasks.models import Task
+
+
+@pytest.fixture
+def as_user(app: Flask) -> Callable[..., Any]:
+    """Run a statement as a user, without any help of the application's queries."""
+
+    def run(caller: Caller, statement: Any) -> Any:
+        with app.app_context():
+            return isolation.fetch(caller.user_id, Statement(statement), {})
+
+    return run
+
+
+def test_a_statement_without_a_filter_meets_only_the_user_s_rows(
+    as_user: Callable[..., Any], alice: Caller, bob: Caller
+) -> None:
+    alice.add("hers")
+    bob.add("his")
+    assert as_user(bob, text("SELECT title FROM todo.tasks")) == [("his",)]
+    assert len(as_user(bob, update(Task).values(title="changed").returning(Task.id))) == 1
+    assert len(as_user(bob, delete(Task).returning(Task.id))) == 1
+    assert alice.titles() == ["hers"]
+
+
+def test_a_row_cannot_be_given_away_or_planted(as_user: Callable[..., Any], alice: Caller, bob: Caller) -> None:
+    bob.add("his")
+    forbidden = [
+        (insert(Task).values(user_id=alice.user_id, title="planted").returning(Task.id), "row-level security"),
+        (update(Task).values(user_id=alice.user_id).returning(Task.id), "permission denied"),
+        (text("UPDATE todo.tasks SET id = DEFAULT RETURNING id"), "permission denied"),
+        (text("TRUNCATE todo.tasks"), "permission denied"),
+        (text("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY"), "must be owner"),
+        (text("DROP TABLE todo.tasks"), "must be owner"),
+        (text("CREATE TABLE todo.other (user_id text)"), "permission denied"),
+    ]
+    for statement, reason in forbidden:
+        with pytest.raises(ProgrammingError, match=reason):
+            as_user(bob, statement)
+    assert (alice.titles(), bob.titles()) == ([], ["his"])
+
+
+def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None:
+    with app.app_context():
+        refused: list[Callable[[], Any]] = [
+            lambda: db.session.execute(text("SELECT pg_sleep(60)")),
+            lambda: db.session.execute(select(Task)),
+            lambda: db.engine.connect().execute(text("SELECT pg_sleep(60)")),
+            lambda: db.engine.connect().exec_driver_sql("SELECT pg_sleep(60)"),
+            lambda: db.engine.connect().execute(text("SELECT :n"), [{"n": 1}, {"n": 2}]),
+            lambda: db.engine.connect().execution_options(stream_results=True).execute(text("SELECT 1")),
+        ]
+        for run in refused:
+            with pytest.raises(isolation.NoUserError, match="without a user"):
+                run()
+        db.session.remove()
+
+
+def test_nothing_but_the_isolation_sends_statements_past_sqlalchemy_s_events() -> None:
+    """A bare cursor has no guard: there is one, and it sends the user first."""
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "todo").rglob("*.py")}
+    bare = re.compile(r"\bcursor\(|raw_connection|driver_connection")
+    assert {path for path, source in sources.items() if bare.search(source)} == {"todo/database/isolation.py"}
+
+
+def test_nothing_of_a_user_stays_behind_on_the_connection(
+    app: Flask, as_user: Callable[..., Any], alice: Caller
+) -> None:
+    as_user(alice, text("SELECT 1"))
+    with app.app_context(), isolation.administration() as connection:
+        row = connection.execute(
+            text(
+                "SELECT current_user = session_user, current_setting('todo.user_id', true),"
+                " current_setting('statement_timeout')"
+            )
+        ).one()
+    assert tuple(row) == (True, "", "0")
+
+
+def test_a_connection_in_the_middle_of_something_goes_to_nobody_else(app: Flask, alice: Caller) -> None:
+    with app.app_context():
+        isolation.fetch(alice.user_id, Statement(text("BEGIN"), text("SELECT 1")), {})
+        with isolation.administration() as connection:
+            row = connection.execute(text("SELECT current_user = session_user, now() = statement_timestamp()")).one()
+    assert tuple(row) == (True, True)
+
+
+def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Database) -> None:
+    tables = database.run(
+        """
+        SELECT c.relname, c.relrowsecurity, (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid)
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id'
+        WHERE c.relnamespace = 'todo'::regnamespace AND c.relkind IN ('r', 'p')
+        """
+    )
+    assert sorted(tables) == [("idempotency_keys", True, 1), ("tasks", True, 1)]
+
+
+def test_every_index_and_key_starts_with_the_user(database: Database) -> None:
+    indexes = database.run(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'todo' AND tablename = 'tasks'"
+    )
+    assert indexes
+    for name, definition in indexes:
+        assert "(user_id" in definition, name
+
+
+def test_a_login_that_owns_nothing_reads_nothing_by_itself(database: Database, alice: Caller) -> None:
+    alice.add()
+    with psycopg2.connect(database.url("web")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM todo.tasks")
+        assert cursor.fetchone() == (0,)
+    connection.close()

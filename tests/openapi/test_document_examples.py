@@ -1,0 +1,108 @@
+"""The document's examples of errors are what the service says: each is provoked, and compared."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.support.callers import Caller
+from tests.support.databases import Database, closing_pool
+from tests.support.openapi import list_operations, resolve
+from todo import create_app
+from todo.tasks.schemas import CompletionSchema, NewTaskSchema, TaskChangesSchema, TaskQuerySchema
+
+REFUSED = {
+    "NewTask": NewTaskSchema.refused,
+    "TaskChanges": TaskChangesSchema.refused,
+    "Completion": CompletionSchema.refused,
+}
+# What provokes each, by its cause; the others have a test of their own.
+PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
+    ("caller", 401): {},
+    ("path", 404): {},
+    ("query", 400): {"query_string": {"cursor": "x"}},
+    ("query", 422): {"query_string": TaskQuerySchema.refused},
+    ("body", 400): {"json": []},
+    ("body", 413): {"json": "x" * 65536},
+    ("body", 415): {"data": "x", "content_type": "text/plain"},
+    ("body", 422): {},
+    ("Idempotency-Key", 400): {"headers": {"Idempotency-Key": "é"}, "json": {"title": "x"}},
+    ("Idempotency-Key", 409): {"headers": {"Idempotency-Key": "gone"}, "json": {"title": "x"}},
+    ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": {"title": "another"}},
+    ("If-Match", 412): {"headers": {"If-Match": '"999"'}},
+}
+OTHERS = {("caller", 429), ("service", 500), ("service", 503)}
+
+
+def list_examples(document: Any) -> Iterator[tuple[str, str, tuple[str, int], Any, Any]]:
+    """Method, path, cause and status, the operation, and what is said."""
+    for method, path, operation in list_operations(document):
+        for status, answer in operation["responses"].items():
+            content = resolve(document, answer).get("content", {})
+            for cause, example in content.get("application/problem+json", {}).get("examples", {}).items():
+                yield method, path, (cause, int(status)), operation, example["value"]
+
+
+def example_of(document: Any, wanted: tuple[str, int]) -> Any:
+    return next(said for *_, provocation, _, said in list_examples(document) if provocation == wanted)
+
+
+@pytest.fixture
+def task_id(alice: Caller) -> int:
+    """A task of hers; and she has used two keys, of which the task of one is gone."""
+    for key in ("used", "gone"):
+        answer: Any = alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": key}).json
+    alice.delete(f"/api/tasks/{answer['id']}")
+    return int(alice.add()["id"])
+
+
+def test_every_cause_is_provoked(document: Any) -> None:
+    assert {provocation for _, _, provocation, *_ in list_examples(document)} == PROVOCATIONS.keys() | OTHERS
+
+
+def test_every_operation_refuses_with_the_words_of_its_examples(
+    document: Any, client: FlaskClient, alice: Caller, task_id: int
+) -> None:
+    other = []
+    for method, path, provocation, operation, said in list_examples(document):
+        if provocation in OTHERS:
+            continue
+        options = PROVOCATIONS[provocation]
+        ids: dict[str, Any] = {"task_id": task_id, "user_id": alice.user_id}
+        if provocation == ("path", 404):
+            ids = {"task_id": 2**60, "user_id": "somebody else"}
+        if provocation == ("body", 422):
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            options = {"json": REFUSED[schema]}
+        address = path.format(**ids)
+        anonymous = provocation == ("caller", 401)
+        response = client.open(address, method=method) if anonymous else alice.call(method, address, **options)
+        if response.json != said:
+            other.append(f"{method} {path} {provocation}: {response.text}")
+    assert other == []
+
+
+def test_who_asks_too_often_is_told_so_but_for_the_numbers(document: Any, database: Database) -> None:
+    settings = database.settings(rate_limit="1/minute")
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        answers: list[Any] = [caller.get("/api/tasks").json for _ in range(2)]
+    for problem in (said := example_of(document, ("caller", 429)), answers[1]):
+        problem["detail"] = re.sub(r"\d+", "some", problem["detail"])
+    assert answers[1] == said
+
+
+def test_what_goes_wrong_inside_is_said_under_another_id(document: Any, empty_database: Database) -> None:
+    settings = empty_database.settings()
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        unavailable: Any = caller.get("/api/tasks").json
+        empty_database.migrate()
+        empty_database.run("REVOKE SELECT ON todo.tasks FROM todo_app")
+        broken: Any = caller.get("/api/tasks").json
+    for answer in (unavailable, broken):
+        said = example_of(document, ("service", answer["status"]))
+        assert answer == {**said, "request_id": answer["request_id"]}
+    assert (unavailable["status"], broken["status"]) == (503, 500)

@@ -1,0 +1,82 @@
+"""Imports point in one direction, and files stay short."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import ROOT
+
+PRODUCT = ("todo", "server", "embedded")
+# Importer, and what neither it nor its submodules may import.
+FORBIDDEN = [
+    ("todo", ("server", "embedded", "tests", "bench")),
+    ("todo.web", ("todo.tasks",)),
+    ("todo.database", ("todo.tasks", "todo.web")),
+    ("todo.auth", ("todo.tasks",)),
+    ("server", ("tests", "bench")),
+    ("embedded", ("todo", "server", "config", "wsgi", "tests", "bench")),
+]
+LONGER = {"embedded.cluster"}
+
+
+def list_modules(folder: str) -> Iterator[tuple[str, Path]]:
+    """Yield the dotted name and the path of every module below a folder."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if "node_modules" not in path.parts:
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def find_imports(path: Path) -> set[str]:
+    """Return the modules that a file imports, with ``from package import name`` as ``package.name`` too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {str(node.module)} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize(("importer", "forbidden"), FORBIDDEN, ids=[importer for importer, _ in FORBIDDEN])
+def test_imports_point_in_one_direction(importer: str, forbidden: tuple[str, ...]) -> None:
+    modules = [each for each in list_modules(importer.split(".")[0]) if is_within(each[0], importer)]
+    assert modules
+    wrong = {
+        (module, package)
+        for module, path in modules
+        for imported in find_imports(path)
+        for package in forbidden
+        if is_within(imported, package)
+    }
+    assert wrong == set()
+
+
+def test_no_test_imports_from_another_test() -> None:
+    wrong = {
+        (module, imported)
+        for module, path in list_modules("tests")
+        for imported in find_imports(path)
+        if imported.startswith("tests.") and imported.split(".")[-1].startswith("test_")
+    }
+    assert wrong == set()
+
+
+def test_helpers_of_tests_are_in_the_support_folder() -> None:
+    for module, _ in list_modules("tests"):
+        name = module.split(".")[-1]
+        if not module.startswith("tests.support") and not name.startswith("test_"):
+            assert name in {"conftest", "schemathesis_hooks"} or module.count(".") < 2, module
+
+
+@pytest.mark.parametrize("folder", PRODUCT)
+def test_no_file_of_the_product_has_more_than_200_lines(folder: str) -> None:
+    lengths = {module: len(path.read_text().splitlines()) for module, path in list_modules(folder)}
+    assert {module: length for module, length in lengths.items() if length > 200 and module not in LONGER} == {}

@@ -1,0 +1,73 @@
+"""What is installed: a short list of what is wanted, every version pinned with its hashes, every licence known."""
+
+import re
+from importlib.metadata import distributions, metadata, version
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.commands import ROOT
+
+PAGE = (ROOT / "docs" / "dependencies.md").read_text()
+
+
+def read_wanted(name: str) -> dict[str, Requirement]:
+    """The requirements of a short list, by name."""
+    lines = (ROOT / name).read_text().splitlines()
+    wanted = [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
+    return {each.name.lower(): each for each in wanted}
+
+
+def read_pins(name: str) -> dict[str, list[str]]:
+    """The versions that a list pins, by name: there may be several, for different Pythons."""
+    pins: dict[str, list[str]] = {}
+    for package, pinned in re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE):
+        pins.setdefault(package, []).append(pinned)
+    return pins
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_what_is_wanted_is_pinned_within_its_bounds(name: str) -> None:
+    wanted, pins = read_wanted(f"{name}.in"), read_pins(f"{name}.txt")
+    assert len(pins) >= len(wanted) > 10
+    outside = [each for each in wanted.values() if not all(map(each.specifier.contains, pins[each.name.lower()]))]
+    assert outside == [], "Run `make pins`"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_pin_has_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / name).read_text()
+    blocks = re.split(r"^(?=[\w.-]+(?:\[\w+\])?==)", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) >= 25
+    assert [block for block in blocks if "--hash=sha256:" not in block] == []
+    assert not re.search(r"://|--(extra-)?index-url|--find-links", text)
+
+
+def test_a_developer_has_what_production_has() -> None:
+    production, developer = read_pins("requirements.txt"), read_pins("requirements-dev.txt")
+    assert production == {name: developer[name] for name in production}
+
+
+def test_these_versions_are_what_is_tested_here() -> None:
+    """But in CI's run on the oldest versions that are allowed."""
+    wanted = read_wanted("requirements.in")
+    assert [name for name, each in wanted.items() if not each.specifier.contains(version(name))] == []
+
+
+def test_every_licence_is_listed_and_no_other() -> None:
+    listed = dict(re.findall(r"^\| ([a-z0-9-]+) \| (.+?) \| ", PAGE, re.MULTILINE))
+    assert set(listed) - {"package"} == set(read_pins("requirements.txt"))
+    installed = {each.name.lower().replace("_", "-") for each in distributions()}
+    wrong = {name: licence for name in installed & set(listed) if (licence := find_licence(name)) != listed[name]}
+    assert wrong == {}
+    assert len(installed & set(listed)) > 25
+
+
+def find_licence(name: str) -> str:
+    """What a package says of its licence, in the newest way that it says it."""
+    said = metadata(name)
+    for field in ("License-Expression", "License"):
+        if field in said:
+            return str(said[field])
+    classified = [each.split(" :: ")[-1] for each in said.get_all("Classifier") or [] if each.startswith("License ::")]
+    return str(classified[0]).removesuffix(" License")

@@ -1,0 +1,85 @@
+"""What Dockerfile and compose.yaml name is there, what they must not have is not; the proofs run their commands."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from config import Settings
+from tests.support.commands import BIN, ROOT, SETTINGS
+from tests.support.docker_files import is_ignored, list_context, list_variables, read_compose, read_dockerfile
+
+HADOLINT = BIN / "hadolint"
+DOCKERFILE = read_dockerfile(ROOT / "Dockerfile")
+PASSWORDS = {"POSTGRES_PASSWORD": "p1", "TODO_OWNER_PASSWORD": "p2", "TODO_WEB_PASSWORD": "p3"}
+
+
+@pytest.fixture
+def compose() -> Any:
+    return read_compose(PASSWORDS)
+
+
+@pytest.mark.parametrize("secret", [".env", ".git/config", "instance/postgres/password", "todo/__pycache__/x.pyc"])
+def test_nothing_private_gets_into_the_image(secret: str) -> None:
+    assert is_ignored(secret)
+
+
+def test_everything_that_is_copied_is_there_and_is_what_the_service_needs() -> None:
+    sources = [source for each in DOCKERFILE if each.name == "COPY" for source in each.words[:-1]]
+    assert [source for source in sources if not list(list_context(source))] == []
+    copied = {str(path) for source in sources for path in list_context(source)}
+    service = {"config.py", "wsgi.py", "gunicorn.conf.py", "migrations/env.py", "todo/__init__.py", "server/worker.py"}
+    assert service <= copied
+    assert not any(path.startswith(("tests", "docs", "bench", ".git")) for path in copied)
+
+
+def test_the_image_runs_as_a_user_without_a_name_and_starts_no_shell() -> None:
+    said = {each.name: each.text for each in DOCKERFILE}
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", said["USER"])
+    assert said["CMD"].startswith("[")
+    assert said["HEALTHCHECK"].startswith("[")
+    assert "curl" not in said["HEALTHCHECK"]
+
+
+def test_every_variable_is_a_setting_and_no_secret_is_written_down(compose: Any) -> None:
+    for name in ("todo", "migrate"):
+        assert set(compose["services"][name]["environment"]) <= set(SETTINGS)
+    for each in DOCKERFILE:
+        assert not (each.name in {"ENV", "ARG"} and re.search("SECRET|PASSWORD|URL", each.text))
+    assert list_variables() - set(SETTINGS) == set(PASSWORDS)
+    with pytest.raises(KeyError, match="PASSWORD"):
+        read_compose({})
+
+
+def test_every_setting_that_is_put_into_env_reaches_the_service(compose: Any) -> None:
+    assert set(SETTINGS) - set(compose["services"]["todo"]["environment"]) == {"NEON_DB_URL"}
+
+
+def test_the_settings_of_compose_are_ones_that_the_service_takes(compose: Any) -> None:
+    for name, login in (("todo", "todo_web"), ("migrate", "todo_owner")):
+        settings = Settings.read(compose["services"][name]["environment"] | {"BETTER_AUTH_SECRET": "s" * 32})
+        assert str(settings.database_url).startswith(f"postgresql+psycopg2://{login}:")
+
+
+def test_the_service_starts_after_the_migration_and_has_the_time_to_stop(compose: Any) -> None:
+    services = compose["services"]
+    assert services["todo"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert services["migrate"]["restart"] == "no"
+    grace = int(services["todo"]["stop_grace_period"].removesuffix("s"))
+    assert grace > int(services["todo"]["environment"]["WORKER_SECONDS"])
+    for service in services.values():
+        for source in [volume.split(":")[0] for volume in service.get("volumes", ())]:
+            assert (ROOT / source).is_file() or source in compose["volumes"]
+        if "build" in service:
+            assert (ROOT / service["build"] / "Dockerfile").is_file()
+            assert service["read_only"]
+            assert service["tmpfs"] == ["/tmp"]
+
+
+@pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint is not installed")
+@pytest.mark.parametrize("name", ["Dockerfile", "deploy/pgbouncer/Dockerfile"])
+def test_the_linter_of_dockerfiles_has_nothing_to_say(name: str) -> None:
+    done = subprocess.run([HADOLINT, ROOT / name], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")

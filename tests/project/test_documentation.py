@@ -1,0 +1,140 @@
+"""What the documentation says is so: every refusal is explained, every setting has its place."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.exceptions import default_exceptions
+
+from bench.finding import QUERIES, SLOWEST
+from tests.support.commands import ROOT, SETTINGS
+from todo.tasks.resource import TASKS
+from todo.tasks.schemas import TaskQuerySchema
+from todo.web import problems
+
+CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
+FINDING = (ROOT / "docs" / "finding-tasks.md").read_text()
+README = (ROOT / "README.md").read_text()
+GUIDE, ERRORS, SETTINGS_PAGE = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("api", "errors", "settings"))
+BEGINNINGS = ("The token", "This is not", "No token", "The Authorization", "A claim", "The keys that")
+
+
+def find_sentences(source: str) -> Iterator[str]:
+    """The sentences for the caller in a module, with … for what is filled in; docstrings are not among them."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in docstrings | inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
+    sources = [path.read_text() for path in (ROOT / "todo" / "auth").rglob("*.py")]
+    said = {
+        re.sub(r"…\.$", "…", sentence)
+        for source in sources
+        for sentence in find_sentences(source)
+        if sentence.startswith(BEGINNINGS)
+    }
+    emphasized = re.findall(r"^\| (.*?) \|", CONNECT, re.MULTILINE) + re.findall(r"\*\*(.*?)\*\*", CONNECT, re.DOTALL)
+    sentences = (" ".join(text.split()) for text in emphasized)
+    explained = {re.sub(r"…\.$", "…", sentence) for sentence in sentences if sentence.startswith(BEGINNINGS)}
+    assert said == explained
+    assert len(said) > 20
+
+
+def test_every_parameter_of_the_list_is_explained_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", FINDING, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert explained == set(TaskQuerySchema().fields)
+
+
+def test_the_times_are_those_of_the_benchmark() -> None:
+    assert [
+        name for name in (*QUERIES, SLOWEST) if not re.search(rf"^\| {re.escape(name)} +\|", FINDING, re.MULTILINE)
+    ] == []
+
+
+def test_every_member_of_a_task_is_in_the_readme() -> None:
+    assert [name for name in TASKS.fields if f"`{name}`" not in README] == []
+
+
+def test_every_setting_is_explained_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.*?) \| ", SETTINGS_PAGE, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert explained == set(SETTINGS)
+
+
+def test_every_route_is_in_the_guide_and_no_other(app: Flask) -> None:
+    routes = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith("/api/docs/")
+    }
+    written = set()
+    for methods, path in re.findall(r"`((?:[A-Z]+`(?:, | and | or )`)*[A-Z]+) (/[\w/{}.]*)", GUIDE.replace("\n", " ")):
+        written |= {(method, path) for method in re.findall(r"[A-Z]+", methods)}
+    written.add(("PATCH", "/api/{user_id}/tasks/{task_id}/toggle"))  # Behind an "and".
+    assert written == routes
+
+
+def test_every_error_is_explained_with_its_title(app: Flask) -> None:
+    document: Any = app.test_client().get("/api/openapi.json").json
+    refusals = {
+        int(status)
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status in operation["responses"]
+        if int(status) >= 400
+    }
+    refusals |= {int(status) for status in re.findall(r"^(\d{3})  ", problems.__doc__ or "", re.MULTILINE)}
+    explained = dict(re.findall(r"^\| (\d{3}) \| ([\w ]+) \|", ERRORS, re.MULTILINE))
+    assert explained == {str(status): default_exceptions[status]().name for status in sorted(refusals)}
+
+
+def test_the_commands_for_a_server_can_be_read_and_name_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    blocks = re.findall(r"^```(?:ba)?sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 10
+    subprocess.run(["bash", "-n"], input="".join(blocks), text=True, check=True)
+    named = {name for block in blocks for name in re.findall(r"current/(deploy/[\w.*-]+)", block)}
+    assert [name for name in named if not list(ROOT.glob(name))] == []
+
+
+def test_every_link_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text())
+        if not target.startswith("https://") and not leads_somewhere(page, target)
+    ]
+    assert broken == []
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Whether a link of a page names a file that is there, and a heading that it has."""
+    name, _, anchor = target.partition("#")
+    linked = (page.parent / name).resolve() if name else page
+    if not linked.is_file():
+        return False
+    headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE) if anchor else []
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return not anchor or anchor in anchors
+
+
+def test_every_command_of_the_makefile_is_in_the_readme() -> None:
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
+        if target != "help":
+            assert f"make {target}" in readme, target

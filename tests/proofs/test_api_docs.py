@@ -1,0 +1,122 @@
+"""GET /api/docs in a real browser: somebody gives a token, and tries the calls."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from config import Settings
+from tests.support.commands import ROOT, call, free_port, serve
+from tests.support.databases import SECRET, Database
+from tests.support.frontend import chromium
+from todo.auth.tokens import issue_token
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+
+SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
+
+
+def make_token(user_id: str) -> str:
+    return issue_token(Settings(better_auth_secret=SECRET), user_id, 3600)
+
+
+@pytest.fixture(scope="module")
+def port(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port, log = free_port(), tmp_path_factory.mktemp("explorer") / "service.log"
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
+    with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "1", settings=settings, log=log):
+        yield port
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Browser, port: int) -> Iterator[Page]:
+    """The page. Whatever a test is about: nobody else is asked, and nothing breaks its policy."""
+    context = browser.new_context(base_url=f"http://localhost:{port}", color_scheme=request.param)
+    context.set_default_timeout(15_000)
+    asked: set[str] = set()
+    complaints: list[str] = []
+    context.on("request", lambda request: asked.add(request.url.split("/api/")[0]))
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    page = context.new_page()
+    page.goto("/api/docs")
+    expect(page.get_by_role("heading", name="Todo API")).to_be_visible()
+    yield page
+    context.close()
+    assert {url for url in asked if not url.startswith("data:")} == {f"http://localhost:{port}"}
+    # Chromium says of each refused call that it failed: a test that provokes one expects just that.
+    assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
+
+
+def use_token(page: Page, token: str) -> None:
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Use it").click()
+
+
+def execute(page: Page, operation: str) -> Locator:
+    """Try an operation as it is filled in; gives where its answer appears."""
+    block = page.locator(f"#operations-tasks-{operation}")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Execute").click()
+    return block.locator("table.live-responses-table")
+
+
+def test_somebody_with_a_token_creates_a_task_by_pressing_a_button(
+    page: Page, port: int, request: pytest.FixtureRequest
+) -> None:
+    token = make_token("erin")
+    use_token(page, f"Bearer {token}")
+    expect(page.get_by_text("Accepted: you are erin, until")).to_be_visible()
+    before = len(call(port, "GET", "/api/tasks", Authorization=f"Bearer {token}").body)
+    answer = execute(page, "post_api_tasks_create_task")
+    expect(answer).to_contain_text('"user_id": "erin"')
+    expect(answer).to_contain_text("201")
+    tasks = call(port, "GET", "/api/tasks", Authorization=f"Bearer {token}").body
+    assert len(tasks) == before + 1
+    assert tasks[0]["title"] == "Buy milk"
+    # Twice is two: no key is sent that nobody has typed.
+    page.get_by_role("button", name="Execute").click()
+    expect(answer).to_contain_text(f'"id": {tasks[0]["id"] + 1}')
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"explorer-{request.node.callspec.id}.png")
+
+
+def test_a_token_that_is_refused_is_explained_and_none_is_asked_for(page: Page) -> None:
+    use_token(page, make_token("erin") + "x")
+    expect(page.locator("#token-status")).to_have_text(
+        "The token's signature is wrong; it was made with another key or secret."
+    )
+    use_token(page, "")
+    expect(page.locator("#token-status")).to_contain_text("Needed for every call below.")
+    expect(execute(page, "get_api_tasks_list_tasks")).to_contain_text("No token: send it as")
+
+
+def test_the_token_stays_in_its_tab(page: Page) -> None:
+    use_token(page, make_token("erin"))
+    expect(page.get_by_text("Accepted: you are erin")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Accepted: you are erin")).to_be_visible()
+    other = page.context.new_page()
+    other.goto("/api/docs")
+    expect(other.locator("#token-status")).to_contain_text("Needed for every call below.")
+
+
+def test_on_a_phone_nothing_has_to_be_scrolled_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_keyboard_reaches_the_token_first(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type(make_token("erin"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Accepted: you are erin")).to_be_visible()

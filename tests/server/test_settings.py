@@ -1,0 +1,238 @@
+"""Settings are read once; a value that cannot be read is refused by the variable's name and what is allowed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from dotenv import load_dotenv
+
+from config import SettingError, Settings, environment
+from tests.support.commands import ROOT, SETTINGS, run
+
+SECRET = {"BETTER_AUTH_SECRET": "s" * 32}
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_secret_is_all_that_is_needed() -> None:
+    settings = Settings.read(SECRET)
+    assert settings.database_url is None
+    assert settings.cors_origins == ("http://localhost:3000",)
+    assert settings.port == 8000
+    assert settings.web_concurrency >= 1
+
+
+@pytest.mark.parametrize("url", ["postgres://u:p@h/d?sslmode=require", "PostgreSQL://u:p@h/d?sslmode=require"])
+@pytest.mark.parametrize("name", ["NEON_DB_URL", "DATABASE_URL"])
+def test_both_spellings_of_a_database_url_are_taken(name: str, url: str) -> None:
+    assert Settings.read(SECRET | {name: url}).database_url == "postgresql+psycopg2://u:p@h/d?sslmode=require"
+
+
+def test_neon_s_url_comes_before_the_common_one_and_an_empty_one_does_not_count() -> None:
+    urls = {"NEON_DB_URL": "postgres://neon/d", "DATABASE_URL": "postgres://other/d"}
+    assert Settings.read(SECRET | urls).database_url == "postgresql+psycopg2://neon/d"
+    assert Settings.read(SECRET | urls | {"NEON_DB_URL": " "}).database_url == "postgresql+psycopg2://other/d"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("BETTER_AUTH_SECRET", "", "nor is BETTER_AUTH_URL (or JWKS_URL): give the secret"),
+        ("BETTER_AUTH_SECRET", "s" * 31, "at least 32"),
+        ("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890", "public default"),
+        ("BETTER_AUTH_SECRET", " better-auth-secret-123456789\n", "public default"),
+        ("NEON_DB_URL", "mysql://h/d", "postgresql://"),
+        ("NEON_DB_URL", "postgresql://", "postgresql://"),
+        ("DATABASE_URL", "sqlite:///x.db", "postgresql://"),
+        ("DATABASE_URL", "localhost", "postgresql://"),
+        ("NEON_DB_URL", "postgresql://u:p@h:port/d", "its port"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?sslmode=bogus", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p@h:99999/d", "its port"),
+        ("NEON_DB_URL", "postgresql://u:p@h:0/d", "its port"),
+        ("NEON_DB_URL", "postgresql://u:p%00@h/d", "its %-escapes"),
+        ("BETTER_AUTH_SECRET", "\udcff" * 40, "UTF-8"),
+        ("BETTER_AUTH_URL", "app.example.com", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "ftp://app.example.com", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com:port", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com:0", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com/?a=b", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://äpp.example.com", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://a.example,https://b.example", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://a.example\\.b.example", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://a.example\n.b.example", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://[::1]a.example", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://[1::2::3]", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://a..example", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://a.example:65536", "https://app.example.com"),
+        ("BETTER_AUTH_SECRET", '{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQ"}', "not a secret"),
+        ("JWKS_URL", "https://user:password@app.example.com/jwks", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "https://app.example.com/jwks#keys", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "https://app.example.com/my jwks", "https://app.example.com/api/auth/jwks"),
+        ("JWKS_URL", "http://[::1/jwks", "https://app.example.com/api/auth/jwks"),
+        ("CORS_ORIGINS", " , ", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://localhost:99999", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://localhost:0", "https://app.example.com"),
+        ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
+        ("CORS_ORIGINS", "http://ok.example, http://*.example", "https://app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/path", "https://app.example.com"),
+        ("PORT", "http", "1 to 65535"),
+        ("PORT", "0", "1 to 65535"),
+        ("PORT", "65536", "1 to 65535"),
+        ("PORT", "٣", "1 to 65535"),
+        ("WEB_CONCURRENCY", "-1", "1 to 512"),
+        ("WEB_CONCURRENCY", "2.5", "1 to 512"),
+        ("LOG_FORMAT", "xml", "auto, json or text"),
+        ("LOG_USERS", "yes", "hash, plain or off"),
+        ("METRICS_PORT", "8000", "a port of their own"),
+        ("METRICS_PORT", "off", "1 to 65535"),
+        ("METRICS_HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.read(SECRET | {name: value})
+    assert str(caught.value).startswith(f"{name} ")
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "jwks_url", "origin"),
+    [
+        (
+            {"BETTER_AUTH_URL": "https://App.Example.com/"},
+            "https://App.Example.com/api/auth/jwks",
+            "https://app.example.com",
+        ),
+        ({"BETTER_AUTH_URL": "http://[0::1]:3000"}, "http://[0::1]:3000/api/auth/jwks", "http://[::1]:3000"),
+        ({"BETTER_AUTH_URL": "https://a.example:443/auth/"}, "https://a.example:443/auth/jwks", "https://a.example"),
+        ({"JWKS_URL": "https://a.example/x/jwks.json?v=1"}, "https://a.example/x/jwks.json?v=1", "https://a.example"),
+        (
+            {"BETTER_AUTH_URL": "https://a.example", "JWKS_URL": " http://auth:3000/jwks "},
+            "http://auth:3000/jwks",
+            "https://a.example",
+        ),
+    ],
+)
+def test_the_address_of_better_auth_is_enough_without_a_secret(
+    given: dict[str, str], jwks_url: str, origin: str
+) -> None:
+    settings = Settings.read(given)
+    assert (settings.jwks_url, settings.auth_origin, settings.better_auth_secret) == (jwks_url, origin, None)
+
+
+def test_a_multibyte_secret_counts_in_bytes_and_keeps_its_spaces() -> None:
+    assert Settings.read({"BETTER_AUTH_SECRET": "é" * 16}).better_auth_secret == "é" * 16
+    assert Settings.read({"BETTER_AUTH_SECRET": " " + "s" * 32}).better_auth_secret == " " + "s" * 32
+
+
+def test_several_origins_may_be_given() -> None:
+    settings = Settings.read(SECRET | {"CORS_ORIGINS": " https://a.example/ , http://b.example:8080,"})
+    assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert Settings.read(SECRET | {"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://App.example:443/", "https://app.example"),
+        ("http://app.example:80", "http://app.example"),
+        ("http://app.example:443", "http://app.example:443"),
+        ("http://localhost:03000", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_is_taken_as_browsers_write_it(given: str, origin: str) -> None:
+    assert Settings.read(SECRET | {"CORS_ORIGINS": given}).cors_origins == (origin,)
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    with pytest.raises(SettingError, match=r"^(?!.*hidden)"):
+        Settings.read(SECRET | {"JWKS_URL": "https://user:hidden@app.example.com"})
+    settings = Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h/d"})
+    with pytest.raises(SettingError) as caught:
+        Settings.read(SECRET | {"NEON_DB_URL": "postgres://u:hidden@h:1:2/d"})
+    assert "hidden" not in str(caught.value)
+    assert "hidden" not in repr(settings)
+    assert "sss" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://u:p@127.0.0.1:1/d"])
+def test_production_needs_no_embedded_postgresql_but_then_a_url(url: str) -> None:
+    """As where only requirements.txt is installed: neither the wheel nor psutil can be imported."""
+    hide = "import sys; sys.modules.update(psutil=None); sys.modules['importlib.util'].find_spec = lambda name: None; "
+    started = run(
+        "python", "-c", "import importlib.util; " + hide + "import wsgi", settings=SECRET | {"NEON_DB_URL": url}
+    )
+    if url:
+        assert started.returncode == 0, started.stderr
+    else:
+        assert "NEON_DB_URL is not set, and the embedded PostgreSQL is not installed" in started.stderr
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nJWT_ISSUER='from the file'\n")
+    monkeypatch.setenv("PORT", "2222")
+    monkeypatch.delenv("JWT_ISSUER", raising=False)
+    found = environment(tmp_path / ".env")
+    assert (found["PORT"], found["JWT_ISSUER"]) == ("2222", "from the file")
+    assert environment(tmp_path / "missing")["PORT"] == "2222"
+
+
+def test_a_secret_in_the_file_is_taken_to_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "'s3cret-${HOME}-$(id)-#-and-more-of-it'"
+    (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={secret}\n")
+    monkeypatch.delenv("BETTER_AUTH_SECRET", raising=False)
+    assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
+    load_dotenv(tmp_path / ".env")  # As the flask command does.
+    monkeypatch.setenv("BETTER_AUTH_SECRET", os.environ["BETTER_AUTH_SECRET"])
+    assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
+
+
+FILES = ("BETTER_AUTH_SECRET", "NEON_DB_URL", "DATABASE_URL", "JWKS_URL", "RATE_LIMIT_STORAGE")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_what_holds_a_secret_may_come_from_a_file(tmp_path: Path, name: str, end: str) -> None:
+    values = {
+        "BETTER_AUTH_SECRET": " a secret of 32 bytes, and spaces ",
+        "JWKS_URL": "https://app.example.com/jwks?key=k",
+        "RATE_LIMIT_STORAGE": "redis://:password@redis:6379",
+    }
+    value = values.get(name, "postgresql://u:p@h/d")
+    (tmp_path / "secret").write_bytes((value + end).encode())
+    others = {} if name in {"BETTER_AUTH_SECRET", "JWKS_URL"} else SECRET
+    from_file = Settings.read(others | {f"{name}_FILE": str(tmp_path / "secret")})
+    assert from_file == Settings.read(others | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "names a file that cannot be read (No such file or directory)"),
+        (b"\n", "names a file that is empty"),
+        (b"\xff" * 40, "names a file that is not text in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_nothing_is_refused_by_its_variable(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(SettingError) as caught:
+        Settings.read({"BETTER_AUTH_SECRET_FILE": str(tmp_path / "secret")})
+    assert str(caught.value) == f"BETTER_AUTH_SECRET_FILE {problem}"
+
+
+def test_a_secret_and_its_file_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="BETTER_AUTH_SECRET_FILE is set, and so is BETTER_AUTH_SECRET"):
+        Settings.read(SECRET | {"BETTER_AUTH_SECRET_FILE": str(tmp_path / "secret")})
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    source = (ROOT / "config.py").read_text()
+    names = set(re.findall(r'"([A-Z][A-Z_]+_[A-Z_]+|PORT|THREADS|TRANSACTIONS)"', source))
+    assert names == set(SETTINGS)
+    assert {name for name in names if f"`{name}`" not in README} == set()

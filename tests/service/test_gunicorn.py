@@ -1,0 +1,188 @@
+"""The service as it is served: real gunicorn, real sockets."""
+
+import gzip
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from tests.support.commands import call, free_port, serve
+from tests.support.databases import SECRET, Database
+from todo.auth.tokens import issue_token
+
+
+@pytest.fixture(scope="module")
+def port(database: Database) -> Iterator[int]:
+    port = free_port()
+    with serve(
+        port,
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "2",
+        settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()},
+    ):
+        yield port
+
+
+@pytest.fixture
+def authorization(settings: Settings) -> dict[str, str]:
+    return {"Authorization": f"Bearer {issue_token(settings, 'served', 600)}"}
+
+
+def test_it_is_ready(port: int) -> None:
+    assert call(port, "GET", "/readyz").body == {"status": "ready"}
+
+
+def test_a_chunked_body_is_taken_and_a_large_one_is_413(port: int, authorization: dict[str, str]) -> None:
+    headers = authorization | {"Content-Type": "application/json"}
+    taken = call(port, "POST", "/api/tasks", iter([b'{"title": ', b'"in pieces"}']), **headers)
+    assert (taken.status, taken.body["title"]) == (201, "in pieces")
+    refused = call(port, "POST", "/api/tasks", iter([b'{"title": "x"}'] + [b" " * 1024] * 70), **headers)
+    assert (refused.status, refused.body["title"]) == (413, "Request Entity Too Large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 50\r\n\r\n{}",
+        b"Content-Length: 19\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}nonsense",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}",
+    ],
+)
+def test_a_body_that_was_cut_short_is_400_and_changes_nothing(
+    port: int, authorization: dict[str, str], body: bytes
+) -> None:
+    """Without its end, {"completed": true} would be no body, and that toggles."""
+    headers = authorization | {"Content-Type": "application/json"}
+    task = call(port, "POST", "/api/tasks", '{"title": "x"}', **headers).body
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        head = f"PATCH /api/tasks/{task['id']}/complete HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Authorization: {authorization['Authorization']}\r\n".encode() + body)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1000).split()[1] == b"400"
+    assert call(port, "GET", f"/api/tasks/{task['id']}", **authorization).body == task
+
+
+def test_a_client_cannot_say_where_the_service_is_mounted(port: int, authorization: dict[str, str]) -> None:
+    assert call(port, "GET", "/api/tasks", SCRIPT_NAME="/foo", **authorization).status == 200
+
+
+def test_a_connection_serves_many_requests_and_many_users(port: int, settings: Settings) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for user_id in ("one", "two") * 5:
+        token = issue_token(settings, user_id, 600)
+        connection.request(
+            "POST",
+            "/api/tasks",
+            '{"title": "x"}',
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        assert json.loads(connection.getresponse().read())["user_id"] == user_id
+        connection.request("DELETE", "/api/tasks/1000000000", headers={"Authorization": f"Bearer {token}"})
+        assert json.loads(connection.getresponse().read())["status"] == 404
+        connection.request("GET", "/api/tasks")
+        assert json.loads(connection.getresponse().read())["status"] == 401
+    connection.close()
+
+
+def test_connections_that_stay_open_keep_nobody_waiting(port: int, authorization: dict[str, str]) -> None:
+    """More of them than there are threads, whether they ask at once, one after the other, or not at all."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(40)]
+    slowest = 0.0
+    for number in range(400):
+        connection = connections[number % len(connections) if number % 3 else 0]
+        started = time.monotonic()
+        connection.request("GET", "/api/tasks?limit=1", headers=authorization)
+        assert connection.getresponse().read()
+        slowest = max(slowest, time.monotonic() - started)
+    for connection in connections:
+        connection.request("GET", "/api/tasks?limit=1", headers=authorization)
+    for connection in connections:
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert slowest < 3
+
+
+def test_clients_that_send_nothing_or_close_nothing_keep_nobody_waiting(
+    port: int, authorization: dict[str, str]
+) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(60)]
+        for client in clients[:30]:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        started = time.monotonic()
+        assert call(port, "GET", "/api/tasks?limit=1", **authorization).status == 200
+        assert time.monotonic() - started < 4
+        for client in clients[:30]:
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # It may still.
+        assert clients[-1].recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_the_connection_that_was_silent_longest_makes_room_for_a_new_one(settings: Settings, tmp_path: Path) -> None:
+    environment = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": str(settings.database_url)}
+    port = free_port()
+    arguments = ("--bind", f"127.0.0.1:{port}", "--workers=1", "--threads=2", "--worker-connections=10")
+    with serve(port, *arguments, settings=environment, log=tmp_path / "log"), ExitStack() as stack:
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=5) for _ in range(30)]
+        for connection in connections:
+            stack.callback(connection.close)
+            connection.request("GET", "/healthz")
+            response = connection.getresponse()
+            assert response.getheader("Connection") == "keep-alive"
+            assert response.read()
+        assert connections[0].sock.recv(1) == b""
+        connections[-1].request("GET", "/healthz")
+        assert connections[-1].getresponse().status == 200
+
+
+def test_requests_that_come_together_are_all_answered_in_order(port: int, authorization: dict[str, str]) -> None:
+    """Pipelined: the next request is there before the answer to the one before."""
+    request = f"GET /%s HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization['Authorization']}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client, client.makefile("rb") as stream:
+        client.sendall((request % "healthz" + request % "api/tasks?limit=1" + request % "nothing").encode())
+        statuses: list[bytes] = []
+        while len(statuses) < 3:
+            statuses.append(stream.readline().split()[1])
+            headers = list(iter(stream.readline, b"\r\n"))
+            length = next(int(line.split()[1]) for line in headers if line.lower().startswith(b"content-length"))
+            stream.read(length)
+    assert statuses == [b"200", b"200", b"404"]
+
+
+def test_two_authorization_headers_are_refused(port: int, authorization: dict[str, str]) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        line = f"Authorization: {authorization['Authorization']}\r\n"
+        client.sendall(f"GET /api/tasks HTTP/1.1\r\nHost: x\r\n{line}{line}Connection: close\r\n\r\n".encode())
+        assert client.recv(100).split()[1] in {b"400", b"401"}
+
+
+def test_a_body_that_is_compressed_on_its_way_is_415(port: int, authorization: dict[str, str]) -> None:
+    body = gzip.compress(b'{"title": "x"}')
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    headers = {**authorization, "Content-Type": "application/json", "Transfer-Encoding": "gzip, chunked"}
+    answer = call(port, "POST", "/api/tasks", chunked, **headers)
+    assert (answer.status, "Transfer-Encoding" in answer.body["detail"]) == (415, True)
+
+
+def test_what_the_server_refuses_by_itself_a_page_may_read(port: int) -> None:
+    for answer in (call(port, "GET", "/api/tasks", Authorization="a" * 9000), call(port, "GET", f"/{'a' * 9000}")):
+        assert answer.status in {414, 431}
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+
+
+def test_a_header_of_a_million_characters_is_refused_and_does_no_harm(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client, suppress(ConnectionError):
+        client.sendall(b"GET /api/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"a" * 1_000_000 + b"\r\n\r\n")
+        assert client.recv(100).split()[1] in {b"400", b"431"}
+    assert call(port, "GET", "/healthz").status == 200

@@ -1,0 +1,1 @@
+"""Servers, clients and readers that several tests use."""

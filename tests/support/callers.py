@@ -1,0 +1,97 @@
+"""People who call the service, each with a token of their own, and what an error must look like."""
+
+import secrets
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from config import Settings
+from todo.auth.tokens import issue_token
+from todo.tasks.schemas import TaskSchema
+from todo.web.problems import ProblemSchema
+
+INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
+
+
+class Caller:
+    """Somebody with a token. A new one sees no tasks: nobody sees another's rows."""
+
+    def __init__(self, client: FlaskClient, settings: Settings, user_id: str | None = None) -> None:
+        self.user_id = user_id or f"user-{secrets.token_hex(8)}"
+        self.authorization = f"Bearer {issue_token(settings, self.user_id, 600)}"
+        self._client = client
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        headers = {"Authorization": self.authorization, **options.pop("headers", {})}
+        return self._client.open(path, method=method, headers=headers, **options)
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> TestResponse:
+        return self.call("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> TestResponse:
+        return self.call("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> TestResponse:
+        return self.call("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:
+        return self.call("DELETE", path, **options)
+
+    def add(self, title: str = "Buy milk", **members: Any) -> dict[str, Any]:
+        """Create a task and give it."""
+        return read_task(self.post("/api/tasks", json={"title": title, **members}), 201)
+
+    def titles(self) -> list[str]:
+        return [task["title"] for task in read_tasks(self.get("/api/tasks"))]
+
+
+def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
+    """The task of an answer, which must have the shape that is documented."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/json"
+    task: Any = response.json
+    assert not TaskSchema().validate(task)
+    return dict(task)
+
+
+def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
+    """The tasks of a list."""
+    assert response.status_code == 200, response.text
+    tasks: Any = response.json
+    assert isinstance(tasks, list)
+    assert not TaskSchema(many=True).validate(tasks)
+    return tasks
+
+
+def read_problem(response: TestResponse, status: int, *fields: str) -> dict[str, Any]:
+    """The problem of an answer (RFC 9457), which must blame just these members of the body."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    problem: Any = response.json
+    assert not ProblemSchema().validate(problem)
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert set(problem.get("errors", ())) == set(fields)
+    return dict(problem)
+
+
+def read_internal_problem(response: TestResponse, status: int) -> dict[str, Any]:
+    problem = read_problem(response, status)
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert not [word for word in INTERNAL if word in response.text]
+    return problem
+
+
+def operations_on_a_task(app: Flask) -> list[tuple[str, str]]:
+    """Every documented operation that takes a task's id: method, path."""
+    document: Any = app.test_client().get("/api/openapi.json").json
+    paths = document["paths"]
+    documented = [(method.upper(), path) for path in paths if "{task_id}" in path for method in paths[path]]
+    assert len(documented) == 12
+    return documented

@@ -1,0 +1,178 @@
+"""The PostgreSQL that the tests run on, seen as its superuser, and the databases they make there."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import flask_migrate
+import psycopg2
+from flask import Flask
+from sqlalchemy import URL, make_url
+
+from config import Settings
+from todo import create_app
+from todo.extensions import db
+
+Run = Callable[..., list[tuple[Any, ...]]]
+# CI runs the tests in both of the shapes that a request's statement can be sent in.
+TRANSACTIONS = os.environ.get("TEST_TRANSACTIONS", "implicit")
+SECRET = "throwaway-test-secret-not-for-production-0123456789"
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server, its superuser's URL, and a migrated database that others are copied from."""
+
+    superuser_url: URL
+    _template: "Database | None" = None
+
+    @contextmanager
+    def transaction(self, database: str | None = None, *, autocommit: bool = False) -> Iterator[Run]:
+        """A superuser's connection, to run statements on and read their rows; commits at the end."""
+        url = self.superuser_url.set(drivername="postgresql", database=database or self.superuser_url.database)
+        connection = psycopg2.connect(url.render_as_string(hide_password=False))
+        connection.autocommit = autocommit
+
+        def run(statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else []
+
+        try:
+            yield run
+            connection.commit()
+        finally:
+            connection.close()
+
+    def run(self, statement: str, values: Any = None, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser and give its rows."""
+        with self.transaction(database, autocommit=True) as run:
+            return run(statement, values)
+
+    @property
+    def version(self) -> int:
+        """The major version."""
+        return int(self.run("SHOW server_version_num")[0][0]) // 10000
+
+    @contextmanager
+    def database(self, *, migrated: bool = False) -> Iterator["Database"]:
+        """Create a database with its own logins, and drop it at the end."""
+        database = Database(self, f"test_{secrets.token_hex(6)}")
+        if migrated:
+            database.copy(self._find_template())
+        else:
+            database.create()
+        try:
+            yield database
+        finally:
+            database.drop()
+
+    def _find_template(self) -> "Database":
+        """Return the migrated template. Copying it is several times faster than running the migrations."""
+        if self._template is None:
+            template = Database(self, f"test_{secrets.token_hex(6)}")
+            template.create()
+            template.migrate()
+            # PostgreSQL copies only a database that has no connections. The superuser owns it, because
+            # REASSIGN OWNED in a copy would otherwise give the template to the owner of the copy.
+            self.run(f"ALTER DATABASE {template.name} OWNER TO CURRENT_USER")
+            self.run(f"ALTER DATABASE {template.name} ALLOW_CONNECTIONS false")
+            self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template.name,))
+            self._template = template
+        return self._template
+
+    def close(self) -> None:
+        """Drop the template."""
+        if self._template is not None:
+            self._template.drop()
+            self._template = None
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, and three ways to log in to it.
+
+    ``owner`` is what a provider gives: it owns the database and may make roles. ``super`` is a superuser.
+    ``web`` owns nothing and may only become todo_app: what production should use.
+    """
+
+    server: Server
+    name: str
+
+    LOGINS: ClassVar = {"owner": "NOSUPERUSER CREATEROLE", "super": "SUPERUSER", "web": "NOSUPERUSER"}
+
+    def create(self, template: str = "template1") -> None:
+        with self.server.transaction(autocommit=True) as run:
+            for login, attributes in self.LOGINS.items():
+                run(f"CREATE ROLE {self.role(login)} LOGIN {attributes} PASSWORD 'test'")
+            run(f"CREATE DATABASE {self.name} OWNER {self.role('owner')} TEMPLATE {template}")
+            # Roles belong to the whole cluster, so the migrations of another database may have created this one.
+            if run("SELECT 1 FROM pg_roles WHERE rolname = 'todo_app'"):
+                run(f"GRANT todo_app TO {self.role('owner')}")
+
+    def copy(self, template: "Database") -> None:
+        """Create this database as a copy of a migrated one."""
+        self.create(template.name)
+        self.run(f"REASSIGN OWNED BY {template.role('owner')} TO {self.role('owner')}")
+        self.run(f"GRANT todo_app TO {self.role('web')}")
+
+    def drop(self) -> None:
+        with self.server.transaction(autocommit=True) as run:
+            run(f"DROP DATABASE {self.name} WITH (FORCE)")
+            for login in self.LOGINS:
+                run(f"DROP ROLE {self.role(login)}")
+
+    def role(self, login: str) -> str:
+        return f"{self.name}_{login}"
+
+    def url(self, login: str = "owner", **parts: Any) -> str:
+        url = self.server.superuser_url.set(
+            drivername="postgresql", username=self.role(login), password="test", database=self.name, **parts
+        )
+        return url.render_as_string(hide_password=False)
+
+    def settings(self, login: str = "owner", **values: Any) -> Settings:
+        """The service's settings for this database."""
+        url = sqlalchemy_url(self.url(login))
+        given = {"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, "transactions": TRANSACTIONS}
+        return Settings(**{**given, **values})
+
+    def migrate(self, login: str = "owner") -> None:
+        """Bring the database to the newest migration, as ``flask db upgrade`` does."""
+        with create_app(self.settings(login)).app_context():
+            flask_migrate.upgrade()
+        self.run(f"GRANT todo_app TO {self.role('web')}")
+
+    def transaction(self) -> AbstractContextManager[Run]:
+        """A superuser's transaction in this database."""
+        return self.server.transaction(self.name)
+
+    def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+        """Run one statement in this database as the server's superuser."""
+        return self.server.run(statement, values, self.name)
+
+
+def sqlalchemy_url(url: str) -> str:
+    return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def wait_for_a_lock(execute: Run) -> None:
+    """Return when some statement waits for a lock."""
+    deadline = time.monotonic() + 4
+    while execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert time.monotonic() < deadline, "nobody waited"
+        time.sleep(0.01)
+
+
+@contextmanager
+def closing_pool(app: Flask) -> Iterator[Flask]:
+    """An application whose connections are closed at the end."""
+    try:
+        yield app
+    finally:
+        with app.app_context():
+            db.engine.dispose()

@@ -1,0 +1,113 @@
+"""A million tasks, of which one user has 20,000, and what PostgreSQL does for that user."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import psycopg2
+
+from tests.support.callers import Caller, read_tasks
+from tests.support.databases import Database
+from tests.support.wire import Wire
+
+OWN = 20_000
+BIG = "somebody with much to do"
+FILL = """
+    INSERT INTO todo.tasks (user_id, title, description, completed_at, created_at, updated_at)
+    SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,
+           CASE WHEN n %% 97 = 0 THEN 'ÄRGER ' ELSE 'Buy milk ' END || n,
+           CASE WHEN n %% 3 = 0 THEN repeat('and something that is longer, ', n %% 10) END,
+           CASE WHEN n %% 4 > 0 THEN now() END,
+           now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour'
+    FROM generate_series(1, 1000000) AS n
+"""
+ENRICH = """
+    UPDATE todo.tasks SET
+      due_at = CASE WHEN id % 4 = 0 THEN '2026-12-31 23:59:59.999999Z' ELSE '2026-01-01'::timestamptz END
+               + id % 365 * interval '1 day',
+      due_all_day = id % 4 = 0,
+      priority = (ARRAY['low', 'medium', 'high'])[id % 3 + 1],
+      tags = ARRAY['home', 'tag' || id % 7], tags_folded = ARRAY['home', 'tag' || id % 7]
+    WHERE id % 2 = 0
+"""
+
+
+@dataclass
+class Writer:
+    """Somebody who goes on writing, as the release before does, and how long each write took."""
+
+    database: Database
+    seconds: list[float] = field(default_factory=list)
+    done: Event = field(default_factory=Event)
+
+    def write(self) -> None:
+        connection = psycopg2.connect(self.database.url("super"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            while not self.done.is_set():
+                started = time.perf_counter()
+                cursor.execute("INSERT INTO todo.tasks (user_id, title) VALUES ('writer', 'x') RETURNING id")
+                cursor.execute(
+                    "UPDATE todo.tasks SET title = 'ÄRGER' WHERE user_id = 'writer' AND id = %s", cursor.fetchone()
+                )
+                self.seconds.append(time.perf_counter() - started)
+        connection.close()
+
+
+@dataclass
+class Million:
+    """The database, as it is after the upgrade, and whoever wrote meanwhile."""
+
+    database: Database
+    writer: Writer
+    upgrade_seconds: float
+
+
+@dataclass
+class Reader:
+    """The user with 20,000 tasks, and what PostgreSQL does for them."""
+
+    wire: Wire
+    caller: Caller
+    database: Database
+
+    def explain(self, path: str) -> "Plan":
+        """How the statement of this request runs, taken as it was sent."""
+        self.wire.messages.clear()
+        found = len(read_tasks(self.caller.get(path)))
+        sent = [message for _, message in self.wire.messages if message.startswith("SELECT set_config('role'")]
+        [(prefix, statement)] = [message.split("; ", 1) for message in sent]
+        with closing(psycopg2.connect(self.database.url("web"))) as connection, connection.cursor() as cursor:
+            cursor.execute(f"{prefix}; EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+            [(plan,)] = cursor.fetchall()
+        return Plan(found, plan[0]["Plan"])
+
+
+@dataclass
+class Plan:
+    found: int
+    top: dict[str, Any]
+
+    @property
+    def scans(self) -> list[dict[str, Any]]:
+        """The nodes that read the table or an index of it."""
+
+        def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            yield node
+            for child in node.get("Plans", []):
+                yield from walk(child)
+
+        return [node for node in walk(self.top) if "Scan" in node["Node Type"] and "Subquery" not in node["Node Type"]]
+
+    @property
+    def read(self) -> int:
+        """How many rows were read, those that were passed over included."""
+        rows: float = sum(
+            (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+            for node in self.scans
+            if node["Node Type"] != "Bitmap Index Scan"
+        )
+        return round(rows)  # Means of many loops, to two digits.

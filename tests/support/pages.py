@@ -1,0 +1,28 @@
+"""Pages of a list and the links between them."""
+
+import re
+
+from werkzeug.test import TestResponse
+
+from tests.support.callers import Caller, read_tasks
+
+
+def read_next(response: TestResponse) -> str | None:
+    """The URL of the next page (RFC 8288)."""
+    link = response.headers.get("Link")
+    if link is None:
+        return None
+    found = re.fullmatch(r'<(https?://[^>]+)>; rel="next"', link)
+    assert found
+    return found[1]
+
+
+def walk(caller: Caller, url: str | None) -> list[list[str]]:
+    """The titles on each page, from one to the last."""
+    pages: list[list[str]] = []
+    while url is not None:
+        assert len(pages) < 20, "there is no end to it"
+        response = caller.get(url)
+        pages.append([task["title"] for task in read_tasks(response)])
+        url = read_next(response)
+    return pages

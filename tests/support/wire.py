@@ -1,0 +1,77 @@
+"""A proxy that counts what is sent to PostgreSQL, on the wire: the only place where a round trip shows."""
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+from typing import Self
+
+from sqlalchemy import URL
+
+from config import Settings
+from tests.support.databases import Database, sqlalchemy_url
+
+
+class Wire:
+    """Listens on a local port, forwards to the server, and keeps every message the client sends."""
+
+    def __init__(self, server_url: URL) -> None:
+        self._server_url = server_url
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.messages: list[tuple[str, str]] = []
+        self._connections = 0
+        self._silent = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def silence(self) -> None:
+        """Let nothing more through on the connections there are, and close none: as a firewall that forgot them."""
+        self._silent = self._connections
+
+    def settings(self, database: Database, login: str = "owner") -> Settings:
+        """The service's settings to reach a database of the server this way."""
+        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        url = database.url(login, host="127.0.0.1", port=self.port, query=plain)
+        return database.settings(login, database_url=sqlalchemy_url(url))
+
+    def _connect(self) -> socket.socket:
+        host = self._server_url.query.get("host") or self._server_url.host or "localhost"
+        port = self._server_url.port or 5432
+        if str(host).startswith("/"):
+            upstream = socket.socket(socket.AF_UNIX)
+            upstream.connect(f"{host}/.s.PGSQL.{port}")
+            return upstream
+        return socket.create_connection((str(host), port))
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = self._connect()
+                number = self._connections
+                self._connections += 1
+                threading.Thread(target=self._forward, args=(number, server, client), daemon=True).start()
+                threading.Thread(target=self._forward_and_count, args=(number, client, server), daemon=True).start()
+
+    def _forward(self, number: int, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError), source, target:
+            while data := source.recv(65536):
+                if number >= self._silent:
+                    target.sendall(data)
+
+    def _forward_and_count(self, number: int, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError, struct.error), client, server, client.makefile("rb") as stream:
+            length = stream.read(4)  # The first message, the startup packet, has no type.
+            server.sendall(length + stream.read(struct.unpack("!I", length)[0] - 4))
+            while kind := stream.read(1):
+                length = stream.read(4)
+                body = stream.read(struct.unpack("!I", length)[0] - 4)
+                self.messages.append((kind.decode(), body.rstrip(b"\0").decode(errors="replace")))
+                if number >= self._silent:
+                    server.sendall(kind + length + body)
