@@ -1,7 +1,7 @@
-"""The service under test: the real application on a real PostgreSQL, migrated once by the migrations.
+"""The service under test: the real application on a real PostgreSQL with the real migrations.
 
-That is the embedded one, or the server of TEST_DATABASE_URL (its superuser's URL). Nobody sees another's
-rows, so a new user is a clean slate and no test cleans up.
+PostgreSQL is the embedded one, or the server of TEST_DATABASE_URL (a superuser's URL). Users cannot see each other's
+rows, so each test takes a new user and cleans up nothing.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ from todo import create_app
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let a test that renames the role todo_app run alone where pytest-xdist's workers share a server."""
+    """Run a test that renames todo_app alone where the workers of pytest-xdist share a server."""
     if "TEST_DATABASE_URL" not in os.environ or "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
     alone = "no_role" in getattr(item, "fixturenames", ())
@@ -41,7 +41,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
-    """pytest-flask's own would share flask.g between a test's requests: a user could leak into the next one."""
+    """Replace the fixture of pytest-flask, which shares flask.g between requests: a user could leak into the next."""
 
 
 @pytest.fixture(scope="session")
@@ -92,13 +92,13 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """pytest-flask's own keeps a request's context open until the next request, for whichever thread makes it."""
+    """Replace the fixture of pytest-flask, which keeps a request context open until the next request, in any thread."""
     return app.test_client()
 
 
 @pytest.fixture
 def document(client: FlaskClient) -> Any:
-    """What GET /api/openapi.json answers, to whoever asks."""
+    """The OpenAPI document, requested without a token."""
     response = client.get("/api/openapi.json")
     assert response.status_code == 200
     return response.json
@@ -106,7 +106,7 @@ def document(client: FlaskClient) -> Any:
 
 @pytest.fixture
 def meet(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
-    """Make the acquaintance of somebody new, or of somebody with a given user id."""
+    """Return a client with the token of a new user, or of the given user id."""
     return lambda user_id=None: Caller(client, settings, user_id)
 
 
@@ -128,7 +128,7 @@ def keys() -> Iterator[KeyServer]:
 
 @pytest.fixture
 def jwks_app(database: Database, keys: KeyServer) -> Iterator[Flask]:
-    """The application where public keys alone decide."""
+    """The application with public keys and without a secret."""
     settings = database.settings(better_auth_secret=None, jwks_url=keys.url, auth_origin=ISSUER)
     with closing_pool(create_app(settings)) as app:
         yield app
@@ -136,7 +136,7 @@ def jwks_app(database: Database, keys: KeyServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def ask(jwks_app: Flask) -> Ask:
-    """Ask for the tasks of somebody whose token is signed with a key."""
+    """Request the tasks with a token that a key signs."""
 
     def ask(key: SigningKey = KEY, **claims: Any) -> TestResponse:
         token = key.sign(**claims)
@@ -149,7 +149,7 @@ def ask(jwks_app: Flask) -> Ask:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
-    """What is written, in the lines that the service writes."""
+    """The log, in the format that the service writes."""
     usual = caplog.handler.formatter
     caplog.handler.setFormatter(JsonLines(Settings()))
     yield Log(lambda: caplog.text)
@@ -158,7 +158,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
 
 @pytest.fixture
 def fill(alice: Caller) -> None:
-    """Alice has five tasks, some with a due date, the others with a priority."""
+    """Give Alice five tasks, some with a due date and the others with a priority."""
     for number in range(5):
         alice.add(
             str(number), due_date=f"2026-12-0{9 - number}" if number % 2 else None, priority=["low", None][number % 2]

@@ -1,4 +1,4 @@
-"""What may be sent as a body, and what is said about the rest."""
+"""Request bodies: accepted media types, size and JSON."""
 
 import gzip
 import io
@@ -20,12 +20,12 @@ def path(alice: Caller, method: str) -> str:
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
-def test_json_is_taken(alice: Caller, method: str, path: str, media_type: str) -> None:
+def test_json_media_types_are_accepted(alice: Caller, method: str, path: str, media_type: str) -> None:
     response = alice.call(method, path, data='{"title": "é"}'.encode(), content_type=media_type)
     assert read_task(response, 201 if method == "POST" else 200)["title"] == "é"
 
 
-def test_a_merge_patch_is_taken_by_patch_only(alice: Caller, method: str, path: str) -> None:
+def test_merge_patch_is_accepted_by_patch_only(alice: Caller, method: str, path: str) -> None:
     response = alice.call(method, path, data=b'{"title": "x"}', content_type="application/merge-patch+json")
     if method == "PATCH":
         read_task(response)
@@ -36,14 +36,14 @@ def test_a_merge_patch_is_taken_by_patch_only(alice: Caller, method: str, path: 
 @pytest.mark.parametrize(
     "media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json"]
 )
-def test_another_media_type_is_415_and_the_right_one_is_named(
+def test_other_media_types_are_415_and_name_the_accepted_one(
     alice: Caller, method: str, path: str, media_type: str | None
 ) -> None:
     problem = read_problem(alice.call(method, path, data=b'{"title": "x"}', content_type=media_type), 415)
     assert "application/json" in problem["detail"]
 
 
-def test_an_empty_body_is_no_body_whatever_its_type(alice: Caller, method: str, path: str) -> None:
+def test_an_empty_body_counts_as_no_body_with_any_media_type(alice: Caller, method: str, path: str) -> None:
     for media_type in ("application/json", "text/plain", None):
         response = alice.call(method, path, data=b"", content_type=media_type)
         if method == "POST":
@@ -60,31 +60,31 @@ def test_an_empty_body_is_no_body_whatever_its_type(alice: Caller, method: str, 
         '{"title": "x"}'.encode("utf-16"), b"[" * 60_000, b'{"a":' * 10_000,
     ],
 )  # fmt: skip
-def test_what_is_not_json_is_400(alice: Caller, method: str, path: str, body: bytes) -> None:
+def test_invalid_json_is_400(alice: Caller, method: str, path: str, body: bytes) -> None:
     read_problem(alice.call(method, path, data=body, content_type="application/json"), 400)
 
 
 @pytest.mark.parametrize("document", [[], [{"title": "x"}], "x", 1, 1.5, True, None])
-def test_json_that_is_no_object_is_400(alice: Caller, method: str, path: str, document: object) -> None:
+def test_json_other_than_an_object_is_400(alice: Caller, method: str, path: str, document: object) -> None:
     problem = read_problem(alice.call(method, path, data=json.dumps(document), content_type="application/json"), 400)
     assert problem["detail"] == "The body must be a JSON object."
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000, "1e400", "0.1", "-0"])
-def test_numbers_of_any_size_in_unknown_members_are_ignored(alice: Caller, method: str, path: str, number: str) -> None:
+def test_unknown_fields_may_hold_numbers_of_any_size(alice: Caller, method: str, path: str, number: str) -> None:
     body = f'{{"title": "x", "unknown": {number}}}'
     response = alice.call(method, path, data=body, content_type="application/json")
     assert read_task(response, 201 if method == "POST" else 200)["title"] == "x"
 
 
-def test_a_body_of_64_kib_is_taken_and_one_byte_more_is_413(alice: Caller, method: str, path: str) -> None:
+def test_body_limit_is_64_kib(alice: Caller, method: str, path: str) -> None:
     body = b'{"title": "x"' + b" " * (64 * 1024 - 14) + b"}"
     assert alice.call(method, path, data=body, content_type="application/json").status_code in {200, 201}
     problem = read_problem(alice.call(method, path, data=body + b" ", content_type="application/json"), 413)
     assert "65536 bytes" in problem["detail"]
 
 
-def test_a_body_whose_length_was_not_said_is_413_too_and_not_cut_short(alice: Caller, method: str, path: str) -> None:
+def test_a_large_body_without_content_length_is_413(alice: Caller, method: str, path: str) -> None:
     endless = {"input_stream": io.BytesIO(b'{"title": "x"}' + b" " * 70_000), "content_type": "application/json"}
     response = alice.call(method, path, **endless, environ_overrides={"wsgi.input_terminated": True})
     read_problem(response, 413)

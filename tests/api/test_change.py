@@ -1,4 +1,4 @@
-"""PUT and PATCH /api/tasks/{id}: both change only the members sent."""
+"""PUT and PATCH /api/tasks/{id}: both change only the fields that are sent."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,20 +13,20 @@ from tests.support.databases import Database, wait_for_a_lock
 pytestmark = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 
 
-def test_one_member_changes_and_the_others_stay(alice: Caller, method: str) -> None:
+def test_a_change_keeps_the_other_fields(alice: Caller, method: str) -> None:
     task = alice.add("old", description="keep me", completed=True)
     changed = read_task(alice.call(method, f"/api/tasks/{task['id']}", json={"title": " new "}))
     assert changed["updated_at"] > task["updated_at"]
     assert changed == task | {"title": "new", "updated_at": changed["updated_at"]}
 
 
-def test_null_clears_a_description(alice: Caller, method: str) -> None:
+def test_null_clears_the_description(alice: Caller, method: str) -> None:
     task = alice.add(description="gone soon")
     assert read_task(alice.call(method, f"/api/tasks/{task['id']}", json={"description": None}))["description"] is None
 
 
 @pytest.mark.parametrize("body", [{}, None, {"color": "red", "id": 5, "user_id": "mallory", "created_at": "x"}])
-def test_nothing_to_change_changes_nothing(alice: Caller, method: str, body: object) -> None:
+def test_a_body_without_known_fields_changes_nothing(alice: Caller, method: str, body: object) -> None:
     task = alice.add()
     response = (
         alice.call(method, f"/api/tasks/{task['id']}", json=body)
@@ -37,7 +37,7 @@ def test_nothing_to_change_changes_nothing(alice: Caller, method: str, body: obj
     assert response.headers["ETag"] == '"1"'
 
 
-def test_a_repeated_change_is_one_change(alice: Caller, method: str) -> None:
+def test_a_repeated_change_has_one_effect(alice: Caller, method: str) -> None:
     path = f"/api/tasks/{alice.add()['id']}"
     body = {"title": "new", "description": "text", "completed": True}
     first, second = alice.call(method, path, json=body), alice.call(method, path, json=body)
@@ -45,18 +45,18 @@ def test_a_repeated_change_is_one_change(alice: Caller, method: str) -> None:
     assert first.headers["ETag"] == second.headers["ETag"]
 
 
-def test_a_version_never_comes_back_even_if_the_content_does(alice: Caller, method: str) -> None:
+def test_every_change_makes_a_new_version(alice: Caller, method: str) -> None:
     path = f"/api/tasks/{alice.add('a')['id']}"
     tags = [alice.call(method, path, json={"title": title}).headers["ETag"] for title in "baba"]
     assert len(set(tags)) == 4
 
 
-def test_a_whole_task_can_be_sent_back(alice: Caller, method: str) -> None:
+def test_a_fetched_task_can_be_sent_back(alice: Caller, method: str) -> None:
     task = alice.add(description="text", completed=True)
     assert read_task(alice.call(method, f"/api/tasks/{task['id']}", json=task)) == task
 
 
-def test_completing_and_reopening_keeps_the_time_of_completion(alice: Caller, method: str) -> None:
+def test_completed_at_changes_only_with_completed(alice: Caller, method: str) -> None:
     path = f"/api/tasks/{alice.add()['id']}"
     done = read_task(alice.call(method, path, json={"completed": True}))
     assert done["completed_at"] is not None
@@ -67,7 +67,7 @@ def test_completing_and_reopening_keeps_the_time_of_completion(alice: Caller, me
 
 
 @pytest.mark.parametrize("member", ["title", "completed"])
-def test_members_that_cannot_be_empty_cannot_be_cleared(alice: Caller, method: str, member: str) -> None:
+def test_null_is_refused_for_required_fields(alice: Caller, method: str, member: str) -> None:
     task = alice.add()
     read_problem(alice.call(method, f"/api/tasks/{task['id']}", json={member: None}), 422, member)
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
@@ -80,13 +80,13 @@ def test_a_refused_change_changes_nothing(alice: Caller, method: str) -> None:
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
 
 
-def test_another_s_task_is_404_even_without_a_change(alice: Caller, bob: Caller, method: str) -> None:
+def test_another_users_task_is_404_even_for_an_empty_change(alice: Caller, bob: Caller, method: str) -> None:
     path = f"/api/tasks/{alice.add()['id']}"
     for body in ({"title": "stolen"}, {}):
         read_problem(bob.call(method, path, json=body), 404)
 
 
-def test_a_change_that_somebody_else_just_made_is_answered_as_it_is_now(
+def test_a_change_that_another_request_just_made_returns_the_task(
     database: Database, alice: Caller, method: str
 ) -> None:
     task = alice.add("old")
@@ -99,9 +99,7 @@ def test_a_change_that_somebody_else_just_made_is_answered_as_it_is_now(
     assert response.headers["ETag"] == '"7"'
 
 
-def test_the_later_of_two_changes_has_the_later_time_even_if_it_was_asked_for_first(
-    database: Database, alice: Caller, method: str
-) -> None:
+def test_updated_at_follows_the_order_of_commits(database: Database, alice: Caller, method: str) -> None:
     task = alice.add("old")
     change = "UPDATE todo.tasks SET updated_at = clock_timestamp() WHERE id = %s RETURNING to_json(updated_at)#>>'{}'"
     with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
@@ -113,9 +111,7 @@ def test_the_later_of_two_changes_has_the_later_time_even_if_it_was_asked_for_fi
     assert datetime.fromisoformat(later["updated_at"]) > datetime.fromisoformat(first)
 
 
-def test_changes_of_different_members_at_the_same_moment_both_survive(
-    app: Flask, settings: Settings, method: str
-) -> None:
+def test_concurrent_changes_of_different_fields_are_both_kept(app: Flask, settings: Settings, method: str) -> None:
     callers = [Caller(app.test_client(), settings, "two-tabs") for _ in range(2)]
     path = f"/api/tasks/{callers[0].add()['id']}"
     bodies: list[dict[str, object]] = [{"title": "new"}, {"completed": True}]

@@ -1,4 +1,4 @@
-"""Frontends that were written for other services: the names they ask by, and the answers they read."""
+"""Frontends written for other services: alternative parameter names and response formats."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from todo.tasks.schemas import CountedTasksSchema, DeletionSchema
 
 @pytest.fixture(scope="module")
 def other_app(database: Database) -> Iterator[Flask]:
-    """The application as it answers such frontends."""
+    """The application with LIST_FORMAT and DELETE_FORMAT set."""
     with closing_pool(create_app(database.settings(list_format="object", delete_format="json"))) as app:
         yield app
 
@@ -27,7 +27,7 @@ def carol(other_app: Flask, database: Database) -> Caller:
 
 
 def count(caller: Caller, query: str = "") -> tuple[list[str], int]:
-    """The titles of a counted list, and the total."""
+    """Return the titles and the total of a list object."""
     response = caller.get(f"/api/tasks{query}")
     assert response.status_code == 200, response.text
     answer: Any = response.json
@@ -46,7 +46,7 @@ def count(caller: Caller, query: str = "") -> tuple[list[str], int]:
         ("status=incomplete&offset=0", "status=pending"),
     ],
 )
-def test_other_names_mean_the_same(alice: Caller, other: str, same: str) -> None:
+def test_alternative_names_mean_the_same(alice: Caller, other: str, same: str) -> None:
     first = alice.add("first", completed=True)
     for title in ("third", "second"):
         alice.add(title)
@@ -57,7 +57,7 @@ def test_other_names_mean_the_same(alice: Caller, other: str, same: str) -> None
     assert read_tasks(alice.get(f"/api/tasks?{other}")) == found
 
 
-def test_pages_go_on_by_either_name(alice: Caller) -> None:
+def test_page_links_work_with_either_name(alice: Caller) -> None:
     for number in range(3):
         alice.add(str(number))
     response = alice.get("/api/tasks?sort_by=created_at&sort_order=asc&limit=2")
@@ -67,18 +67,18 @@ def test_pages_go_on_by_either_name(alice: Caller) -> None:
     assert read_tasks(alice.get(following.replace("sort_by=created_at", "sort=created")))
 
 
-def test_both_names_of_one_thing_are_refused(alice: Caller) -> None:
+def test_both_names_of_one_parameter_are_refused(alice: Caller) -> None:
     problem = read_problem(alice.get("/api/tasks?sort=title&sort_by=created_at"), 422, "sort")
     assert problem["errors"]["sort"] == ["Given 2 times; once is allowed."]
 
 
 @pytest.mark.parametrize("offset", ["1", "50", "-1", "00", "", "x"])
-def test_another_offset_is_refused_with_what_to_do_instead(alice: Caller, offset: str) -> None:
+def test_other_offsets_are_refused_with_a_hint_at_cursors(alice: Caller, offset: str) -> None:
     problem = read_problem(alice.get(f"/api/tasks?offset={offset}"), 422, "offset")
     assert "cursor" in problem["detail"]
 
 
-def test_toggle_is_another_path_of_complete(alice: Caller, bob: Caller) -> None:
+def test_toggle_is_an_alias_of_complete(alice: Caller, bob: Caller) -> None:
     path = f"/api/tasks/{alice.add()['id']}/toggle"
     assert read_task(alice.patch(path))["completed"]
     assert not read_task(alice.patch(path))["completed"]
@@ -87,7 +87,7 @@ def test_toggle_is_another_path_of_complete(alice: Caller, bob: Caller) -> None:
     read_problem(bob.patch(path), 404)
 
 
-def test_a_list_can_be_an_object_with_the_number_of_all_that_match(carol: Caller) -> None:
+def test_list_format_adds_the_total_of_matching_tasks(carol: Caller) -> None:
     assert count(carol) == ([], 0)
     for number in range(5):
         carol.add(f"task {number}", completed=number % 2 == 0, tags=["even"] if number % 2 == 0 else [])
@@ -97,14 +97,14 @@ def test_a_list_can_be_an_object_with_the_number_of_all_that_match(carol: Caller
     assert count(carol, "?search=nothing") == ([], 0)
 
 
-def test_nobody_is_told_how_many_another_has(carol: Caller, other_app: Flask, database: Database) -> None:
+def test_the_total_counts_only_the_users_tasks(carol: Caller, other_app: Flask, database: Database) -> None:
     carol.add()
     assert count(Caller(other_app.test_client(), database.settings())) == ([], 0)
 
 
 @pytest.mark.parametrize("sort", ["created", "updated", "title", "due_date", "priority"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_the_total_is_of_all_pages_and_these_are_in_order(carol: Caller, alice: Caller, sort: str, order: str) -> None:
+def test_the_total_counts_all_pages(carol: Caller, alice: Caller, sort: str, order: str) -> None:
     for caller in (carol, alice):
         for number in (3, 1, 4, 2, 5):
             due_date = None if number == 3 else f"2026-12-0{number}"
@@ -121,7 +121,7 @@ def test_the_total_is_of_all_pages_and_these_are_in_order(carol: Caller, alice: 
     assert path == ""
 
 
-def test_a_page_that_has_become_empty_still_has_the_total(carol: Caller) -> None:
+def test_an_empty_page_has_the_total(carol: Caller) -> None:
     tasks = [carol.add(str(number)) for number in range(3)]
     link = carol.get("/api/tasks?limit=2").headers["Link"]
     carol.delete(f"/api/tasks/{tasks[0]['id']}")
@@ -129,7 +129,7 @@ def test_a_page_that_has_become_empty_still_has_the_total(carol: Caller) -> None
     assert count(carol, following.removeprefix("/api/tasks")) == ([], 2)
 
 
-def test_it_is_counted_in_the_same_round_trip(database: Database) -> None:
+def test_the_total_takes_no_extra_round_trip(database: Database) -> None:
     with Wire(database.server.superuser_url) as wire:
         settings = replace(wire.settings(database), list_format="object", transactions="implicit")
         with closing_pool(create_app(settings)) as app:
@@ -140,7 +140,7 @@ def test_it_is_counted_in_the_same_round_trip(database: Database) -> None:
             assert [kind for kind, _ in wire.messages] == ["Q"]
 
 
-def test_a_deletion_can_have_a_body(carol: Caller) -> None:
+def test_delete_format_returns_a_body(carol: Caller) -> None:
     task = carol.add()
     response = carol.delete(f"/api/tasks/{task['id']}")
     assert response.status_code == 200
@@ -150,7 +150,7 @@ def test_a_deletion_can_have_a_body(carol: Caller) -> None:
     read_problem(carol.delete(f"/api/tasks/{task['id']}"), 404)
 
 
-def test_the_document_says_which_answers_these_are(app: Flask, other_app: Flask) -> None:
+def test_the_openapi_document_describes_these_formats(app: Flask, other_app: Flask) -> None:
     def answers(served: Flask, path: str, method: str) -> Any:
         document: Any = served.test_client().get("/api/openapi.json").json
         return document["paths"][path][method]["responses"]

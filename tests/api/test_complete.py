@@ -14,7 +14,7 @@ def path(alice: Caller) -> str:
     return f"/api/tasks/{alice.add()['id']}/complete"
 
 
-def test_without_a_body_it_toggles(alice: Caller, path: str) -> None:
+def test_complete_without_a_body_toggles(alice: Caller, path: str) -> None:
     done = read_task(alice.patch(path))
     assert done["completed"] is True
     assert done["completed_at"] == done["updated_at"]
@@ -23,11 +23,11 @@ def test_without_a_body_it_toggles(alice: Caller, path: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"json": {}}, {"content_type": "application/json"}, {"json": {"other": 1}}])
-def test_an_empty_body_toggles_too(alice: Caller, path: str, options: dict[str, object]) -> None:
+def test_complete_with_an_empty_object_toggles(alice: Caller, path: str, options: dict[str, object]) -> None:
     assert read_task(alice.patch(path, **options))["completed"] is True
 
 
-def test_a_body_sets_so_that_it_can_be_retried(alice: Caller, path: str) -> None:
+def test_complete_with_a_value_sets_it_and_can_be_retried(alice: Caller, path: str) -> None:
     first, again = (alice.patch(path, json={"completed": True}) for _ in range(2))
     assert read_task(first)["completed"] is True
     assert first.json == again.json
@@ -36,11 +36,11 @@ def test_a_body_sets_so_that_it_can_be_retried(alice: Caller, path: str) -> None
 
 
 @pytest.mark.parametrize("completed", [1, "true", None, [], {}])
-def test_other_values_are_refused(alice: Caller, path: str, completed: object) -> None:
+def test_completed_must_be_a_boolean(alice: Caller, path: str, completed: object) -> None:
     read_problem(alice.patch(path, json={"completed": completed}), 422, "completed")
 
 
-def test_toggles_at_the_same_moment_each_count(app: Flask, settings: Settings) -> None:
+def test_concurrent_toggles_all_count(app: Flask, settings: Settings) -> None:
     callers = [Caller(app.test_client(), settings, "many-clicks") for _ in range(8)]
     task = callers[0].add()
     with ThreadPoolExecutor(8) as pool:
@@ -50,6 +50,6 @@ def test_toggles_at_the_same_moment_each_count(app: Flask, settings: Settings) -
     assert read_task(callers[0].get(f"/api/tasks/{task['id']}"))["completed"] is False
 
 
-def test_another_s_task_is_404(bob: Caller, path: str) -> None:
+def test_another_users_task_is_404(bob: Caller, path: str) -> None:
     read_problem(bob.patch(path), 404)
     read_problem(bob.patch(path, json={"completed": True}), 404)

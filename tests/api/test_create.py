@@ -5,7 +5,7 @@ import pytest
 from tests.support.callers import Caller, read_problem, read_task
 
 
-def test_a_task_is_created_with_defaults(alice: Caller) -> None:
+def test_create_returns_the_task_with_defaults(alice: Caller) -> None:
     response = alice.post("/api/tasks", json={"title": "Buy milk"})
     task = read_task(response, 201)
     assert task["id"] > 0
@@ -16,12 +16,12 @@ def test_a_task_is_created_with_defaults(alice: Caller) -> None:
     assert task["created_at"].endswith("Z")
 
 
-def test_its_members_come_in_a_readable_order(alice: Caller) -> None:
+def test_task_fields_have_a_fixed_order(alice: Caller) -> None:
     expected = "id user_id title description completed completed_at priority tags due_date created_at updated_at"
     assert list(alice.add()) == expected.split()
 
 
-def test_the_answer_says_where_the_task_is_and_its_version(alice: Caller) -> None:
+def test_create_returns_location_and_etag(alice: Caller) -> None:
     response = alice.post("/api/tasks", json={"title": "Buy milk"})
     assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
     found = alice.get(response.headers["Location"])
@@ -39,19 +39,19 @@ def test_the_title_is_trimmed(alice: Caller) -> None:
     assert alice.add("  Buy\u00a0milk \n\t")["title"] == "Buy\u00a0milk"
 
 
-def test_the_description_is_kept_as_it_is(alice: Caller) -> None:
+def test_the_description_is_kept_unchanged(alice: Caller) -> None:
     assert alice.add(description="  two\n litres ")["description"] == "  two\n litres "
     assert alice.add(description="")["description"] == ""
     assert alice.add(description=None)["description"] is None
 
 
-def test_the_owner_is_the_token_s_user_whatever_the_body_says(alice: Caller, bob: Caller) -> None:
+def test_the_owner_is_the_user_of_the_token(alice: Caller, bob: Caller) -> None:
     task = alice.add(user_id=bob.user_id)
     assert task["user_id"] == alice.user_id
     assert bob.titles() == []
 
 
-def test_members_that_are_the_server_s_or_unknown_are_ignored(alice: Caller) -> None:
+def test_read_only_and_unknown_fields_are_ignored(alice: Caller) -> None:
     task = alice.add(id=7, created_at="2001-01-01T00:00:00Z", updated_at=3, completed_at=[], version=9, color="red")
     assert task["id"] != 7
     assert task["created_at"] > "2026"
@@ -61,7 +61,7 @@ def test_members_that_are_the_server_s_or_unknown_are_ignored(alice: Caller) -> 
 @pytest.mark.parametrize(
     "title", ["x" * 200, "👩‍🚀" * 66, "é", "買い物", "' OR 1=1; --", "%(owner)s %s %", "\\", "🏳️‍🌈"]
 )
-def test_any_text_of_up_to_200_code_points_is_a_title(alice: Caller, title: str) -> None:
+def test_a_title_may_have_200_code_points_of_any_script(alice: Caller, title: str) -> None:
     assert alice.add(title)["title"] == title
 
 
@@ -81,7 +81,7 @@ def test_any_text_of_up_to_200_code_points_is_a_title(alice: Caller, title: str)
         ("half a pair \ud83d", "Has U+D83D, which is not a character that can be stored."),
     ],
 )
-def test_other_titles_are_refused_with_what_is_allowed(alice: Caller, title: object, message: str) -> None:
+def test_invalid_titles_are_refused(alice: Caller, title: object, message: str) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": title}), 422, "title")
     assert problem["errors"]["title"] == [message]
     assert problem["detail"] == f"title: {message}"
@@ -93,22 +93,22 @@ def test_a_title_is_required(alice: Caller) -> None:
     assert problem["errors"]["title"] == ["Required: a string of 1 to 200 characters."]
 
 
-def test_without_a_body_the_title_is_missing(alice: Caller) -> None:
+def test_create_without_a_body_needs_a_title(alice: Caller) -> None:
     read_problem(alice.post("/api/tasks"), 422, "title")
     read_problem(alice.post("/api/tasks", content_type="application/json"), 422, "title")
 
 
 @pytest.mark.parametrize("description", ["x" * 1001, 5, [], {}, False, "\x00", "\udc00"])
-def test_other_descriptions_are_refused(alice: Caller, description: object) -> None:
+def test_invalid_descriptions_are_refused(alice: Caller, description: object) -> None:
     read_problem(alice.post("/api/tasks", json={"title": "x", "description": description}), 422, "description")
 
 
 @pytest.mark.parametrize("completed", [1, 0, "true", "yes", "", None, [], {}, 1.0])
-def test_completed_is_true_or_false_and_nothing_like_it(alice: Caller, completed: object) -> None:
+def test_completed_must_be_a_boolean(alice: Caller, completed: object) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": "x", "completed": completed}), 422, "completed")
     assert "true or false" in problem["detail"]
 
 
-def test_every_wrong_member_is_named_at_once(alice: Caller) -> None:
+def test_all_invalid_fields_are_reported_at_once(alice: Caller) -> None:
     response = alice.post("/api/tasks", json={"title": "", "description": 1, "completed": "no"})
     read_problem(response, 422, "title", "description", "completed")

@@ -1,4 +1,4 @@
-"""Cursors: a place in one list, which somebody may alter or make up, and which gives no right."""
+"""Cursors: positions in one list. A client can alter or forge them, and they grant no access."""
 
 import base64
 import hashlib
@@ -11,14 +11,14 @@ from werkzeug.test import TestResponse
 
 from tests.support.callers import Caller, read_problem
 from tests.support.pages import read_next, walk
-from todo.tasks.sorting import SORTS
+from todo.tasks.listing import SORTS
 
 
 def take_cursor(response: TestResponse) -> str:
     return dict(parse_qsl(urlsplit(str(read_next(response))).query))["cursor"]
 
 
-def test_a_cursor_that_was_altered_is_400(alice: Caller, fill: None) -> None:
+def test_an_altered_cursor_is_400(alice: Caller, fill: None) -> None:
     cursor = take_cursor(alice.get("/api/tasks?limit=2&sort=updated"))
     for place in range(len(cursor)):
         for other in ("A", "B", "-", "", "="):
@@ -49,7 +49,7 @@ def test_a_cursor_of_another_list_is_400(alice: Caller, fill: None, query: dict[
 
 
 def forge(place: Any, sort: str) -> str:
-    """A cursor that somebody made up: anyone can compute the checksum."""
+    """Forge a cursor: the checksum has no secret, so anybody can compute it."""
     text, scope = orjson.dumps(place), orjson.dumps([sort, SORTS[sort].order, {}, []])
     checksum = hashlib.sha256(scope + b"\n" + text).digest()[:9]
     return base64.urlsafe_b64encode(checksum + text).decode().rstrip("=")
@@ -83,7 +83,7 @@ GOOD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_a_cursor_that_somebody_made_up_is_a_place_or_400(alice: Caller, bob: Caller, fill: None, sort: str) -> None:
+def test_a_forged_cursor_is_a_position_or_400(alice: Caller, bob: Caller, fill: None, sort: str) -> None:
     def ask(place: Any) -> int:
         return bob.get("/api/tasks", query_string={"sort": sort, "cursor": forge(place, sort)}).status_code
 
@@ -97,7 +97,7 @@ def test_a_cursor_that_somebody_made_up_is_a_place_or_400(alice: Caller, bob: Ca
     assert ask(None) == ask([]) == ask([None]) == 400
 
 
-def test_a_cursor_gives_no_right(alice: Caller, bob: Caller, fill: None) -> None:
+def test_a_cursor_grants_no_access(alice: Caller, bob: Caller, fill: None) -> None:
     bob.add("his")
     url = str(read_next(alice.get("/api/tasks?limit=1&sort=title")))
     assert walk(bob, url) == [["his"]]

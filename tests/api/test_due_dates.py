@@ -1,4 +1,4 @@
-"""`due_date`: a whole day stays that day in every time zone, an instant stays that instant."""
+"""`due_date`: a date stays the same day in every time zone, a date-time stays the same instant."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from todo import create_app
 
 
 @pytest.mark.parametrize("day", ["2026-12-31", "2024-02-29", "0001-01-01", "9999-12-31"])
-def test_a_day_comes_back_as_that_day(alice: Caller, day: str) -> None:
+def test_a_date_is_returned_as_that_date(alice: Caller, day: str) -> None:
     task = alice.add(due_date=day)
     assert task["due_date"] == day
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
@@ -30,7 +30,7 @@ def test_a_day_comes_back_as_that_day(alice: Caller, day: str) -> None:
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
     ],
 )
-def test_an_instant_comes_back_in_utc(alice: Caller, written: str, answered: str) -> None:
+def test_a_date_time_is_returned_in_utc(alice: Caller, written: str, answered: str) -> None:
     assert alice.add(due_date=written)["due_date"] == answered
 
 
@@ -66,26 +66,26 @@ def test_an_instant_comes_back_in_utc(alice: Caller, written: str, answered: str
         ({}, "Must be a string, a date or a date-time, not an object."),
     ],
 )
-def test_other_forms_are_refused_with_what_is_allowed(alice: Caller, due_date: Any, message: str) -> None:
+def test_other_formats_are_refused(alice: Caller, due_date: Any, message: str) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": "x", "due_date": due_date}), 422, "due_date")
     assert problem["errors"]["due_date"][0].startswith(message)
     assert alice.titles() == []
 
 
-def test_it_can_be_changed_from_one_kind_to_the_other_and_cleared(alice: Caller) -> None:
+def test_a_due_date_can_change_its_kind_and_be_cleared(alice: Caller) -> None:
     path = f"/api/tasks/{alice.add(due_date='2026-12-31')['id']}"
     for due_date in ("2026-12-31T17:00:00Z", "2026-12-30", None, "2026-12-29", "2026-12-29"):
         assert read_task(alice.patch(path, json={"due_date": due_date}))["due_date"] == due_date
     assert alice.get(path).headers["ETag"] == '"5"'
 
 
-def test_the_last_moment_of_a_day_is_not_the_day(alice: Caller) -> None:
+def test_the_last_instant_of_a_day_differs_from_the_date(alice: Caller) -> None:
     path = f"/api/tasks/{alice.add(due_date='2026-12-31')['id']}"
     moment = "2026-12-31T23:59:59.999999Z"
     assert read_task(alice.patch(path, json={"due_date": moment}))["due_date"] == moment
 
 
-def test_a_day_is_that_day_whatever_the_database_s_time_zone_is(alice: Caller, database: Database) -> None:
+def test_a_date_does_not_depend_on_the_database_time_zone(alice: Caller, database: Database) -> None:
     task = alice.add(due_date="2026-12-31")
     stored = "SELECT due_at AT TIME ZONE 'UTC' = '2026-12-31 23:59:59.999999' FROM todo.tasks WHERE id = %s"
     assert database.run(stored, (task["id"],)) == [(True,)]
@@ -93,7 +93,7 @@ def test_a_day_is_that_day_whatever_the_database_s_time_zone_is(alice: Caller, d
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
         database.run(f"ALTER ROLE {database.role('owner')} SET timezone TO '{zone}'")
         try:
-            with closing_pool(create_app(settings)) as app:  # Connections that are open keep theirs.
+            with closing_pool(create_app(settings)) as app:  # Open connections keep their time zone.
                 caller = Caller(app.test_client(), settings)
                 assert caller.add(due_date="2026-12-31")["due_date"] == "2026-12-31"
                 assert caller.add(due_date="2026-12-31T17:00:00Z")["due_date"] == "2026-12-31T17:00:00Z"

@@ -1,4 +1,4 @@
-"""What goes wrong inside is a 500 or a 503 that says nothing internal and leads to the cause in the log."""
+"""Internal errors: 500 or 503 without internal details, and the cause in the log."""
 
 import socket
 import time
@@ -20,18 +20,16 @@ from todo.web import problems
 
 
 @pytest.fixture
-def stranger(own_database: Database) -> Iterator[Caller]:
-    """A caller of a service whose database is in the state that the test brings it to."""
+def caller(own_database: Database) -> Iterator[Caller]:
+    """A client of a service whose database the test breaks."""
     settings = own_database.settings()
     with closing_pool(create_app(settings)) as app:
         yield Caller(app.test_client(), settings)
 
 
-def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
-    own_database: Database, stranger: Caller, log: Log
-) -> None:
+def test_a_500_hides_the_cause_and_the_log_has_its_request_id(own_database: Database, caller: Caller, log: Log) -> None:
     own_database.run("REVOKE INSERT ON todo.tasks FROM todo_app")
-    response = stranger.post("/api/tasks", json={"title": "a private title"})
+    response = caller.post("/api/tasks", json={"title": "a private title"})
     problem = read_internal_problem(response, 500)
     [line] = log.find(request_id=problem["request_id"])
     assert (line["level"], line["message"]) == ("error", "POST /api/tasks failed")
@@ -40,7 +38,7 @@ def test_a_500_says_nothing_internal_and_the_log_has_its_request_id(
     assert "a private title" not in log.text
 
 
-def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
+def test_a_database_without_migrations_is_503_and_logs_a_hint(
     empty_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = empty_database.settings()
@@ -52,9 +50,7 @@ def test_a_database_that_is_not_migrated_is_503_and_the_log_says_where_to_look(
         assert caller.titles() == []
 
 
-def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
-    app: Flask, alice: Caller, log: Log
-) -> None:
+def test_errors_that_quote_user_text_are_not_logged(app: Flask, alice: Caller, log: Log) -> None:
     statement: Statement[Any] = Statement(text("SELECT CAST(:title AS bigint)"))
     with app.test_request_context(), pytest.raises(DataError) as caught:
         isolation.fetch(alice.user_id, statement, {"title": alice.user_id})
@@ -65,7 +61,7 @@ def test_an_error_that_quotes_what_a_user_wrote_does_not_bring_it_into_the_log(
     assert log.lines[0]["error"].startswith("InvalidTextRepresentation 22P02: (not logged")
 
 
-def test_the_database_away_is_503_with_retry_after(database: Database, log: Log) -> None:
+def test_an_unreachable_database_is_503_with_retry_after(database: Database, log: Log) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     url = database.url(host="127.0.0.1", port=port, query={})
@@ -94,12 +90,12 @@ def test_a_statement_that_waits_too_long_is_503(own_database: Database, seconds:
         assert read_task(caller.get(path))["title"] == "Buy milk"
 
 
-def test_a_request_id_of_the_caller_is_kept_if_it_is_a_plain_one(alice: Caller) -> None:
+def test_a_plain_request_id_is_kept(alice: Caller) -> None:
     response = alice.get("/api/tasks", headers={"X-Request-ID": "from-the_proxy.1"})
     assert response.headers["X-Request-ID"] == "from-the_proxy.1"
     for odd in ("a b", "x" * 65, "é", "<script>", ""):
         assert alice.get("/api/tasks", headers={"X-Request-ID": odd}).headers["X-Request-ID"] != odd
 
 
-def test_request_ids_differ(alice: Caller) -> None:
+def test_request_ids_are_unique(alice: Caller) -> None:
     assert len({alice.get("/api/tasks").headers["X-Request-ID"] for _ in range(3)}) == 3

@@ -1,4 +1,4 @@
-"""GET /api/tasks with a query: which tasks, in which order. A typo is never a silently wrong list."""
+"""Filters, search and order of GET /api/tasks. An invalid parameter fails and never returns the wrong list."""
 
 import time
 from typing import Any
@@ -10,11 +10,11 @@ from tests.support.databases import Database
 
 
 def find(caller: Caller, **query: Any) -> list[str]:
-    """The titles of what is found, in their order."""
+    """Return the titles of the tasks found, in order."""
     return [task["title"] for task in read_tasks(caller.get("/api/tasks", query_string=query))]
 
 
-def test_by_completion(alice: Caller) -> None:
+def test_filter_by_status(alice: Caller) -> None:
     alice.add("done", completed=True)
     alice.add("open")
     assert find(alice) == find(alice, status="all") == ["open", "done"]
@@ -23,14 +23,14 @@ def test_by_completion(alice: Caller) -> None:
     assert find(alice, status="pending", completed="true") == []
 
 
-def test_by_priority(alice: Caller) -> None:
+def test_filter_by_priority(alice: Caller) -> None:
     for priority in ("low", "high", None):
         alice.add(str(priority), priority=priority)
     assert find(alice, priority="high") == ["high"]
     assert find(alice, priority="medium") == []
 
 
-def test_by_tags_all_of_them_whatever_their_case(alice: Caller) -> None:
+def test_filter_by_several_tags_ignoring_case(alice: Caller) -> None:
     alice.add("both", tags=["Work", "Über"])
     alice.add("one", tags=["work"])
     assert find(alice, tag="WORK") == ["one", "both"]
@@ -39,7 +39,7 @@ def test_by_tags_all_of_them_whatever_their_case(alice: Caller) -> None:
     assert find(alice, tag="wor") == []
 
 
-def test_by_due_date_both_ends_included(alice: Caller) -> None:
+def test_filter_by_due_date_includes_both_ends(alice: Caller) -> None:
     for due_date in (None, "2026-12-30", "2026-12-31T00:00:00Z", "2026-12-31", "2026-12-31T23:59:59Z", "2027-01-01"):
         alice.add(str(due_date), due_date=due_date)
     on_the_last = ["2026-12-31T23:59:59Z", "2026-12-31", "2026-12-31T00:00:00Z"]
@@ -65,14 +65,14 @@ def test_by_due_date_both_ends_included(alice: Caller) -> None:
         ("İstanbul", ["i̇stanbul", "stanbul"]),
     ],
 )
-def test_by_words_in_any_script_whatever_their_case(alice: Caller, text: str, searches: list[str]) -> None:
+def test_search_in_any_script_ignoring_case(alice: Caller, text: str, searches: list[str]) -> None:
     alice.add(text)
     alice.add("else", description=f"before {text} after")
     for search in searches:
         assert find(alice, search=search) == ["else", text], search
 
 
-def test_every_word_must_occur_in_the_title_or_the_description(alice: Caller) -> None:
+def test_every_search_word_must_match_title_or_description(alice: Caller) -> None:
     alice.add("milk", description="two litres")
     alice.add("bread")
     assert find(alice, search="milk litres") == ["milk"]
@@ -82,7 +82,7 @@ def test_every_word_must_occur_in_the_title_or_the_description(alice: Caller) ->
     assert find(alice, search="") == find(alice, search="  ") == ["bread", "milk"]
 
 
-def test_a_search_that_takes_too_long_says_so(alice: Caller, database: Database) -> None:
+def test_a_search_that_takes_too_long_is_422_with_a_hint(alice: Caller, database: Database) -> None:
     database.run(
         "INSERT INTO todo.tasks (user_id, title, description) SELECT %s, repeat('é', 200), repeat('é', 1000)"
         " FROM generate_series(1, 20000)",
@@ -91,12 +91,12 @@ def test_a_search_that_takes_too_long_says_so(alice: Caller, database: Database)
     started = time.monotonic()
     response = alice.get("/api/tasks", query_string={"search": "é" * 199 + "b", "limit": "1"})
     assert time.monotonic() - started < 3
-    if response.status_code != 200:  # A machine may be fast enough.
+    if response.status_code != 200:  # The search may finish in time on a fast machine.
         assert "fewer words" in read_problem(response, 422, "search")["detail"]
     assert find(alice, search="b" + "é" * 199, limit="1") == []
 
 
-def test_a_search_that_waits_for_the_table_is_not_blamed_on_its_words(alice: Caller, database: Database) -> None:
+def test_a_search_that_waits_for_a_lock_is_503(alice: Caller, database: Database) -> None:
     with database.transaction() as execute:
         execute("LOCK TABLE todo.tasks")
         response = alice.get("/api/tasks?search=milk")
@@ -104,7 +104,7 @@ def test_a_search_that_waits_for_the_table_is_not_blamed_on_its_words(alice: Cal
     assert "Retry-After" in response.headers
 
 
-def test_a_changed_text_is_found_by_what_it_is_now(alice: Caller) -> None:
+def test_search_finds_the_changed_text(alice: Caller) -> None:
     path = f"/api/tasks/{alice.add('ÄRGER', description='ÖL')['id']}"
     alice.patch(path, json={"title": "ÜBUNG"})
     assert find(alice, search="übung öl") == ["ÜBUNG"]
@@ -128,7 +128,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize(("sort", "order"), ORDERS)
-def test_in_an_order(alice: Caller, sort: str, order: str | None) -> None:
+def test_sort_by_each_field(alice: Caller, sort: str, order: str | None) -> None:
     alice.add("D", priority="low")
     b = alice.add("b", priority="high", due_date="2026-12-31T23:59:59Z")
     alice.add("C")
@@ -137,7 +137,7 @@ def test_in_an_order(alice: Caller, sort: str, order: str | None) -> None:
     assert find(alice, sort=sort, **({"order": order} if order else {})) == ORDERS[sort, order].split()
 
 
-def test_filters_and_order_together(alice: Caller) -> None:
+def test_filters_and_sort_combine(alice: Caller) -> None:
     for number in range(6):
         alice.add(f"{number} milk", completed=number % 2 == 0, priority="high", due_date=f"2026-12-0{9 - number}")
     found = find(alice, status="completed", search="milk", priority="high", due_before="2026-12-08", sort="due_date")
@@ -176,22 +176,22 @@ ALLOWED = "status, completed, priority, tag, due_before, due_after, search, sort
         ("search=%00", "search", "Has U+0000, which is not a character that can be stored."),
     ],
 )
-def test_unknown_names_and_values_are_refused_with_those_that_are_allowed(
+def test_unknown_parameters_and_values_list_the_allowed_ones(
     alice: Caller, query: str, name: str, message: str
 ) -> None:
     problem = read_problem(alice.get(f"/api/tasks?{query}"), 422, name)
     assert problem["errors"][name] == [message]
 
 
-def test_every_wrong_parameter_is_named_at_once(alice: Caller) -> None:
+def test_all_invalid_parameters_are_reported_at_once(alice: Caller) -> None:
     read_problem(alice.get("/api/tasks?status=x&limit=0&order=up"), 422, "status", "limit", "order")
 
 
-def test_a_query_that_is_not_utf_8_does_no_harm(alice: Caller) -> None:
+def test_a_query_that_is_not_utf_8_is_no_500(alice: Caller) -> None:
     alice.add()
     assert read_tasks(alice.get("/api/tasks?search=%FF%FE")) == []
     read_problem(alice.get("/api/tasks?%FF=1"), 422, "%FF")
 
 
-def test_without_a_token_the_query_is_not_looked_at(alice: Caller) -> None:
+def test_an_invalid_query_without_a_token_is_401(alice: Caller) -> None:
     read_problem(alice.get("/api/tasks?stauts=x", headers={"Authorization": ""}), 401)

@@ -3,14 +3,14 @@
 from tests.support.callers import Caller, read_problem, read_task
 
 
-def test_a_task_is_answered_with_its_version(alice: Caller) -> None:
+def test_get_returns_the_task_and_its_etag(alice: Caller) -> None:
     task = alice.add()
     response = alice.get(f"/api/tasks/{task['id']}")
     assert read_task(response) == task
     assert response.headers["ETag"] == '"1"'
 
 
-def test_a_client_that_has_this_version_gets_304_and_no_body(alice: Caller) -> None:
+def test_a_matching_if_none_match_is_304(alice: Caller) -> None:
     path = f"/api/tasks/{alice.add()['id']}"
     for known in ('"1"', 'W/"1"', '"7", "1"', "*"):
         response = alice.get(path, headers={"If-None-Match": known})
@@ -18,7 +18,7 @@ def test_a_client_that_has_this_version_gets_304_and_no_body(alice: Caller) -> N
         assert response.headers["ETag"] == '"1"'
 
 
-def test_a_client_that_has_another_version_gets_the_task(alice: Caller) -> None:
+def test_another_if_none_match_returns_the_task(alice: Caller) -> None:
     task = alice.add()
     path = f"/api/tasks/{task['id']}"
     alice.patch(path, json={"title": "other"})
@@ -27,12 +27,12 @@ def test_a_client_that_has_another_version_gets_the_task(alice: Caller) -> None:
     assert response.headers["ETag"] != '"1"'
 
 
-def test_a_condition_for_writing_does_not_matter_when_reading(alice: Caller) -> None:
+def test_if_match_is_ignored_by_get(alice: Caller) -> None:
     task = alice.add()
     for known in ('"7"', "*", 'W/"1"'):
         assert read_task(alice.get(f"/api/tasks/{task['id']}", headers={"If-Match": known})) == task
 
 
-def test_a_task_that_is_not_there_is_404(alice: Caller) -> None:
+def test_a_missing_task_is_404(alice: Caller) -> None:
     problem = read_problem(alice.get("/api/tasks/999999999"), 404)
     assert problem["detail"] == "Not found: it does not exist, or it is not yours."

@@ -16,16 +16,14 @@ def own_app(own_database: Database) -> Iterator[Flask]:
         yield app
 
 
-def test_the_process_is_up_without_any_database(database: Database) -> None:
+def test_healthz_needs_no_database(database: Database) -> None:
     app = create_app(database.settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
     response = app.test_client().get("/healthz")
     assert (response.status_code, response.json) == (200, {"status": "ok"})
     read_problem(app.test_client().get("/readyz"), 503)
 
 
-def test_it_is_not_ready_before_the_migrations_and_ready_after(
-    empty_database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_readyz_fails_before_the_migrations(empty_database: Database, caplog: pytest.LogCaptureFixture) -> None:
     with closing_pool(create_app(empty_database.settings())) as app:
         response = app.test_client().get("/readyz")
         read_problem(response, 503)
@@ -45,7 +43,7 @@ def test_it_is_not_ready_before_the_migrations_and_ready_after(
         "CREATE VIEW todo.all AS SELECT * FROM todo.tasks",
     ],
 )
-def test_what_does_not_concern_the_requests_role_is_no_alarm(
+def test_readyz_accepts_policies_and_views_of_other_roles(
     own_database: Database, own_app: Flask, harmless: str
 ) -> None:
     own_database.run(harmless)
@@ -53,7 +51,7 @@ def test_what_does_not_concern_the_requests_role_is_no_alarm(
 
 
 @pytest.mark.parametrize("login", ["owner", "super", "web"])
-def test_it_is_ready_for_every_login(own_database: Database, login: str) -> None:
+def test_readyz_accepts_every_kind_of_login(own_database: Database, login: str) -> None:
     with closing_pool(create_app(own_database.settings(login))) as app:
         assert app.test_client().get("/readyz").status_code == 200
 
@@ -88,7 +86,7 @@ def test_it_is_ready_for_every_login(own_database: Database, login: str) -> None
         ("DROP TABLE todo.alembic_version", "the database is at migration None"),
     ],
 )
-def test_it_is_not_ready_when_users_are_not_kept_apart_or_cannot_be_served(
+def test_readyz_fails_without_isolation_or_needed_rights(
     own_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture, breach: str, reason: str
 ) -> None:
     own_database.run(breach)
@@ -98,7 +96,7 @@ def test_it_is_not_ready_when_users_are_not_kept_apart_or_cannot_be_served(
     assert reason not in response.text
 
 
-def test_it_is_not_ready_when_the_login_may_not_become_the_role(
+def test_readyz_fails_if_the_login_cannot_become_todo_app(
     own_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     own_database.run(f"REVOKE todo_app FROM {own_database.role('web')}")

@@ -1,4 +1,4 @@
-"""POST /api/tasks with an Idempotency-Key: a request that is repeated creates one task."""
+"""POST /api/tasks with an Idempotency-Key: a repeated request creates one task."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +17,7 @@ def create(caller: Caller, key: str, **body: object) -> TestResponse:
     return caller.post("/api/tasks", json=body or BODY, headers={"Idempotency-Key": key})
 
 
-def test_the_first_request_creates_as_any_other(alice: Caller) -> None:
+def test_the_first_request_creates_a_task(alice: Caller) -> None:
     response = create(alice, "a key")
     task = read_task(response, 201)
     assert {name: task[name] for name in BODY} == BODY
@@ -28,7 +28,7 @@ def test_the_first_request_creates_as_any_other(alice: Caller) -> None:
     assert read_task(alice.get(response.headers["Location"])) == task
 
 
-def test_a_repeat_answers_that_task_as_it_is_now(alice: Caller) -> None:
+def test_a_repeat_returns_the_current_task(alice: Caller) -> None:
     task = read_task(create(alice, "again"), 201)
     repeated = create(alice, "again")
     assert read_task(repeated, 201) == task
@@ -40,13 +40,13 @@ def test_a_repeat_answers_that_task_as_it_is_now(alice: Caller) -> None:
     assert len(read_tasks(alice.get("/api/tasks"))) == 1
 
 
-def test_members_that_are_ignored_make_no_other_body(alice: Caller) -> None:
+def test_ignored_fields_do_not_change_the_request(alice: Caller) -> None:
     first = create(alice, "x", title=" a ", description=None)
     second = create(alice, "x", description=None, title="a", color="red")
     assert first.json == second.json
 
 
-def test_the_same_key_with_another_body_is_refused(alice: Caller) -> None:
+def test_a_reused_key_with_another_body_is_refused(alice: Caller) -> None:
     create(alice, "x", title="a")
     for body in ({"title": "b"}, {"title": "a", "completed": True}, {"title": "a", "due_date": "2026-12-31"}):
         problem = read_problem(create(alice, "x", **body), 422, "Idempotency-Key")
@@ -54,7 +54,7 @@ def test_the_same_key_with_another_body_is_refused(alice: Caller) -> None:
     assert alice.titles() == ["a"]
 
 
-def test_a_refused_request_does_not_use_the_key_up(alice: Caller) -> None:
+def test_a_refused_request_does_not_use_up_the_key(alice: Caller) -> None:
     read_problem(create(alice, "x", title=""), 422, "title")
     read_task(create(alice, "x", title="a"), 201)
 
@@ -66,7 +66,7 @@ def test_a_key_whose_task_was_deleted_is_409(alice: Caller) -> None:
     assert alice.titles() == []
 
 
-def test_keys_are_each_user_s_own(alice: Caller, bob: Caller) -> None:
+def test_keys_belong_to_one_user(alice: Caller, bob: Caller) -> None:
     tasks = [read_task(create(caller, "same"), 201) for caller in (alice, bob)]
     assert [task["user_id"] for task in tasks] == [alice.user_id, bob.user_id]
     assert create(bob, "same").json == tasks[1]
@@ -83,7 +83,7 @@ def test_other_keys_are_400(alice: Caller, key: str) -> None:
     assert alice.titles() == []
 
 
-def test_twenty_at_once_create_one_task(app: Flask, settings: Settings, alice: Caller) -> None:
+def test_twenty_concurrent_requests_create_one_task(app: Flask, settings: Settings, alice: Caller) -> None:
     callers = [Caller(app.test_client(), settings, alice.user_id) for _ in range(20)]
     with ThreadPoolExecutor(20) as pool:
         responses = list(pool.map(lambda caller: create(caller, "at once"), callers))
@@ -92,7 +92,7 @@ def test_twenty_at_once_create_one_task(app: Flask, settings: Settings, alice: C
     assert len(read_tasks(alice.get("/api/tasks"))) == 1
 
 
-def test_a_key_is_kept_a_day_and_goes_when_another_comes(alice: Caller, database: Database) -> None:
+def test_keys_expire_after_a_day(alice: Caller, database: Database) -> None:
     def age(hours: float) -> None:
         database.run(
             "UPDATE todo.idempotency_keys SET created_at = now() - %s * interval '1 hour' WHERE user_id = %s",

@@ -1,4 +1,4 @@
-"""If-Match: a change is made only to the version that the caller knows."""
+"""If-Match: a write succeeds only if the client knows the current version."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.parametrize(("method", "end", "body"), WRITES)
 
 @pytest.fixture
 def path(alice: Caller) -> str:
-    """A task at its second version."""
+    """A task at version 2."""
     path = f"/api/tasks/{alice.add('older')['id']}"
     assert alice.patch(path, json={"title": "old"}).headers["ETag"] == '"2"'
     return path
 
 
 @pytest.mark.parametrize("tags", ['"2"', 'W/"2"', '"1", "2"', '"x", W/"2" , "9"', "*"])
-def test_a_version_that_is_the_task_s_lets_the_write_happen(
+def test_a_matching_version_allows_the_write(
     alice: Caller, path: str, method: str, end: str, body: Any, tags: str
 ) -> None:
     response = alice.call(method, path + end, json=body, headers={"If-Match": tags})
@@ -38,7 +38,7 @@ def test_a_version_that_is_the_task_s_lets_the_write_happen(
     "tags",
     ['"1"', 'W/"1"', '"3"', '"02"', '"2.0"', '"-2"', '"x"', '"1", "3"', '"²"', f'"{2**64}"', "", '""', 'W/"", "3"'],
 )
-def test_any_other_version_is_412_and_nothing_is_written(
+def test_any_other_version_is_412_and_writes_nothing(
     alice: Caller, path: str, method: str, end: str, body: Any, tags: str
 ) -> None:
     before = alice.get(path)
@@ -49,7 +49,7 @@ def test_any_other_version_is_412_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("tags", ['"1"', "*", '"x"'])
-def test_a_task_that_is_not_there_or_another_s_is_404_whatever_the_version(
+def test_a_missing_or_foreign_task_is_404_with_any_version(
     alice: Caller, bob: Caller, path: str, method: str, end: str, body: Any, tags: str
 ) -> None:
     headers = {"If-Match": tags}

@@ -1,4 +1,4 @@
-"""No update is lost, and none is made to a task that somebody just deleted."""
+"""Concurrent writes: no update is lost, and a deleted task is not changed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,8 +9,8 @@ from tests.support.databases import Database, closing_pool, wait_for_a_lock
 from todo import create_app
 
 
-def test_sixteen_threads_that_count_together_lose_nothing(settings: Settings, alice: Caller) -> None:
-    """Each has a connection of its own, as gunicorn's threads have."""
+def test_sixteen_threads_with_if_match_lose_no_update(settings: Settings, alice: Caller) -> None:
+    """Each thread has its own connection, as in gunicorn."""
     path = f"/api/tasks/{alice.add('0')['id']}"
 
     def count(caller: Caller) -> None:
@@ -27,7 +27,7 @@ def test_sixteen_threads_that_count_together_lose_nothing(settings: Settings, al
     assert read_task(alice.get(path))["title"] == "160"
 
 
-def test_a_task_that_is_deleted_meanwhile_is_404_not_412(database: Database, alice: Caller) -> None:
+def test_a_task_deleted_during_the_request_is_404(database: Database, alice: Caller) -> None:
     task = alice.add()
     with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
         execute("DELETE FROM todo.tasks WHERE id = %s", (task["id"],))
@@ -37,7 +37,7 @@ def test_a_task_that_is_deleted_meanwhile_is_404_not_412(database: Database, ali
     read_problem(waiting.result(timeout=10), 404)
 
 
-def test_a_task_that_changes_meanwhile_is_412(database: Database, alice: Caller) -> None:
+def test_a_task_changed_during_the_request_is_412(database: Database, alice: Caller) -> None:
     task = alice.add()
     with ThreadPoolExecutor(1) as pool, database.transaction() as execute:
         execute("UPDATE todo.tasks SET version = 2 WHERE id = %s", (task["id"],))

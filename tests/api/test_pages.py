@@ -1,4 +1,4 @@
-"""Pages of a list: each names the next, whatever the order, and none costs more for being deep."""
+"""Pages of a list: each links to the next in every order, and deep pages cost no more than the first."""
 
 import re
 from typing import Any
@@ -9,10 +9,10 @@ import pytest
 from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.databases import Database
 from tests.support.pages import read_next, walk
-from todo.tasks.sorting import SORTS
+from todo.tasks.listing import SORTS
 
 
-def test_a_page_has_as_many_as_the_limit_and_names_the_next(alice: Caller, fill: None) -> None:
+def test_a_page_has_limit_tasks_and_links_to_the_next(alice: Caller, fill: None) -> None:
     assert walk(alice, "/api/tasks?limit=2") == [["4", "3"], ["2", "1"], ["0"]]
     assert walk(alice, "/api/tasks?limit=5") == [["4", "3", "2", "1", "0"]]
     assert walk(alice, "/api/tasks") == [["4", "3", "2", "1", "0"]]
@@ -22,7 +22,7 @@ def test_a_page_has_as_many_as_the_limit_and_names_the_next(alice: Caller, fill:
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_all_pages_together_are_the_list_in_every_order(
+def test_pages_together_equal_the_list_in_every_order(
     alice: Caller, fill: None, sort: str, order: str, limit: int
 ) -> None:
     query = f"/api/tasks?sort={sort}&order={order}"
@@ -31,7 +31,7 @@ def test_all_pages_together_are_the_list_in_every_order(
     assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
 
 
-def test_the_next_page_is_named_completely_in_the_spelling_that_was_used(alice: Caller, fill: None) -> None:
+def test_the_next_link_keeps_the_path_and_all_parameters(alice: Caller, fill: None) -> None:
     for path in ("/api/tasks", "/api/tasks/", f"/api/{alice.user_id}/tasks"):
         url = read_next(
             alice.get(f"{path}?limit=3&tag=a%26b&tag=%C3%BC&status=all", base_url="http://api.example:8080")
@@ -49,7 +49,7 @@ def test_the_next_page_is_named_completely_in_the_spelling_that_was_used(alice: 
         assert query[-1][0] == "cursor"
 
 
-def test_behind_a_proxy_it_is_named_as_the_client_knows_it(alice: Caller, fill: None) -> None:
+def test_the_next_link_uses_the_host_of_the_proxy(alice: Caller, fill: None) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com"}
     url = read_next(alice.get("/api/tasks?limit=1", headers=headers))
     assert str(url).startswith("https://api.example.com/api/tasks?limit=1&cursor=")
@@ -58,14 +58,14 @@ def test_behind_a_proxy_it_is_named_as_the_client_knows_it(alice: Caller, fill: 
 
 
 @pytest.mark.parametrize("host", ["a.example>; rel=x", 'a"b', "a b", "<script>", "a/b", "a\\b", "ü"])
-def test_a_host_that_is_none_is_not_named(alice: Caller, fill: None, host: str) -> None:
+def test_an_invalid_host_is_not_used_in_the_link(alice: Caller, fill: None, host: str) -> None:
     response = alice.get("/api/tasks?limit=1", headers={"X-Forwarded-Host": host.encode().decode("latin-1")})
     assert response.status_code in {200, 400}
     assert host not in response.headers.get("Link", "")
 
 
-def test_the_next_page_is_named_for_a_user_id_of_any_text(meet: Any) -> None:
-    caller = meet("auth0|ü ber/ünter?#")
+def test_the_next_link_encodes_any_user_id(make_caller: Any) -> None:
+    caller = make_caller("auth0|ü ber/ünter?#")
     caller.add()
     caller.add()
     url = read_next(caller.get("/api/auth0|ü ber/ünter%3F%23/tasks?limit=1"))
@@ -75,8 +75,8 @@ def test_the_next_page_is_named_for_a_user_id_of_any_text(meet: Any) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["a%41b", "a%2Fb", "%25", "a+b", "a/b", "ü", "a b"])
-def test_the_next_page_can_be_followed_for_any_user_id(meet: Any, user_id: str) -> None:
-    caller = meet(user_id)
+def test_the_next_link_works_for_any_user_id(make_caller: Any, user_id: str) -> None:
+    caller = make_caller(user_id)
     caller.add()
     caller.add()
     url = read_next(caller.get(f"/api/{quote(user_id)}/tasks?limit=1"))
@@ -96,15 +96,15 @@ def test_the_next_page_can_be_followed_for_any_user_id(meet: Any, user_id: str) 
         {"Host": ""},
     ],
 )
-def test_what_a_proxy_says_that_cannot_be_is_not_said_again(alice: Caller, fill: None, headers: dict[str, str]) -> None:
+def test_invalid_proxy_headers_are_not_used_in_the_link(alice: Caller, fill: None, headers: dict[str, str]) -> None:
     link = alice.get("/api/tasks?limit=1", headers=headers).headers["Link"]
     assert re.match(r"<(http://localhost)?/api/tasks\?limit=1&cursor=", link), link
     location = alice.post("/api/tasks", json={"title": "x"}, headers=headers).headers["Location"]
     assert location.startswith("/api/tasks/")
 
 
-def test_text_that_an_older_release_wrote_is_met_once(alice: Caller, database: Database) -> None:
-    """Such a release does not fold: until the task is written again, it sorts as PostgreSQL lower-cases it."""
+def test_tasks_written_by_an_older_release_are_listed_once(alice: Caller, database: Database) -> None:
+    """An older release does not fold titles. Until a write, such a task sorts by PostgreSQL's lower()."""
     for title in ("äpfel", "Übung", "zebra", "Ö"):
         alice.add(title)
     database.run("UPDATE todo.tasks SET title = 'ÄRGER' WHERE user_id = %s AND title = 'Übung'", (alice.user_id,))
@@ -113,12 +113,12 @@ def test_text_that_an_older_release_wrote_is_met_once(alice: Caller, database: D
         assert sorted(title for page in pages for title in page) == sorted(["äpfel", "ÄRGER", "zebra", "Ö"])
 
 
-def test_the_limit_may_change_from_page_to_page(alice: Caller, fill: None) -> None:
+def test_the_limit_may_change_between_pages(alice: Caller, fill: None) -> None:
     url = read_next(alice.get("/api/tasks?limit=1"))
     assert walk(alice, str(url).replace("limit=1", "limit=1000")) == [["3", "2", "1", "0"]]
 
 
-def test_a_walk_meets_once_what_was_there_throughout(alice: Caller, fill: None) -> None:
+def test_concurrent_changes_neither_repeat_nor_skip_tasks(alice: Caller, fill: None) -> None:
     first = alice.get("/api/tasks?limit=2&sort=title")
     assert [task["title"] for task in read_tasks(first)] == ["0", "1"]
     for task in read_tasks(first):
@@ -128,7 +128,7 @@ def test_a_walk_meets_once_what_was_there_throughout(alice: Caller, fill: None) 
     assert walk(alice, read_next(first)) == [["2", "22"], ["3", "4"]]
 
 
-def test_a_task_whose_due_date_goes_is_met_at_the_end(alice: Caller, fill: None) -> None:
+def test_a_task_that_loses_its_due_date_moves_to_the_end(alice: Caller, fill: None) -> None:
     first = alice.get("/api/tasks?limit=1&sort=due_date")
     assert [task["title"] for task in read_tasks(first)] == ["3"]
     [other] = [task for task in read_tasks(alice.get("/api/tasks")) if task["title"] == "1"]

@@ -1,4 +1,4 @@
-"""How operations are addressed: two spellings, trailing slashes, HEAD, OPTIONS, wrong methods, other origins."""
+"""Paths, methods and CORS: both paths of an operation, trailing slashes, HEAD, OPTIONS, 404 and 405."""
 
 from collections.abc import Callable
 from urllib.parse import quote
@@ -13,9 +13,7 @@ ORIGIN = "http://localhost:3000"
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("prefix", ["/api/tasks", "/api/{user_id}/tasks"])
-def test_every_operation_answers_under_both_spellings_with_and_without_a_slash(
-    alice: Caller, prefix: str, slash: str
-) -> None:
+def test_every_operation_has_two_paths_with_optional_slash(alice: Caller, prefix: str, slash: str) -> None:
     tasks = prefix.format(user_id=alice.user_id)
     task = read_task(alice.post(tasks + slash, json={"title": "x"}), 201)
     path = f"{tasks}/{task['id']}"
@@ -28,14 +26,14 @@ def test_every_operation_answers_under_both_spellings_with_and_without_a_slash(
 
 
 @pytest.mark.parametrize("user_id", ["auth0|5f7c", "a/b", "a@b.example", "tasks/x", "ü 名", "100%", "?#&"])
-def test_a_user_id_of_any_form_can_be_spelled(meet: Callable[..., Caller], user_id: str) -> None:
+def test_a_path_accepts_any_user_id(meet: Callable[..., Caller], user_id: str) -> None:
     caller = meet(user_id)
     task = caller.add()
     assert task in read_tasks(caller.get(f"/api/{quote(user_id, safe='')}/tasks/"))
     assert read_task(caller.get(f"/api/{quote(user_id, safe='')}/tasks/{task['id']}")) == task
 
 
-def test_the_location_is_the_short_spelling(alice: Caller) -> None:
+def test_location_is_the_short_path(alice: Caller) -> None:
     response = alice.post(f"/api/{alice.user_id}/tasks", json={"title": "x"})
     assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
 
@@ -59,9 +57,7 @@ def test_an_unknown_path_is_404_without_a_redirect(alice: Caller, path: str) -> 
         ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_405_and_says_which_are_right(
-    alice: Caller, method: str, path: str, allowed: set[str]
-) -> None:
+def test_a_wrong_method_is_405_with_allow(alice: Caller, method: str, path: str, allowed: set[str]) -> None:
     response = alice.call(method, path)
     read_problem(response, 405)
     assert set(response.allow) == allowed
@@ -76,13 +72,13 @@ def test_head_is_get_without_the_body(alice: Caller) -> None:
         assert head.headers.get("ETag") == get.headers.get("ETag")
 
 
-def test_options_says_what_is_allowed_and_needs_no_token(client: FlaskClient) -> None:
+def test_options_lists_the_methods_without_a_token(client: FlaskClient) -> None:
     response = client.options("/api/tasks/1")
     assert response.status_code == 200
     assert set(response.allow) == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"}
 
 
-def test_a_browser_s_preflight_passes_without_a_token_and_is_kept_for_an_hour(client: FlaskClient) -> None:
+def test_a_preflight_needs_no_token_and_is_cached_for_an_hour(client: FlaskClient) -> None:
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "PATCH",
@@ -98,13 +94,13 @@ def test_a_browser_s_preflight_passes_without_a_token_and_is_kept_for_an_hour(cl
         assert {"authorization", "content-type", "if-match", "idempotency-key"} <= set(allowed)
 
 
-def test_an_unknown_path_is_404_but_for_the_frontend_s_preflight(client: FlaskClient) -> None:
+def test_options_of_an_unknown_path_is_404(client: FlaskClient) -> None:
     for headers in ({}, {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}):
         read_problem(client.options("/api/unknown", headers=headers), 404)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/api/tasks", 200), ("/api/tasks/1000000000", 404), ("/nothing", 404)])
-def test_a_script_of_the_frontend_may_read_answers_and_errors(alice: Caller, path: str, status: int) -> None:
+def test_allowed_origins_may_read_responses_and_errors(alice: Caller, path: str, status: int) -> None:
     response = alice.get(path, headers={"Origin": ORIGIN})
     assert response.status_code == status
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -113,14 +109,14 @@ def test_a_script_of_the_frontend_may_read_answers_and_errors(alice: Caller, pat
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-def test_a_script_of_another_origin_may_not(alice: Caller) -> None:
+def test_other_origins_may_not_read_responses(alice: Caller) -> None:
     for origin in ("https://evil.example", "http://localhost:3001", "null", "http://localhost:3000.evil.example"):
         response = alice.get("/api/tasks", headers={"Origin": origin})
         assert response.headers.get("Access-Control-Allow-Origin") != origin
         assert response.headers.get("Access-Control-Allow-Origin") != "*"
 
 
-def test_no_cache_may_give_one_user_s_answer_to_another(alice: Caller, client: FlaskClient) -> None:
+def test_responses_are_not_cached_across_users(alice: Caller, client: FlaskClient) -> None:
     for response in (alice.get("/api/tasks"), alice.get("/api/tasks/1000000000"), client.get("/api/tasks")):
         assert response.headers["Cache-Control"] == "private, no-cache"
         assert "authorization" in response.vary
@@ -138,7 +134,7 @@ def test_no_cache_may_give_one_user_s_answer_to_another(alice: Caller, client: F
         ("GET", "/api/openapi.json", 200),
     ],
 )
-def test_no_answer_can_be_made_a_page_that_does_something(alice: Caller, method: str, path: str, status: int) -> None:
+def test_responses_have_security_headers(alice: Caller, method: str, path: str, status: int) -> None:
     response = alice.call(method, path)
     assert response.status_code == status
     assert response.headers.getlist("X-Content-Type-Options") == ["nosniff"]

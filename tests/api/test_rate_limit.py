@@ -1,4 +1,4 @@
-"""A user who asks too often is told when to come again; nobody else notices."""
+"""The rate limit per user: 429 with Retry-After, and no effect on other users."""
 
 import shutil
 import subprocess
@@ -16,15 +16,15 @@ from tests.support.databases import Database, closing_pool
 from todo import create_app
 from todo.rate_limit import take_turn
 
-Meet = Callable[..., Caller]
+MakeCaller = Callable[..., Caller]
 
 
 @pytest.fixture
-def limited(database: Database) -> Iterator[Callable[..., tuple[Flask, Meet]]]:
-    """Make an application with a limit, and people who call it."""
+def limited(database: Database) -> Iterator[Callable[..., tuple[Flask, MakeCaller]]]:
+    """Make an application with a limit, and clients that call it."""
     with ExitStack() as stack:
 
-        def make(rate_limit: str | None, storage: str | None = None) -> tuple[Flask, Meet]:
+        def make(rate_limit: str | None, storage: str | None = None) -> tuple[Flask, MakeCaller]:
             settings = database.settings(rate_limit=rate_limit, rate_limit_storage=storage)
             app = stack.enter_context(closing_pool(create_app(settings)))
             return app, lambda user_id=None: Caller(app.test_client(), settings, user_id)
@@ -32,9 +32,9 @@ def limited(database: Database) -> Iterator[Callable[..., tuple[Flask, Meet]]]:
         yield make
 
 
-def test_too_many_requests_are_429_with_when_to_come_again(limited: Callable[..., tuple[Flask, Meet]]) -> None:
-    _, meet = limited("3/minute")
-    alice, bob = meet(), meet()
+def test_requests_over_the_limit_are_429_with_retry_after(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
+    _, make_caller = limited("3/minute")
+    alice, bob = make_caller(), make_caller()
     for _ in range(3):
         read_tasks(alice.get("/api/tasks"))
     response = alice.get("/api/tasks", headers={"Origin": "http://localhost:3000"})
@@ -48,20 +48,20 @@ def test_too_many_requests_are_429_with_when_to_come_again(limited: Callable[...
         read_tasks(bob.get("/api/tasks"))
 
 
-def test_after_that_time_the_user_may_ask_again(limited: Callable[..., tuple[Flask, Meet]]) -> None:
-    _, meet = limited("2/second")
-    alice = meet()
+def test_the_user_may_continue_after_retry_after(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
+    _, make_caller = limited("2/second")
+    alice = make_caller()
     while alice.get("/api/tasks").status_code == 200:
         pass
     time.sleep(int(alice.get("/api/tasks").headers["Retry-After"]))
     read_tasks(alice.get("/api/tasks"))
 
 
-def test_a_clock_that_is_set_back_does_not_lengthen_the_wait(
-    limited: Callable[..., tuple[Flask, Meet]], monkeypatch: pytest.MonkeyPatch
+def test_a_clock_set_back_does_not_lengthen_retry_after(
+    limited: Callable[..., tuple[Flask, MakeCaller]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, meet = limited("1/minute")
-    alice = meet()
+    _, make_caller = limited("1/minute")
+    alice = make_caller()
     read_tasks(alice.get("/api/tasks"))
     an_hour_ago = time.time() - 3600
     monkeypatch.setattr(time, "time", lambda: an_hour_ago)
@@ -70,9 +70,9 @@ def test_a_clock_that_is_set_back_does_not_lengthen_the_wait(
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
-def test_what_needs_no_user_is_not_counted(limited: Callable[..., tuple[Flask, Meet]]) -> None:
-    app, meet = limited("2/minute")
-    alice = meet()
+def test_requests_without_a_user_are_not_counted(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
+    app, make_caller = limited("2/minute")
+    alice = make_caller()
     client = app.test_client()
     for _ in range(5):
         assert client.options("/api/tasks").status_code == 200
@@ -81,9 +81,9 @@ def test_what_needs_no_user_is_not_counted(limited: Callable[..., tuple[Flask, M
     assert [alice.get("/api/tasks").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_user_s_searches_leave_most_threads_to_others(limited: Callable[..., tuple[Flask, Meet]]) -> None:
-    app, meet = limited(None)
-    alice, bob = meet(), meet()
+def test_searches_of_one_user_do_not_take_all_threads(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
+    app, make_caller = limited(None)
+    alice, bob = make_caller(), make_caller()
     search = "/api/tasks?search=milk"
     with app.app_context(), take_turn(alice.user_id):
         read_tasks(alice.get(search))
@@ -96,9 +96,9 @@ def test_a_user_s_searches_leave_most_threads_to_others(limited: Callable[..., t
     read_tasks(alice.get(search))
 
 
-def test_it_can_be_off(limited: Callable[..., tuple[Flask, Meet]]) -> None:
-    _, meet = limited(None)
-    alice = meet()
+def test_the_rate_limit_can_be_off(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
+    _, make_caller = limited(None)
+    alice = make_caller()
     assert {alice.get("/api/tasks/1").status_code for _ in range(700)} == {404}
 
 
@@ -118,8 +118,8 @@ def serve_redis(port: int, folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_in_redis_all_processes_count_together_and_its_absence_stops_nobody(
-    limited: Callable[..., tuple[Flask, Meet]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_redis_shares_the_count_and_may_be_down(
+    limited: Callable[..., tuple[Flask, MakeCaller]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
     url = f"redis://127.0.0.1:{port}"

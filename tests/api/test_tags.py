@@ -1,4 +1,4 @@
-"""`tags` and `priority`: a few words in an order of one's own, and how much a task matters."""
+"""`tags` and `priority`"""
 
 from typing import Any
 
@@ -7,25 +7,25 @@ import pytest
 from tests.support.callers import Caller, read_problem, read_task
 
 
-def test_a_new_task_has_none(alice: Caller) -> None:
+def test_a_new_task_has_no_tags_and_no_priority(alice: Caller) -> None:
     task = alice.add()
     assert (task["tags"], task["priority"]) == ([], None)
 
 
-def test_tags_keep_their_order_and_their_case_and_are_trimmed(alice: Caller) -> None:
+def test_tags_are_trimmed_and_keep_order_and_case(alice: Caller) -> None:
     task = alice.add(tags=["Work", " home ", "Ärger", "買い物", "a b", '"', "\\", "NULL", "{}", ","])
     assert task["tags"] == ["Work", "home", "Ärger", "買い物", "a b", '"', "\\", "NULL", "{}", ","]
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
 
 
-def test_a_tag_is_found_however_it_is_written(alice: Caller) -> None:
+def test_a_tag_is_found_in_any_case(alice: Caller) -> None:
     alice.add("one", tags=["STRASSE", "ὈΔΎΣΣΕΙΑ"])
     for tag in ("straße", "Strasse", "ὀδύσσεια"):
         found = alice.get("/api/tasks", query_string={"tag": tag}).json
         assert [task["title"] for task in found or []] == ["one"]
 
 
-def test_null_means_none(alice: Caller) -> None:
+def test_null_means_no_tags(alice: Caller) -> None:
     task = alice.add(tags=None, priority=None)
     assert (task["tags"], task["priority"]) == ([], None)
     path = f"/api/tasks/{alice.add(tags=['x'], priority='low')['id']}"
@@ -33,7 +33,7 @@ def test_null_means_none(alice: Caller) -> None:
     assert (changed["tags"], changed["priority"]) == ([], None)
 
 
-def test_as_many_as_may_be(alice: Caller) -> None:
+def test_twenty_tags_of_50_characters_are_accepted(alice: Caller) -> None:
     tags = [f"{number:02}" + "é" * 48 for number in range(20)]
     assert alice.add(tags=tags)["tags"] == tags
 
@@ -57,7 +57,7 @@ def test_as_many_as_may_be(alice: Caller) -> None:
         (0, "Must be an array of strings, not a number."),
     ],
 )
-def test_other_tags_are_refused_with_what_is_allowed(alice: Caller, tags: Any, message: str) -> None:
+def test_invalid_tags_are_refused(alice: Caller, tags: Any, message: str) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": "x", "tags": tags}), 422, "tags")
     assert problem["errors"]["tags"] == [message]
     assert problem["detail"] == f"tags: {message}"
@@ -72,12 +72,12 @@ def test_a_priority_can_be_set_and_changed(alice: Caller, priority: str) -> None
 
 
 @pytest.mark.parametrize("priority", ["High", "urgent", "", 1, True, ["low"], {}])
-def test_other_priorities_are_refused_with_those_that_are_allowed(alice: Caller, priority: Any) -> None:
+def test_other_priorities_are_refused(alice: Caller, priority: Any) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": "x", "priority": priority}), 422, "priority")
     assert problem["detail"] == "priority: Must be one of low, medium, high."
 
 
-def test_a_change_of_other_members_leaves_them(alice: Caller) -> None:
+def test_changing_other_fields_keeps_tags_and_priority(alice: Caller) -> None:
     task = alice.add(tags=["x"], priority="high", due_date="2026-12-31")
     changed = read_task(alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"}))
     assert changed == task | {"title": "new", "updated_at": changed["updated_at"]}

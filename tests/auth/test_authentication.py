@@ -1,4 +1,4 @@
-"""Who is calling: a valid token in the one header, or 401 before anything else is looked at."""
+"""Authentication: a valid token in one header, or 401 before any other check."""
 
 import base64
 import time
@@ -20,7 +20,7 @@ CONTROL = "The token's sub claim names no user: it must have no control characte
 
 
 def sign(settings: Settings, **claims: Any) -> str:
-    """A token under the right secret, with claims to be judged; None leaves a claim out."""
+    """Sign a token with the configured secret. None leaves a claim out."""
     claims = {"sub": "somebody", "exp": int(time.time()) + 60, **claims}
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRET, "HS256")
 
@@ -48,7 +48,7 @@ def ask(client: FlaskClient, token: str) -> TestResponse:
         ({"sub": None, "email": "a@b.example"}, BLANK),
     ],
 )  # fmt: skip
-def test_a_genuine_token_that_proves_nothing_is_refused_with_the_reason(
+def test_a_signed_token_with_invalid_claims_is_401_with_a_reason(
     client: FlaskClient, settings: Settings, claims: dict[str, Any], detail: str
 ) -> None:
     token = sign(settings, **claims)
@@ -60,7 +60,7 @@ def test_a_user_id_may_have_255_characters_of_any_script(client: FlaskClient, se
         assert ask(client, sign(settings, sub=user_id)).status_code == 200
 
 
-def test_a_token_made_with_another_secret_or_algorithm_is_refused(client: FlaskClient, settings: Settings) -> None:
+def test_a_token_of_another_secret_or_algorithm_is_refused(client: FlaskClient, settings: Settings) -> None:
     claims = {"sub": "somebody", "exp": int(time.time()) + 60}
     forged = jwt.encode(claims, "x" * 40, "HS256")
     assert read_refusal(ask(client, forged), forged)["detail"].startswith("The token's signature is wrong")
@@ -70,7 +70,7 @@ def test_a_token_made_with_another_secret_or_algorithm_is_refused(client: FlaskC
     read_refusal(ask(client, unsigned), unsigned)
 
 
-def test_the_secret_is_taken_to_the_letter(database: Database) -> None:
+def test_the_secret_is_used_unchanged(database: Database) -> None:
     secret = f" {SECRET}="
     client = create_app(Settings.read({"NEON_DB_URL": database.url(), "BETTER_AUTH_SECRET": secret})).test_client()
     claims = {"sub": "somebody", "exp": int(time.time()) + 60}
@@ -79,7 +79,7 @@ def test_the_secret_is_taken_to_the_letter(database: Database) -> None:
         assert ask(client, jwt.encode(claims, other, "HS256")).status_code == 401
 
 
-def test_issuer_and_audience_are_required_when_they_are_set(database: Database) -> None:
+def test_issuer_and_audience_are_required_when_configured(database: Database) -> None:
     settings = database.settings(jwt_issuer="https://auth.example", jwt_audience="todo")
     client = create_app(settings).test_client()
     right = {"iss": "https://auth.example", "aud": ["other", "todo"]}
@@ -89,7 +89,7 @@ def test_issuer_and_audience_are_required_when_they_are_set(database: Database) 
         assert expected in read_refusal(ask(client, token), token)["detail"]
 
 
-def test_another_claim_can_name_the_user(database: Database) -> None:
+def test_another_claim_can_hold_the_user_id(database: Database) -> None:
     settings = database.settings(jwt_user_claim="userId")
     client = create_app(settings).test_client()
     response = client.post(
@@ -102,9 +102,7 @@ def test_another_claim_can_name_the_user(database: Database) -> None:
     read_refusal(ask(client, sign(settings)), sign(settings))
 
 
-def test_without_a_token_every_operation_is_401_before_body_and_path_are_looked_at(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_every_operation_without_a_token_is_401(app: Flask, client: FlaskClient) -> None:
     for method, path in [*operations_on_a_task(app), ("GET", "/api/tasks"), ("POST", "/api/{user_id}/tasks")]:
         for task_id in ("1", "abc", "9" * 30):
             response = client.open(
@@ -113,18 +111,18 @@ def test_without_a_token_every_operation_is_401_before_body_and_path_are_looked_
             read_refusal(response, "", error='realm="todo"')
 
 
-def test_a_body_that_is_too_large_is_401_without_a_token(client: FlaskClient) -> None:
+def test_a_large_body_without_a_token_is_401(client: FlaskClient) -> None:
     read_refusal(
         client.post("/api/tasks", data=b"x" * 100_000, content_type="application/json"), "", error='realm="todo"'
     )
 
 
-def test_an_expired_token_is_refused_to_the_second(client: FlaskClient, settings: Settings) -> None:
+def test_a_token_expires_to_the_second(client: FlaskClient, settings: Settings) -> None:
     token = sign(settings, exp=int(time.time()))
     assert "expired" in read_refusal(ask(client, token), token)["detail"]
 
 
-def test_a_token_may_come_from_a_clock_that_is_a_little_ahead(client: FlaskClient, settings: Settings) -> None:
+def test_a_token_from_a_clock_slightly_ahead_is_accepted(client: FlaskClient, settings: Settings) -> None:
     now = int(time.time())
     assert ask(client, sign(settings, iat=now + 4, nbf=now + 4)).status_code == 200
     for claim in ("iat", "nbf"):
@@ -132,12 +130,12 @@ def test_a_token_may_come_from_a_clock_that_is_a_little_ahead(client: FlaskClien
         assert "compare the clocks" in read_refusal(ask(client, token), token)["detail"]
 
 
-def test_one_client_s_token_does_not_serve_the_next_request(client: FlaskClient, alice: Caller) -> None:
+def test_a_token_applies_to_one_request_only(client: FlaskClient, alice: Caller) -> None:
     assert alice.get("/api/tasks").status_code == 200
     read_refusal(client.get("/api/tasks"), "", error='realm="todo"')
 
 
-def test_hostile_tokens_are_401_and_quick(client: FlaskClient) -> None:
+def test_hostile_tokens_are_401_and_cost_little(client: FlaskClient) -> None:
     def encode(text: str) -> str:
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -157,7 +155,7 @@ def test_hostile_tokens_are_401_and_quick(client: FlaskClient) -> None:
 
 
 def read_refusal(response: TestResponse, token: str, error: str = "error=") -> dict[str, Any]:
-    """A 401 that says how to authenticate and never holds the token."""
+    """Assert a 401 that explains how to authenticate and does not contain the token."""
     problem = read_problem(response, 401)
     assert response.headers["WWW-Authenticate"].startswith(f"Bearer {error}")
     assert not token or len(token) < 10 or token not in response.text

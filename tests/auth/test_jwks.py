@@ -1,4 +1,4 @@
-"""Public keys: fetched when needed, kept for a bounded time, and never a reason to wait for who is known."""
+"""Public keys: fetched when needed, kept for a bounded time, and never slow for users with a known key."""
 
 import socket
 import time
@@ -15,7 +15,7 @@ from todo.auth.jwks.cache import LIFETIME_SECONDS, PAUSE_SECONDS, REFRESH_SECOND
 
 
 class Clock:
-    """Time, as the keys see it."""
+    """The clock of the key cache."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -31,11 +31,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_times_are_those_that_are_promised() -> None:
+def test_cache_times_match_the_documentation() -> None:
     assert (LIFETIME_SECONDS, REFRESH_SECONDS, PAUSE_SECONDS, TIMEOUT_SECONDS) == (600, 120, 5, 5)
 
 
-def test_keys_are_fetched_once_and_not_before_a_token_needs_them(keys: KeyServer, ask: Ask) -> None:
+def test_keys_are_fetched_once_when_a_token_needs_them(keys: KeyServer, ask: Ask) -> None:
     assert keys.asked == []
     for number in range(5):
         read_tasks(ask(sub=f"user {number}"))
@@ -50,7 +50,7 @@ def test_threads_share_one_fetch(keys: KeyServer, ask: Ask) -> None:
     assert len(keys.asked) == 1
 
 
-def test_a_rotated_key_is_accepted_at_once_and_the_old_one_as_long_as_it_is_listed(keys: KeyServer, ask: Ask) -> None:
+def test_a_rotated_key_is_accepted_at_once_beside_the_listed_old(keys: KeyServer, ask: Ask) -> None:
     read_tasks(ask())
     keys.keys.append(NEW_KEY)
     read_tasks(ask(NEW_KEY))
@@ -58,9 +58,7 @@ def test_a_rotated_key_is_accepted_at_once_and_the_old_one_as_long_as_it_is_list
     assert len(keys.asked) == 2
 
 
-def test_a_rotated_key_is_accepted_within_ten_seconds_whatever_was_asked_before(
-    keys: KeyServer, ask: Ask, clock: Clock
-) -> None:
+def test_a_rotated_key_is_accepted_within_ten_seconds(keys: KeyServer, ask: Ask, clock: Clock) -> None:
     read_problem(ask(SigningKey()), 401)
     keys.keys.append(NEW_KEY)
     read_problem(ask(NEW_KEY), 401)
@@ -77,7 +75,7 @@ def test_a_removed_key_is_refused_within_ten_minutes(keys: KeyServer, ask: Ask, 
     read_problem(ask(), 401)
 
 
-def test_a_busy_service_learns_of_a_removed_key_sooner(keys: KeyServer, ask: Ask, clock: Clock) -> None:
+def test_a_busy_service_refuses_a_removed_key_sooner(keys: KeyServer, ask: Ask, clock: Clock) -> None:
     read_tasks(ask())
     keys.keys = [NEW_KEY]
     clock.passed = REFRESH_SECONDS
@@ -85,7 +83,7 @@ def test_a_busy_service_learns_of_a_removed_key_sooner(keys: KeyServer, ask: Ask
     wait_for(lambda: ask().status_code == 401)
 
 
-def test_a_remembered_token_counts_no_longer_than_its_key(keys: KeyServer, jwks_app: Flask, ask: Ask) -> None:
+def test_a_remembered_token_expires_with_its_key(keys: KeyServer, jwks_app: Flask, ask: Ask) -> None:
     headers = {"Authorization": f"Bearer {KEY.sign()}"}
     read_tasks(jwks_app.test_client().get("/api/tasks", headers=headers))
     read_tasks(jwks_app.test_client().get("/api/tasks", headers=headers))
@@ -94,7 +92,7 @@ def test_a_remembered_token_counts_no_longer_than_its_key(keys: KeyServer, jwks_
     read_problem(jwks_app.test_client().get("/api/tasks", headers=headers), 401)
 
 
-def test_another_key_under_a_known_id_ends_the_tokens_of_the_first(keys: KeyServer, jwks_app: Flask, ask: Ask) -> None:
+def test_a_new_key_with_a_known_id_ends_the_old_tokens(keys: KeyServer, jwks_app: Flask, ask: Ask) -> None:
     headers = {"Authorization": f"Bearer {KEY.sign()}"}
     read_tasks(jwks_app.test_client().get("/api/tasks", headers=headers))
     impostor = SigningKey()
@@ -105,7 +103,7 @@ def test_another_key_under_a_known_id_ends_the_tokens_of_the_first(keys: KeyServ
     read_tasks(ask(impostor))
 
 
-def test_known_keys_serve_while_the_endpoint_is_away_but_not_for_ever(keys: KeyServer, ask: Ask, clock: Clock) -> None:
+def test_known_keys_work_for_a_time_while_the_endpoint_is_down(keys: KeyServer, ask: Ask, clock: Clock) -> None:
     read_tasks(ask())
     keys.answer = lambda request: respond(request, b"", 500)
     for clock.passed in (REFRESH_SECONDS, LIFETIME_SECONDS - 5):
@@ -118,7 +116,7 @@ def test_known_keys_serve_while_the_endpoint_is_away_but_not_for_ever(keys: KeyS
     read_tasks(ask())
 
 
-def test_nobody_with_a_known_key_waits_for_a_slow_endpoint(keys: KeyServer, ask: Ask, clock: Clock) -> None:
+def test_a_slow_endpoint_delays_no_user_with_a_known_key(keys: KeyServer, ask: Ask, clock: Clock) -> None:
     read_tasks(ask())
     keys.keys.append(NEW_KEY)
     keys.delay = 3
@@ -130,7 +128,7 @@ def test_nobody_with_a_known_key_waits_for_a_slow_endpoint(keys: KeyServer, ask:
         for _ in range(20):
             read_tasks(ask())
         assert time.monotonic() - started < 1
-        # Only so many may wait that a worker's other threads serve whom they know.
+        # Few threads may wait, so the other threads of a worker serve users with known keys.
         at_once = [newcomer for newcomer in newcomers if newcomer.done()]
         assert len(at_once) == 2
         for newcomer in newcomers:
@@ -141,9 +139,7 @@ def test_nobody_with_a_known_key_waits_for_a_slow_endpoint(keys: KeyServer, ask:
     assert len(keys.asked) == 2
 
 
-def test_known_keys_serve_when_no_thread_can_be_started(
-    ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_keys_work_when_no_thread_can_start(ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -157,7 +153,7 @@ def test_known_keys_serve_when_no_thread_can_be_started(
     read_tasks(ask())
 
 
-def test_a_name_whose_look_up_is_stuck_does_not_keep_later_ones_from_being_tried(
+def test_a_stuck_dns_lookup_does_not_block_later_lookups(
     ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, look_up = Event(), socket.getaddrinfo
@@ -179,7 +175,7 @@ def test_a_name_whose_look_up_is_stuck_does_not_keep_later_ones_from_being_tried
     read_tasks(ask())
 
 
-def test_a_hundred_unknown_keys_in_a_second_are_few_fetches(keys: KeyServer, ask: Ask) -> None:
+def test_a_hundred_unknown_keys_in_a_second_cause_few_fetches(keys: KeyServer, ask: Ask) -> None:
     read_tasks(ask())
     started = time.monotonic()
     for _ in range(100):
@@ -188,7 +184,7 @@ def test_a_hundred_unknown_keys_in_a_second_are_few_fetches(keys: KeyServer, ask
     assert len(keys.asked) == 2
 
 
-def test_while_the_endpoint_is_away_it_is_asked_now_and_then(keys: KeyServer, ask: Ask, clock: Clock) -> None:
+def test_a_failing_endpoint_is_retried_with_pauses(keys: KeyServer, ask: Ask, clock: Clock) -> None:
     keys.answer = lambda request: respond(request, b"", 502)
     for _ in range(20):
         assert "cannot be fetched" in read_unavailable(ask())["detail"]
@@ -198,7 +194,7 @@ def test_while_the_endpoint_is_away_it_is_asked_now_and_then(keys: KeyServer, as
     read_tasks(ask())
 
 
-def test_no_address_that_a_token_names_is_asked(keys: KeyServer, jwks_app: Flask) -> None:
+def test_urls_in_a_token_are_never_requested(keys: KeyServer, jwks_app: Flask) -> None:
     with KeyServer(NEW_KEY) as attacker:
         named = {"jku": attacker.url, "x5u": attacker.url, "jwk": NEW_KEY.jwk, "kid": attacker.url}
         for kid in (KEY.kid, attacker.url):

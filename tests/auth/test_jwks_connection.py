@@ -1,4 +1,4 @@
-"""Nobody between this service and the JWKS can put a key in, and no answer takes more than it may."""
+"""The connection to the JWKS: an attacker in between cannot add a key, and no response is read without limit."""
 
 import socket
 import ssl
@@ -21,7 +21,7 @@ from todo.auth.jwks.endpoint import close_connection
 
 
 def make_certificate(folder: Path) -> Path:
-    """A file with a key, and a certificate by itself for localhost."""
+    """A file with a key and a self-signed certificate for localhost."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -36,7 +36,7 @@ def make_certificate(folder: Path) -> Path:
     return file
 
 
-def test_keys_come_over_tls_and_only_from_whom_the_certificate_names(
+def test_keys_come_over_tls_with_a_verified_certificate(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = make_certificate(tmp_path)
@@ -52,8 +52,8 @@ def test_keys_come_over_tls_and_only_from_whom_the_certificate_names(
                 assert app.test_client().get("/api/tasks", headers=headers).status_code == status
 
 
-def test_after_hanging_up_nothing_is_read_in_clear(tmp_path: Path) -> None:
-    """A line that is cut off must not become one that anybody on the way can write to."""
+def test_a_closed_tls_connection_is_not_read_in_clear(tmp_path: Path) -> None:
+    """A cut TLS connection must not become a connection that an attacker can write to."""
     certificate = make_certificate(tmp_path)
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(certificate)
@@ -66,14 +66,14 @@ def test_after_hanging_up_nothing_is_read_in_clear(tmp_path: Path) -> None:
         shake_hands.join()
         client.setblocking(False)
         with suppress(ssl.SSLWantReadError):
-            client.recv(100)  # TLS 1.3 has something to say after the handshake.
+            client.recv(100)  # TLS 1.3 sends session tickets after the handshake.
         wire.sendall(b"in clear")
         close_connection(client, Event())
         with suppress(OSError):
             assert client.recv(100) == b""
 
 
-def test_a_chunk_of_less_than_nothing_is_not_read_without_end(keys: KeyServer, ask: Ask) -> None:
+def test_a_negative_chunk_size_does_not_read_without_end(keys: KeyServer, ask: Ask) -> None:
     sent = 0
 
     def answer(request: BaseHTTPRequestHandler) -> None:

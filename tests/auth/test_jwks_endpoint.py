@@ -1,4 +1,4 @@
-"""An endpoint that answers anything but keys: 503 in bounded time, and a key that is useless harms no other."""
+"""A broken JWKS endpoint: 503 in bounded time, and an unusable key does not affect the others."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from todo.auth.jwks.cache import TIMEOUT_SECONDS
 
 
 def hang(request: BaseHTTPRequestHandler) -> None:
-    """A header that never ends, a byte now and then: each arrives in time, the whole never does."""
+    """Send a header that never ends, one byte at a time: each byte arrives in time, the whole never does."""
     for _ in range(200):
         request.wfile.write(b"x")
         time.sleep(0.05)
@@ -50,7 +50,7 @@ def hang(request: BaseHTTPRequestHandler) -> None:
     ],
     ids=["html", "list", "object", "deep", "not-utf8", "redirect", "large", "cut", "not-http", "endless"],
 )
-def test_an_endpoint_that_misbehaves_is_503_in_bounded_time_and_the_log_says_why(
+def test_a_broken_endpoint_is_503_in_time_and_the_log_says_why(
     keys: KeyServer,
     ask: Ask,
     caplog: pytest.LogCaptureFixture,
@@ -69,7 +69,7 @@ def test_an_endpoint_that_misbehaves_is_503_in_bounded_time_and_the_log_says_why
     assert "/elsewhere" not in keys.asked
 
 
-def test_an_endpoint_that_does_not_answer_is_503_in_time(
+def test_an_endpoint_that_never_responds_is_503_in_time(
     keys: KeyServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert TIMEOUT_SECONDS == 5
@@ -81,9 +81,7 @@ def test_an_endpoint_that_does_not_answer_is_503_in_time(
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256"])
-def test_a_key_that_does_not_name_its_algorithm_serves_what_its_type_is_for(
-    keys: KeyServer, ask: Ask, algorithm: str
-) -> None:
+def test_a_key_without_alg_works_for_the_algorithms_of_its_type(keys: KeyServer, ask: Ask, algorithm: str) -> None:
     key = SigningKey(algorithm)
     jwk = {name: value for name, value in key.jwk.items() if name != "alg"}
     keys.answer = lambda request: respond(request, orjson.dumps({"keys": [jwk]}))
@@ -105,14 +103,14 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def test_an_endpoint_that_nobody_serves_is_503_and_the_log_has_the_request(keys: KeyServer, ask: Ask, log: Log) -> None:
+def test_an_unreachable_endpoint_is_503_and_logged(keys: KeyServer, ask: Ask, log: Log) -> None:
     keys.close()
     request_id = read_unavailable(ask())["request_id"]
     assert log.find(message=f"The keys cannot be fetched from {keys.url}: [Errno 111] Connection refused")
     assert log.find(message="Keys that verify tokens are unavailable", request_id=request_id)
 
 
-def test_the_query_of_the_address_is_asked_but_not_logged(
+def test_the_query_of_the_jwks_url_is_sent_but_not_logged(
     keys: KeyServer, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = database.settings(jwks_url=f"{keys.url}?key=hidden", auth_origin=ISSUER)
@@ -127,20 +125,20 @@ def test_the_query_of_the_address_is_asked_but_not_logged(
     assert "hidden" not in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")  # To sign with it is what warns.
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")  # Signing with a weak key warns.
 @pytest.mark.parametrize("bits", [1024, 2048])
-def test_a_weak_key_signs_nothing(keys: KeyServer, ask: Ask, bits: int) -> None:
+def test_a_weak_key_is_not_accepted(keys: KeyServer, ask: Ask, bits: int) -> None:
     keys.keys = [key := SigningKey("RS256", lambda: rsa.generate_private_key(65537, bits))]
     assert ask(key).status_code == (200 if bits == 2048 else 401)
 
 
-def test_a_key_whose_private_half_is_listed_signs_nothing(keys: KeyServer, ask: Ask) -> None:
+def test_a_key_listed_with_its_private_half_is_not_accepted(keys: KeyServer, ask: Ask) -> None:
     keys.answer = lambda request: respond(request, orjson.dumps({"keys": [KEY.private_jwk, NEW_KEY.jwk]}))
     read_tasks(ask(NEW_KEY))
     read_problem(ask(KEY), 401)
 
 
-def test_two_keys_of_one_id_serve_an_algorithm_each(keys: KeyServer, ask: Ask) -> None:
+def test_two_keys_with_one_id_serve_different_algorithms(keys: KeyServer, ask: Ask) -> None:
     other = SigningKey("ES256")
     other.kid = KEY.kid
     keys.keys = [KEY, other]
@@ -148,14 +146,14 @@ def test_two_keys_of_one_id_serve_an_algorithm_each(keys: KeyServer, ask: Ask) -
     read_tasks(ask(other))
 
 
-def test_a_key_may_leave_its_use_and_its_algorithm_open(keys: KeyServer, ask: Ask) -> None:
+def test_use_and_alg_of_a_key_are_optional(keys: KeyServer, ask: Ask) -> None:
     jwk = KEY.jwk | {"use": None, "alg": None}
     keys.answer = lambda request: respond(request, orjson.dumps({"keys": [jwk]}))
     read_tasks(ask())
 
 
 @pytest.mark.parametrize("name", USELESS)
-def test_a_key_that_cannot_be_used_is_left_out_and_the_others_serve(keys: KeyServer, ask: Ask, name: str) -> None:
+def test_an_unusable_key_is_skipped_and_the_others_work(keys: KeyServer, ask: Ask, name: str) -> None:
     listed = orjson.dumps({"keys": [USELESS[name](KEY.jwk), NEW_KEY.jwk]})
     keys.answer = lambda request: respond(request, listed.replace(b'"endless"', b"1" * 5000))
     read_tasks(ask(NEW_KEY))

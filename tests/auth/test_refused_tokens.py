@@ -1,4 +1,4 @@
-"""A 401 tells whoever integrates a frontend what is wrong with a token, and what this service expects."""
+"""The detail of a 401 tells a frontend developer what is wrong with a token and what the service expects."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ OTHER_PURPOSE = f"The token is for another purpose, such as the session cache; {
         ({"sub": None}, "The token's sub claim names no user: it must be a string that is not blank."),
     ],
 )
-def test_a_claim_that_is_not_as_it_must_be(ask: Ask, claims: dict[str, Any], detail: str) -> None:
+def test_an_invalid_claim_is_named(ask: Ask, claims: dict[str, Any], detail: str) -> None:
     assert read_problem(ask(**claims), 401)["detail"] == detail
 
 
@@ -48,24 +48,24 @@ def test_a_claim_that_is_not_as_it_must_be(ask: Ask, claims: dict[str, Any], det
         ({"typ": ["JWT"]}, OTHER_PURPOSE),
     ],
 )
-def test_a_header_that_is_not_as_it_must_be(ask: Ask, headers: dict[str, Any], detail: str) -> None:
+def test_an_invalid_token_header_is_named(ask: Ask, headers: dict[str, Any], detail: str) -> None:
     assert read_problem(ask(headers=headers), 401)["detail"] == detail
 
 
-def test_a_key_of_another_kind(ask: Ask) -> None:
+def test_an_unknown_key_is_reported(ask: Ask) -> None:
     key = SigningKey("ES256")
     key.kid = KEY.kid
     assert read_problem(ask(key), 401)["detail"] == "The token's key is one for another algorithm."
 
 
-def test_a_signature_by_another_key(ask: Ask) -> None:
+def test_a_wrong_signature_is_reported(ask: Ask) -> None:
     key = SigningKey()
     key.kid = KEY.kid
     detail = "The token's signature is wrong; it was made with another key or secret."
     assert read_problem(ask(key), 401)["detail"] == detail
 
 
-def test_an_algorithm_that_the_settings_do_not_accept(client: FlaskClient, jwks_app: Flask) -> None:
+def test_an_algorithm_that_is_not_configured_is_reported(client: FlaskClient, jwks_app: Flask) -> None:
     def refuse(client: FlaskClient, token: str) -> str:
         response = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
         return str(read_problem(response, 401)["detail"])
@@ -91,7 +91,7 @@ def test_an_algorithm_that_the_settings_do_not_accept(client: FlaskClient, jwks_
         "a.b.c.d.e",
     ],
 )
-def test_better_auth_s_session_token_in_a_token_s_place(client: FlaskClient, token: str) -> None:
+def test_a_session_token_instead_of_a_jwt_is_reported(client: FlaskClient, token: str) -> None:
     response = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
     detail = f"This is not a JWT; if it is Better Auth's session token, {ASK_BETTER_AUTH}"
     assert read_problem(response, 401)["detail"] == detail

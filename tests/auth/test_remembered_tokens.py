@@ -1,4 +1,4 @@
-"""A token that was found genuine is not verified anew each time; it counts for no longer and for nobody else."""
+"""A verified token is remembered and not verified again, but only until it expires and only for its user."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from todo.auth.tokens import read_claims
 
 
 class Count:
-    """Counts the calls of a function."""
+    """Count the calls of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.calls = 0
@@ -29,14 +29,14 @@ class Count:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[FlaskClient]:
-    """Of an application that remembers nobody yet."""
+    """An application that remembers no token yet."""
     with closing_pool(create_app(settings)) as app:
         yield app.test_client()
 
 
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> Count:
-    """How often a token was verified."""
+    """Count how often a token is verified."""
     count = Count(read_claims)
     monkeypatch.setattr(verifier, "read_claims", count)
     return count
@@ -57,7 +57,7 @@ def test_a_token_is_verified_once(client: FlaskClient, verified: Count) -> None:
     assert verified.calls == 1
 
 
-def test_each_token_is_its_user_s(client: FlaskClient) -> None:
+def test_a_remembered_token_belongs_to_its_user(client: FlaskClient) -> None:
     tokens = {user_id: sign(user_id) for user_id in ("one", "two")}
     for user_id in ("one", "two", "one", "two"):
         headers = {"Authorization": f"Bearer {tokens[user_id]}"}
@@ -73,14 +73,14 @@ def test_a_token_that_differs_in_one_character_is_another(client: FlaskClient) -
         assert ask(client, other) == 401
 
 
-def test_no_token_outlives_its_exp(client: FlaskClient) -> None:
+def test_a_remembered_token_expires_at_exp(client: FlaskClient) -> None:
     token = sign("alice", seconds=0.5)
     assert ask(client, token) == 200
     time.sleep(0.5)
     assert ask(client, token) == 401
 
 
-def test_it_is_verified_again_after_a_while(
+def test_a_token_is_verified_again_after_a_while(
     client: FlaskClient, verified: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert verifier.REMEMBERED_SECONDS == 300
@@ -92,7 +92,7 @@ def test_it_is_verified_again_after_a_while(
     assert verified.calls == 2
 
 
-def test_only_so_many_are_remembered_and_the_oldest_goes_first(
+def test_the_number_of_remembered_tokens_is_limited(
     client: FlaskClient, verified: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert verifier.REMEMBERED_TOKENS == 4096

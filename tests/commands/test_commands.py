@@ -1,4 +1,4 @@
-"""The flask command, run as a person runs it."""
+"""The flask command."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from todo.cli import format_first_call
 from todo.database.audit import newest_migration
 
 
-def test_a_token_for_anybody_is_printed_and_accepted(client: FlaskClient) -> None:
+def test_token_prints_a_valid_token(client: FlaskClient) -> None:
     printed = run("flask", "token", "--user", "auth0|alice", settings={"BETTER_AUTH_SECRET": SECRET})
     assert printed.returncode == 0, printed.stderr
     token = printed.stdout.strip()
@@ -22,7 +22,7 @@ def test_a_token_for_anybody_is_printed_and_accepted(client: FlaskClient) -> Non
     assert client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
-def test_as_a_header_it_is_what_curl_takes_and_it_lasts_as_long_as_asked(client: FlaskClient) -> None:
+def test_token_prints_a_header_with_the_requested_lifetime(client: FlaskClient) -> None:
     printed = invoke("token", "--days", "365", "--header", settings={"BETTER_AUTH_SECRET": SECRET})
     name, value = printed.stdout.strip().split(": ")
     claims = jwt.decode(value.removeprefix("Bearer "), SECRET, ["HS256"])
@@ -31,20 +31,20 @@ def test_as_a_header_it_is_what_curl_takes_and_it_lasts_as_long_as_asked(client:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "3651", "x"])
-def test_a_token_lasts_a_day_at_least_and_ten_years_at_most(days: str) -> None:
+def test_token_lifetime_is_1_to_3650_days(days: str) -> None:
     refused = invoke("token", "--days", days, settings={"BETTER_AUTH_SECRET": SECRET})
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "--days" in refused.stderr
 
 
 @pytest.mark.parametrize(("user", "reason"), [("  ", "not blank"), ("a" * 256, "255"), ("a\x01", "control")])
-def test_a_token_for_nobody_is_refused(user: str, reason: str) -> None:
+def test_token_refuses_an_invalid_user_id(user: str, reason: str) -> None:
     refused = invoke("token", "--user", user, settings={"BETTER_AUTH_SECRET": SECRET})
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert reason in refused.stderr
 
 
-def test_without_a_usable_secret_there_is_no_token() -> None:
+def test_token_needs_a_usable_secret() -> None:
     refused = run("flask", "token", settings={"BETTER_AUTH_SECRET": "short"})
     assert refused.returncode != 0
     assert refused.stdout == ""
@@ -52,14 +52,14 @@ def test_without_a_usable_secret_there_is_no_token() -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_where_public_keys_alone_decide_no_token_can_be_made() -> None:
+def test_token_is_refused_if_only_public_keys_are_configured() -> None:
     refused = invoke("token", settings={"BETTER_AUTH_URL": "https://app.example.com"})
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: BETTER_AUTH_SECRET is not set, and tokens are made with it;")
     assert "<JWT from Better Auth>" in format_first_call(Settings(jwks_url="https://app.example.com/jwks"))
 
 
-def test_made_up_tasks_are_each_of_their_user(database: Database, meet: Callable[[str], Caller]) -> None:
+def test_seed_adds_tasks_for_each_user(database: Database, meet: Callable[[str], Caller]) -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
     seeded = invoke("seed", "--users", "2", "--tasks", "1200", "--start", "900", settings=settings)
     assert seeded.exit_code == 0, seeded.stderr
@@ -73,14 +73,14 @@ def test_made_up_tasks_are_each_of_their_user(database: Database, meet: Callable
     assert read_tasks(meet("user902").get("/api/tasks")) == []
 
 
-def test_made_up_tasks_need_a_database_that_is_migrated(empty_database: Database) -> None:
+def test_seed_needs_a_migrated_database(empty_database: Database) -> None:
     refused = invoke("seed", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()})
     assert refused.exit_code == 1
     assert "Error: " in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_the_database_is_upgraded_with_nothing_but_the_contract_s_variables(server: Server) -> None:
+def test_db_upgrade_needs_only_secret_and_database_url(server: Server) -> None:
     with server.database() as own:
         upgraded = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": own.url()})
         assert upgraded.returncode == 0, upgraded.stderr
@@ -88,7 +88,7 @@ def test_the_database_is_upgraded_with_nothing_but_the_contract_s_variables(serv
         assert own.run("SELECT version_num FROM todo.alembic_version") == [(newest_migration(),)]
 
 
-def test_a_database_that_is_not_there_is_said_in_one_line(database: Database) -> None:
+def test_db_upgrade_prints_one_line_if_the_database_is_missing(database: Database) -> None:
     url = database.url().replace(database.name, "no_such_database", 1).replace("no_such_database_owner", "nobody")
     failed = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": url})
     assert failed.returncode != 0

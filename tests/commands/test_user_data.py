@@ -1,4 +1,4 @@
-"""flask user: all that is stored of one user, taken out, put back and deleted, and nobody else's."""
+"""flask user: export, import and delete the data of one user without touching other users."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def web_app(database: Database) -> Iterator[Flask]:
-    """The application as production should run it: logged in to the database as somebody who owns nothing."""
+    """The application as production should run it: its database login owns nothing."""
     with closing_pool(create_app(database.settings("web"))) as app:
         yield app
 
 
 @pytest.fixture
 def flask_user(web_app: Flask) -> Run:
-    """Run ``flask user``; ``answer`` is what comes from the standard input."""
+    """Run ``flask user``. ``answer`` is its standard input."""
     runner = web_app.test_cli_runner()
     return lambda *arguments, answer="": runner.invoke(args=["user", *arguments], input=answer)
 
@@ -40,7 +40,7 @@ def without_ids(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def fill(caller: Caller) -> list[dict[str, Any]]:
-    """Tasks of all kinds; gives them as they are listed."""
+    """Add tasks of all kinds and return them as listed."""
     caller.add("plain")
     caller.add("rich", description='two\n"lines"', priority="low", tags=["Über", "買"], due_date="2026-12-31")
     done = caller.add("done", due_date="2026-12-31T17:00:00.5+05:00")
@@ -48,7 +48,7 @@ def fill(caller: Caller) -> list[dict[str, Any]]:
     return read_tasks(caller.get("/api/tasks"))
 
 
-def test_what_is_exported_can_be_imported_and_is_the_same(
+def test_an_import_of_an_export_restores_the_same_tasks(
     flask_user: Run, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
     tasks = fill(alice)
@@ -73,7 +73,7 @@ def test_what_is_exported_can_be_imported_and_is_the_same(
     assert bob.titles() == ["his"]
 
 
-def test_somebody_with_more_tasks_than_a_page_has_gets_all(flask_user: Run, alice: Caller, database: Database) -> None:
+def test_an_export_has_more_tasks_than_one_page(flask_user: Run, alice: Caller, database: Database) -> None:
     database.run(
         "INSERT INTO todo.tasks (user_id, title) SELECT %s, n::text FROM generate_series(1, 2500) n", (alice.user_id,)
     )
@@ -81,7 +81,7 @@ def test_somebody_with_more_tasks_than_a_page_has_gets_all(flask_user: Run, alic
     assert [task["title"] for task in exported["tasks"]] == [str(number) for number in range(1, 2501)]
 
 
-def test_to_import_twice_stores_once_unless_it_is_asked_for(flask_user: Run, alice: Caller) -> None:
+def test_a_second_import_needs_the_add_option(flask_user: Run, alice: Caller) -> None:
     fill(alice)
     exported = flask_user("export", alice.user_id).stdout
     again = flask_user("import", alice.user_id, "-", answer=exported)
@@ -92,7 +92,7 @@ def test_to_import_twice_stores_once_unless_it_is_asked_for(flask_user: Run, ali
     assert len(alice.titles()) == 6
 
 
-def test_two_imports_at_once_store_once(web_app: Flask, alice: Caller) -> None:
+def test_concurrent_imports_store_the_tasks_once(web_app: Flask, alice: Caller) -> None:
     times = {"created_at": datetime.now(UTC), "updated_at": datetime.now(UTC), "completed_at": None}
     tasks = [{"title": str(number), **times} for number in range(500)]
     together = Barrier(4)
@@ -120,7 +120,7 @@ def test_two_imports_at_once_store_once(web_app: Flask, alice: Caller) -> None:
         ({"completed": True}, "task 2: completed: Contradicts completed_at."),
     ],
 )
-def test_a_file_with_a_mistake_stores_nothing(
+def test_an_import_with_an_invalid_task_stores_nothing(
     flask_user: Run, alice: Caller, bob: Caller, change: dict[str, Any], reason: str
 ) -> None:
     fill(alice)
@@ -133,7 +133,7 @@ def test_a_file_with_a_mistake_stores_nothing(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"tasks": 1}', '{"tasks": ["x"]}', '{"tasks": [{"title":'])
-def test_another_file_is_refused_in_one_line(flask_user: Run, bob: Caller, text: str) -> None:
+def test_an_import_of_another_file_prints_one_line(flask_user: Run, bob: Caller, text: str) -> None:
     refused = flask_user("import", bob.user_id, "-", answer=text)
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: ")
@@ -141,7 +141,7 @@ def test_another_file_is_refused_in_one_line(flask_user: Run, bob: Caller, text:
     assert refused.stderr.count("\n") == 1
 
 
-def test_before_all_is_deleted_the_user_s_id_must_be_typed(flask_user: Run, alice: Caller) -> None:
+def test_delete_asks_to_type_the_user_id(flask_user: Run, alice: Caller) -> None:
     alice.add()
     for answer in ("", "y\n", f"{alice.user_id}x\n"):
         assert flask_user("delete", alice.user_id, answer=answer).exit_code == 1
@@ -150,7 +150,7 @@ def test_before_all_is_deleted_the_user_s_id_must_be_typed(flask_user: Run, alic
     assert alice.titles() == []
 
 
-def test_after_it_nothing_of_the_user_is_left_in_any_table(
+def test_delete_removes_the_user_from_every_table(
     flask_user: Run, alice: Caller, bob: Caller, database: Database
 ) -> None:
     def count(user_id: str) -> int:
@@ -173,13 +173,13 @@ def test_after_it_nothing_of_the_user_is_left_in_any_table(
     read_problem(alice.get("/api/tasks/1"), 404)
 
 
-def test_an_id_that_no_token_could_have_is_refused(flask_user: Run) -> None:
+def test_an_invalid_user_id_is_refused(flask_user: Run) -> None:
     refused = flask_user("export", " ")
     assert refused.exit_code == 2
     assert "must be a string that is not blank" in refused.stderr
 
 
-def test_a_database_that_is_away_is_said_in_one_line() -> None:
+def test_an_unreachable_database_prints_one_line() -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://nobody@127.0.0.1:1/none"}
     failed = invoke("user", "export", "alice", settings=settings)
     assert (failed.exit_code, failed.stdout) == (1, "")

@@ -1,4 +1,4 @@
-"""A backup is worth what restoring it gives: with PostgreSQL's own programs, as docs/deploy.md has it."""
+"""Backup and restore with pg_dump and pg_restore, as docs/deploy.md describes."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def restored(server: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def run(server: Server) -> Callable[..., None]:
-    """Run a program of the server's version."""
+    """Run a program of the server's major version."""
     folders = [Path(f"/usr/lib/postgresql/{server.version}/bin")]
     if not os.environ.get("TEST_DATABASE_URL"):
         folders.append(find_programs(Path("/nowhere")))
@@ -37,7 +37,7 @@ def run(server: Server) -> Callable[..., None]:
     return run
 
 
-def test_a_restored_backup_has_everybody_s_tasks_and_keeps_them_apart(
+def test_a_restored_backup_has_all_tasks_and_keeps_users_apart(
     own_database: Database, restored: Database, run: Callable[..., None], tmp_path: Path
 ) -> None:
     settings = own_database.settings("web")

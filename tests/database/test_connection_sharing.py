@@ -1,4 +1,4 @@
-"""People whose requests go over the same connections, in the pool and, where there is one, in PgBouncer, never mix."""
+"""Users whose requests share connections, in the pool and in PgBouncer, see only their own tasks."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,8 +8,8 @@ from config import Settings
 from tests.support.callers import Caller, read_task, read_tasks
 
 
-def test_twelve_people_at_once_see_their_own_tasks_only(app: Flask, settings: Settings) -> None:
-    """On eight connections, and through CI's PgBouncer on four."""
+def test_twelve_concurrent_users_see_only_their_own_tasks(app: Flask, settings: Settings) -> None:
+    """Twelve users share eight connections, and four in CI's PgBouncer."""
     people = [Caller(app.test_client(), settings) for _ in range(12)]
 
     def work(person: Caller) -> None:

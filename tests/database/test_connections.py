@@ -1,4 +1,4 @@
-"""A connection to the database that is lost, silent or not to be had is not the user's problem, or a 503 in time."""
+"""A lost, silent or refused database connection costs the user nothing, or one 503 in bounded time."""
 
 import socket
 import threading
@@ -19,7 +19,7 @@ from todo.database.watchdog import Watchdog
 from todo.extensions import db
 
 
-def test_more_requests_than_connections_is_503_and_bounded(own_database: Database) -> None:
+def test_more_requests_than_connections_are_503_in_time(own_database: Database) -> None:
     settings = own_database.settings(threads=2, pool_seconds=1)
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
@@ -30,7 +30,7 @@ def test_more_requests_than_connections_is_503_and_bounded(own_database: Databas
         assert caller.titles() == []
 
 
-def test_a_replica_answers_what_is_read_and_503_to_what_is_written(own_database: Database) -> None:
+def test_a_read_only_replica_reads_and_answers_writes_with_503(own_database: Database) -> None:
     settings = own_database.settings()
     with closing_pool(create_app(settings)) as app:
         Caller(app.test_client(), settings, "alice").add()
@@ -43,7 +43,7 @@ def test_a_replica_answers_what_is_read_and_503_to_what_is_written(own_database:
         read_internal_problem(caller.post("/api/tasks", json={"title": "x"}), 503)
 
 
-def test_connections_that_died_while_idle_cost_the_user_nothing(
+def test_connections_closed_while_idle_cause_no_error(
     database: Database, settings: Any, meet: Callable[..., Caller]
 ) -> None:
     caller = meet()
@@ -56,7 +56,7 @@ def test_connections_that_died_while_idle_cost_the_user_nothing(
     assert caller.titles() == ["before"]
 
 
-def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other(own_database: Database) -> None:
+def test_silent_connections_delay_one_request_only(own_database: Database) -> None:
     with Wire(own_database.server.superuser_url) as wire:
         settings = replace(wire.settings(own_database), threads=4, statement_seconds=1)
         with closing_pool(create_app(settings)) as app, ThreadPoolExecutor(4) as pool:
@@ -68,19 +68,19 @@ def test_connections_that_died_in_silence_cost_one_request_its_time_and_no_other
                 person.add()
 
             with own_database.transaction() as execute:
-                execute("LOCK TABLE todo.tasks IN SHARE MODE")  # So that all four connections are made.
+                execute("LOCK TABLE todo.tasks IN SHARE MODE")  # Makes all four connections open.
                 adding = [pool.submit(add, person) for person in people]
                 time.sleep(0.5)
             for each in adding:
                 each.result()
             wire.silence()
-            assert people[0].titles() == ["Buy milk"]  # A read is repeated, on a new connection.
+            assert people[0].titles() == ["Buy milk"]  # A read is repeated on a new connection.
             begun = time.monotonic()
             list(pool.map(add, people))
             assert time.monotonic() - begun < 2.5
 
 
-def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(own_database: Database) -> None:
+def test_connections_that_close_at_once_are_503(own_database: Database) -> None:
     settings = own_database.settings()
 
     def find_dead(*_: object) -> None:
@@ -97,7 +97,7 @@ def test_connections_that_are_closed_as_soon_as_they_are_made_are_503(own_databa
 
 
 def test_a_watch_does_not_end_another_on_the_same_descriptor() -> None:
-    """A lost connection's number may be the next one's before the first is given up."""
+    """A new connection can get the descriptor of a lost one before the lost one's watch ends."""
     watchdog = Watchdog(seconds=0.1)
     one, other = socket.socketpair()
     with one, other, watchdog.watch(one.fileno()):

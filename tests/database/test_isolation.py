@@ -1,8 +1,7 @@
-"""A user can never read, change or delete another user's data, or learn that an id exists.
+"""A user can never read, change or delete the data of another user, or learn that an id exists.
 
-Two walls keep users apart: the application's queries name the owner, and the database's row security binds
-the role they run as. Everything here is proved with both, with each alone, and for every kind of login:
-the database's owner, a superuser, and one that owns nothing.
+Two walls keep users apart: the owner filter in the application's queries, and row security for the role that they run
+as. The tests run with both walls, and with each wall alone.
 """
 
 import re
@@ -39,7 +38,7 @@ BODIES: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"title": "mine now",
 
 
 class Ownerless(Isolation):
-    """Sends every statement without the owner's filter in it."""
+    """Send every statement without its owner filter."""
 
     taken_out = 0
 
@@ -53,7 +52,7 @@ class Ownerless(Isolation):
 
 
 class House:
-    """The application on a database of its own, with both walls or with one of them taken down."""
+    """The application with its own database, and with one or both walls."""
 
     def __init__(self, database: Database, login: str, walls: str) -> None:
         self.database = database
@@ -82,7 +81,7 @@ def house(request: pytest.FixtureRequest, server: Server) -> Iterator[House]:
             )
 
 
-def test_every_operation_on_every_id_answers_for_another_s_task_as_for_none(house: House) -> None:
+def test_foreign_missing_and_impossible_ids_get_the_same_404(house: House) -> None:
     alice, bob = house.meet(), house.meet()
     task = alice.add("hers", description="private")
     stored = house.database.run("SELECT * FROM todo.tasks")
@@ -110,16 +109,14 @@ def test_every_operation_on_every_id_answers_for_another_s_task_as_for_none(hous
         ({"data": " " * 70_000, "content_type": "application/json"}, 413),
     ],
 )
-def test_what_is_wrong_with_a_body_is_said_whatever_the_id(
-    house: House, path: str, body: dict[str, Any], status: int
-) -> None:
+def test_body_errors_do_not_depend_on_the_id(house: House, path: str, body: dict[str, Any], status: int) -> None:
     alice, bob = house.meet(), house.meet()
     ids = [bob.add()["id"], alice.add()["id"], MISSING, "abc", "0", "01", "9" * 30]
     answers = [bob.patch(f"/api/tasks/{task_id}{path}", **body) for task_id in ids]
     assert {(answer.status_code, answer.data) for answer in answers} == {(status, answers[0].data)}
 
 
-def test_another_s_spelling_of_the_list_is_not_there(house: House) -> None:
+def test_the_list_path_of_another_user_is_404(house: House) -> None:
     alice, bob = house.meet(), house.meet()
     alice.add("hers")
     for method in ("GET", "POST"):
@@ -127,7 +124,7 @@ def test_another_s_spelling_of_the_list_is_not_there(house: House) -> None:
     assert alice.titles() == ["hers"]
 
 
-def test_no_query_and_no_cursor_finds_another_s_tasks(house: House) -> None:
+def test_no_query_and_no_cursor_returns_foreign_tasks(house: House) -> None:
     alice, bob = house.meet(), house.meet()
     members = {"description": "shared word", "tags": ["t"], "priority": "high", "due_date": "2026-12-31"}
     for caller, title in ((alice, "hers 1"), (bob, "his 1"), (alice, "hers 2"), (bob, "his 2"), (alice, "hers 3")):
@@ -142,14 +139,14 @@ def test_no_query_and_no_cursor_finds_another_s_tasks(house: House) -> None:
             assert {task["user_id"] for task in read_tasks(bob.get(asked))} <= {bob.user_id}
 
 
-def test_everybody_lists_their_own_and_creates_for_themselves(house: House) -> None:
+def test_users_create_and_list_only_their_own_tasks(house: House) -> None:
     alice, bob = house.meet(), house.meet()
     alice.add("hers")
     read_task(bob.post(f"/api/{bob.user_id}/tasks", json={"title": "his", "user_id": alice.user_id}), 201)
     assert (alice.titles(), bob.titles()) == (["hers"], ["his"])
 
 
-def test_users_whose_ids_look_alike_are_different_users(house: House) -> None:
+def test_similar_user_ids_are_different_users(house: House) -> None:
     names = ["alice", "Alice", "alice ", "alic", "alice2", "al%", "a_ice", "álice", "a\u0301lice", "'", '"', "\\", "%s"]
     callers = [house.meet(name) for name in names]
     for caller in callers:

@@ -1,4 +1,4 @@
-"""Migrations: all or nothing, one at a time, in our schema only, and honest about what they may not do."""
+"""Migrations: atomic, one at a time, only in the schema todo, and with clear errors about missing rights."""
 
 import secrets
 import time
@@ -21,7 +21,7 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_ty
 
 
 def describe(database: Database) -> list[tuple[object, ...]]:
-    """Everything in our schema: relations, columns, constraints, policies, rights."""
+    """Return the schema todo: relations, columns, constraints, policies and rights."""
     return database.run(
         """
         SELECT c.relname, c.relrowsecurity, c.relacl::text, a.attname, a.attacl::text,
@@ -34,9 +34,9 @@ def describe(database: Database) -> list[tuple[object, ...]]:
     )
 
 
-def test_the_models_and_the_migrations_say_the_same(empty_database: Database) -> None:
+def test_models_and_migrations_agree(empty_database: Database) -> None:
     empty_database.migrate()
-    empty_database.run("CREATE TABLE public.session (id text PRIMARY KEY)")  # Better Auth's, say.
+    empty_database.run("CREATE TABLE public.session (id text PRIMARY KEY)")  # For example a table of Better Auth.
     title = db.metadata.tables["todo.tasks"].columns["title"]
     with create_app(empty_database.settings()).app_context():
         flask_migrate.check()
@@ -48,7 +48,7 @@ def test_the_models_and_the_migrations_say_the_same(empty_database: Database) ->
             title.nullable = False
 
 
-def test_the_rules_of_the_models_are_the_database_s(database: Database) -> None:
+def test_the_database_enforces_the_constraints_of_the_models(database: Database) -> None:
     declared = {
         str(rule.name)
         for table in db.metadata.tables.values()
@@ -75,7 +75,7 @@ def test_the_rules_of_the_models_are_the_database_s(database: Database) -> None:
             database.run(f"INSERT INTO todo.tasks ({', '.join(row)}) VALUES ({', '.join(row.values())})")
 
 
-def test_up_down_and_up_again_leads_to_the_same_place(empty_database: Database) -> None:
+def test_a_downgrade_and_upgrade_restore_the_schema(empty_database: Database) -> None:
     empty_database.migrate()
     once = describe(empty_database)
     with create_app(empty_database.settings()).app_context():
@@ -95,7 +95,7 @@ def test_a_second_upgrade_changes_nothing(empty_database: Database) -> None:
     assert describe(empty_database) == once
 
 
-def test_other_tables_in_the_database_are_neither_met_nor_dropped(empty_database: Database) -> None:
+def test_tables_in_other_schemas_stay_unchanged(empty_database: Database) -> None:
     empty_database.run("CREATE TABLE public.tasks (id int, mine text)")
     empty_database.run("INSERT INTO public.tasks VALUES (1, 'older')")
     empty_database.migrate()
@@ -104,10 +104,10 @@ def test_other_tables_in_the_database_are_neither_met_nor_dropped(empty_database
     assert empty_database.run("SELECT * FROM public.tasks") == [(1, "older")]
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(empty_database: Database) -> None:
+def test_a_failed_migration_leaves_nothing_behind(empty_database: Database) -> None:
     empty_database.run("CREATE SCHEMA todo")
     empty_database.run(f"ALTER SCHEMA todo OWNER TO {empty_database.role('owner')}")
-    # In the way of the last thing the migration makes: everything before it must be gone again.
+    # Fails at the last object that the migration creates, so everything before it must be rolled back.
     empty_database.run(
         "CREATE FUNCTION todo.refuse() RETURNS event_trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'no policies today'; END $$"
@@ -120,14 +120,14 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database: Database) 
     assert describe(empty_database) == []
 
 
-def test_a_service_of_one_thread_is_migrated_too(empty_database: Database) -> None:
+def test_migrations_run_with_one_thread(empty_database: Database) -> None:
     with closing_pool(create_app(empty_database.settings(threads=1))) as app, app.app_context():
         flask_migrate.upgrade()
     assert empty_database.run("SELECT count(*) FROM todo.alembic_version") == [(1,)]
 
 
-def test_several_processes_may_migrate_at_once(empty_database: Database) -> None:
-    """They wait for each other: with the lock in other hands, none gets past it."""
+def test_concurrent_upgrades_wait_for_each_other(empty_database: Database) -> None:
+    """While the test holds the advisory lock, no upgrade proceeds."""
     with ThreadPoolExecutor(3) as pool:
         with empty_database.transaction() as execute:
             execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(b"todo", "big"),))
@@ -146,14 +146,14 @@ def test_several_processes_may_migrate_at_once(empty_database: Database) -> None
             while empty_database.run(others, (empty_database.name,)) == [(0,)]:
                 assert time.monotonic() < deadline, "nobody waited"
                 time.sleep(0.05)
-            time.sleep(1)  # So that those come too who are slower, or share a connection in PgBouncer.
+            time.sleep(1)  # Time for slower processes, and for processes that share a connection in PgBouncer.
             assert describe(empty_database) == []
         done = [upgrade.result() for upgrade in upgrades]
     assert [process.returncode for process in done] == [0, 0, 0], done
     assert empty_database.run("SELECT count(*) FROM todo.alembic_version") == [(1,)]
 
 
-def test_who_may_not_set_up_the_role_is_told_what_an_administrator_must_run(empty_database: Database) -> None:
+def test_a_login_that_cannot_grant_the_role_gets_instructions(empty_database: Database) -> None:
     empty_database.run(f"ALTER ROLE {empty_database.role('owner')} NOCREATEROLE")
     empty_database.run(f"REVOKE todo_app FROM {empty_database.role('owner')}")
     with pytest.raises(ClickException) as caught:
@@ -167,14 +167,14 @@ def test_who_may_not_set_up_the_role_is_told_what_an_administrator_must_run(empt
 
 @pytest.fixture
 def no_role(database: Database) -> Iterator[None]:
-    """The cluster without the role, which migrating ``database`` made."""
+    """The cluster without the role todo_app, which the migrations of ``database`` created."""
     database.run("ALTER ROLE todo_app RENAME TO todo_app_elsewhere")
     yield
     database.run("ALTER ROLE todo_app_elsewhere RENAME TO todo_app")
 
 
 @pytest.mark.usefixtures("no_role")
-def test_who_may_not_create_the_role_is_told_so_too(empty_database: Database) -> None:
+def test_a_login_that_cannot_create_the_role_gets_instructions(empty_database: Database) -> None:
     empty_database.run(f"ALTER ROLE {empty_database.role('owner')} NOCREATEROLE")
     with pytest.raises(ClickException) as caught:
         empty_database.migrate()
@@ -183,7 +183,7 @@ def test_who_may_not_create_the_role_is_told_so_too(empty_database: Database) ->
 
 
 @pytest.mark.usefixtures("no_role")
-def test_who_may_create_the_role_does(empty_database: Database) -> None:
+def test_a_login_that_can_create_the_role_creates_it(empty_database: Database) -> None:
     empty_database.migrate()
     with closing_pool(create_app(empty_database.settings())) as app:
         assert app.test_client().get("/readyz").status_code == 200
@@ -206,12 +206,12 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
         server.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_writing_sql_without_a_database_is_refused(empty_database: Database) -> None:
+def test_offline_migrations_are_refused(empty_database: Database) -> None:
     with create_app(empty_database.settings()).app_context(), pytest.raises(ClickException, match="not supported"):
         flask_migrate.upgrade(sql=True)
 
 
-def test_a_table_in_use_is_tried_again(empty_database: Database) -> None:
+def test_a_migration_retries_while_a_table_is_locked(empty_database: Database) -> None:
     with create_app(empty_database.settings()).app_context():
         flask_migrate.upgrade(revision="0001")
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()}

@@ -1,4 +1,4 @@
-"""Two releases on one database: today's code on tomorrow's schema, as docs/deploy.md wants migrations to be."""
+"""Two releases on one database: today's code on the schema of the next release, as docs/deploy.md requires."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ Upgrade = Callable[[str], None]
 
 
 def write_release(folder: Path, change: str) -> Path:
-    """Make a folder of migrations with one more than there are."""
+    """Make a folder of migrations with one more than this release has."""
     migrations = shutil.copytree(ROOT / "migrations", folder / "migrations")
     content = HEADER.format(today=newest_migration(), change=change.strip() or "pass")
     (migrations / "versions" / "tomorrow.py").write_text(content)
@@ -77,7 +77,7 @@ def upgrade(own_database: Database, tmp_path: Path) -> Upgrade:
 
 
 def test_a_release_works_on_the_schema_of_the_next(app: Flask, alice: Caller, upgrade: Upgrade) -> None:
-    """Before and after the migration, with what was stored on the other side of it."""
+    """Checks requests before and after the migration, and tasks stored on the other side of it."""
     before = alice.add("before", tags=["home"], due_date="2026-12-31")
     upgrade(EXPAND)
     assert app.test_client().get("/readyz").status_code == 200
@@ -104,7 +104,7 @@ def test_a_release_works_on_the_schema_of_the_next(app: Flask, alice: Caller, up
         ),
     ],
 )
-def test_it_is_not_ready_on_a_schema_that_it_can_no_longer_work_with(
+def test_readyz_fails_on_a_schema_that_no_longer_fits(
     app: Flask, upgrade: Upgrade, caplog: pytest.LogCaptureFixture, change: str, reason: str
 ) -> None:
     upgrade(change)
@@ -113,10 +113,10 @@ def test_it_is_not_ready_on_a_schema_that_it_can_no_longer_work_with(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_release_that_is_rolled_back_finds_nothing_to_migrate(own_database: Database, upgrade: Upgrade) -> None:
-    """A container's platform migrates before it serves, whichever release that is."""
+def test_an_older_release_finds_nothing_to_migrate(own_database: Database, upgrade: Upgrade) -> None:
+    """Container platforms run the migrations before every start, also after a rollback."""
     upgrade(EXPAND)
     again = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
     assert again.returncode == 0, again.stderr
-    assert "at migration tomorrow, of a later release: there is nothing to do" in again.stderr
+    assert "at migration tomorrow of a newer release. There is nothing to do" in again.stderr
     assert own_database.run("SELECT version_num FROM todo.alembic_version") == [("tomorrow",)]

@@ -1,4 +1,4 @@
-"""Each request is exactly one message to PostgreSQL, counted on the wire."""
+"""Each request sends exactly one message to PostgreSQL, counted on the wire."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,8 +62,8 @@ def test_an_operation_is_one_message(
     assert wire.messages[0][1].startswith("SELECT set_config('role', 'todo_app', true)")
 
 
-def test_for_citus_an_operation_is_a_transaction(wire: Wire, database: Database) -> None:
-    """Sent one after the other: first who, and the statement then."""
+def test_explicit_transactions_set_the_user_before_the_statement(wire: Wire, database: Database) -> None:
+    """TRANSACTIONS=explicit, as Citus needs: several messages, of which the first sets the user."""
     settings = replace(wire.settings(database), transactions="explicit")
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
@@ -93,7 +93,7 @@ def test_for_citus_an_operation_is_a_transaction(wire: Wire, database: Database)
         ("GET", "/api/openapi.json", {}, 200),
     ],
 )
-def test_what_needs_no_database_sends_nothing(
+def test_requests_that_need_no_database_send_nothing(
     wire: Wire, wired_app: tuple[Flask, Settings], method: str, path: str, options: Any, status: int
 ) -> None:
     app, settings = wired_app
@@ -104,7 +104,7 @@ def test_what_needs_no_database_sends_nothing(
     assert wire.messages == []
 
 
-def test_a_statement_without_a_user_never_reaches_the_wire(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
+def test_a_query_without_a_user_never_reaches_the_database(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
     app, settings = wired_app
     Caller(app.test_client(), settings).titles()
     wire.messages.clear()

@@ -1,4 +1,4 @@
-"""What the database holds by itself, whatever the application asks: row security, rights, and the guard before it."""
+"""What the database enforces without the application's filters: row security, rights, and the guard before queries."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from todo.tasks.models import Task
 
 @pytest.fixture
 def as_user(app: Flask) -> Callable[..., Any]:
-    """Run a statement as a user, without any help of the application's queries."""
+    """Run a statement as a user, without the application's queries."""
 
     def run(caller: Caller, statement: Any) -> Any:
         with app.app_context():
@@ -30,7 +30,7 @@ def as_user(app: Flask) -> Callable[..., Any]:
     return run
 
 
-def test_a_statement_without_a_filter_meets_only_the_user_s_rows(
+def test_a_statement_without_a_filter_affects_only_own_rows(
     as_user: Callable[..., Any], alice: Caller, bob: Caller
 ) -> None:
     alice.add("hers")
@@ -41,7 +41,7 @@ def test_a_statement_without_a_filter_meets_only_the_user_s_rows(
     assert alice.titles() == ["hers"]
 
 
-def test_a_row_cannot_be_given_away_or_planted(as_user: Callable[..., Any], alice: Caller, bob: Caller) -> None:
+def test_a_row_cannot_change_its_owner(as_user: Callable[..., Any], alice: Caller, bob: Caller) -> None:
     bob.add("his")
     forbidden = [
         (insert(Task).values(user_id=alice.user_id, title="planted").returning(Task.id), "row-level security"),
@@ -74,16 +74,14 @@ def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None
         db.session.remove()
 
 
-def test_nothing_but_the_isolation_sends_statements_past_sqlalchemy_s_events() -> None:
-    """A bare cursor has no guard: there is one, and it sends the user first."""
+def test_only_the_isolation_module_uses_raw_cursors() -> None:
+    """A raw cursor bypasses the guard of SQLAlchemy's events. One place uses it, and sets the user first."""
     sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "todo").rglob("*.py")}
     bare = re.compile(r"\bcursor\(|raw_connection|driver_connection")
     assert {path for path, source in sources.items() if bare.search(source)} == {"todo/database/isolation.py"}
 
 
-def test_nothing_of_a_user_stays_behind_on_the_connection(
-    app: Flask, as_user: Callable[..., Any], alice: Caller
-) -> None:
+def test_a_connection_keeps_no_state_of_a_user(app: Flask, as_user: Callable[..., Any], alice: Caller) -> None:
     as_user(alice, text("SELECT 1"))
     with app.app_context(), isolation.administration() as connection:
         row = connection.execute(
@@ -95,7 +93,7 @@ def test_nothing_of_a_user_stays_behind_on_the_connection(
     assert tuple(row) == (True, "", "0")
 
 
-def test_a_connection_in_the_middle_of_something_goes_to_nobody_else(app: Flask, alice: Caller) -> None:
+def test_a_connection_inside_a_transaction_is_not_reused(app: Flask, alice: Caller) -> None:
     with app.app_context():
         isolation.fetch(alice.user_id, Statement(text("BEGIN"), text("SELECT 1")), {})
         with isolation.administration() as connection:
@@ -103,7 +101,7 @@ def test_a_connection_in_the_middle_of_something_goes_to_nobody_else(app: Flask,
     assert tuple(row) == (True, True)
 
 
-def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Database) -> None:
+def test_every_table_with_a_user_id_has_row_security(database: Database) -> None:
     tables = database.run(
         """
         SELECT c.relname, c.relrowsecurity, (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid)
@@ -114,7 +112,7 @@ def test_every_table_with_a_user_id_has_row_security_and_a_policy(database: Data
     assert sorted(tables) == [("idempotency_keys", True, 1), ("tasks", True, 1)]
 
 
-def test_every_index_and_key_starts_with_the_user(database: Database) -> None:
+def test_every_index_starts_with_the_user_id(database: Database) -> None:
     indexes = database.run(
         "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'todo' AND tablename = 'tasks'"
     )
@@ -123,7 +121,7 @@ def test_every_index_and_key_starts_with_the_user(database: Database) -> None:
         assert "(user_id" in definition, name
 
 
-def test_a_login_that_owns_nothing_reads_nothing_by_itself(database: Database, alice: Caller) -> None:
+def test_a_login_that_owns_nothing_reads_no_rows(database: Database, alice: Caller) -> None:
     alice.add()
     with psycopg2.connect(database.url("web")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM todo.tasks")

@@ -1,4 +1,4 @@
-"""What docs/scaling.md says to do to a table that has grown too large, done: nobody but the administrator notices."""
+"""Partition a large table as docs/scaling.md describes, without any change for users."""
 
 import re
 from contextlib import closing
@@ -13,7 +13,7 @@ from todo import create_app
 [PARTITION] = re.findall(r"```sql\n(BEGIN;.*?COMMIT;)\n```", (ROOT / "docs" / "scaling.md").read_text(), re.DOTALL)
 
 
-def test_a_table_partitioned_by_user_serves_as_before(own_database: Database) -> None:
+def test_a_table_partitioned_by_user_serves_all_operations(own_database: Database) -> None:
     settings = own_database.settings("web")
     with closing_pool(create_app(settings)) as app:
         alice, bob = (Caller(app.test_client(), settings) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The commands of the documentation do what it says: each page's are run, in their order, against the service."""
+"""Run the commands of each guide in order against the service, and check the documented status of each."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from tests.support.commands import BIN, ROOT, free_port, make_environment, serve
 from tests.support.databases import SECRET, Database
 
 GUIDES = ("api.md", "finding-tasks.md", "writing-safely.md")
-# Says the status of each answer, in their order.
+# Prints the status of each response, in order.
 PROLOGUE = """
 curl() { command curl -w '%{stderr}%{http_code}\\n' "$@"; }
 """
@@ -19,17 +19,17 @@ CALL = re.compile(r"^(?:TOKEN=\S+ )?(?:api|curl) .*?(?:# (\d{3})\b.*)?$")
 
 
 def list_commands(guide: str) -> list[str]:
-    """The guide's commands for bash, line by line."""
+    """Return the lines of the guide's bash blocks."""
     blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs" / guide).read_text(), re.MULTILINE | re.DOTALL)
     return "".join(blocks).splitlines()
 
 
 @pytest.mark.parametrize("name", GUIDES)
-def test_every_call_of_a_guide_answers_as_it_says(name: str, own_database: Database, tmp_path: Path) -> None:
+def test_every_call_of_a_guide_returns_the_documented_status(name: str, own_database: Database, tmp_path: Path) -> None:
     port = free_port()
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url(), "PORT": str(port)}
     commands = list_commands(name)
-    # The others begin with what the first one does.
+    # The other guides use the variables that api.md sets.
     script = "\n".join([PROLOGUE, *list_commands("api.md")[:2], *commands])
     script = script.replace("localhost:8000", f"localhost:{port}")
     script = script.replace(".venv/bin/flask", shlex.join([f"{BIN}/flask", "--app", f"{ROOT}/wsgi"]))

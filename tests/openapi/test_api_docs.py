@@ -1,4 +1,4 @@
-"""GET /api/docs: the document as a page. A browser tries it in proofs/test_explorer.py; this is what it is sent."""
+"""GET /api/docs: the files of the API explorer. proofs/test_api_docs.py tries it in a browser."""
 
 import re
 from urllib.parse import urljoin
@@ -13,7 +13,7 @@ NEVER = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 ADDRESSES = re.compile(r'(?:src|href|data-prefix)="([^"]*)"')
 
 
-def test_it_needs_no_token_and_nothing_from_elsewhere(client: FlaskClient) -> None:
+def test_the_page_needs_no_token_and_no_other_origin(client: FlaskClient) -> None:
     page = client.get("/api/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     addresses = [address for address in ADDRESSES.findall(page.text) if address]
@@ -27,7 +27,7 @@ def test_it_needs_no_token_and_nothing_from_elsewhere(client: FlaskClient) -> No
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/docs/", "/api/docs/explorer.js", "/api/docs/swagger-ui-bundle.js"])
-def test_no_script_runs_there_but_its_own_and_it_asks_nobody_else(client: FlaskClient, path: str) -> None:
+def test_its_policy_allows_only_its_own_scripts_and_requests(client: FlaskClient, path: str) -> None:
     response = client.get(path, buffered=True)
     assert response.status_code == 200
     assert len(response.headers.getlist("Content-Security-Policy")) == 1
@@ -43,11 +43,11 @@ def test_no_script_runs_there_but_its_own_and_it_asks_nobody_else(client: FlaskC
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_there_are_no_inline_scripts_or_styles(client: FlaskClient) -> None:
+def test_the_page_has_no_inline_scripts_or_styles(client: FlaskClient) -> None:
     assert not re.search(r"<script>|<style|style=|\son\w+=", client.get("/api/docs").text)
 
 
-def test_behind_a_proxy_s_prefix_it_finds_its_files(client: FlaskClient) -> None:
+def test_files_are_found_behind_a_path_prefix(client: FlaskClient) -> None:
     page = client.get("/api/docs", headers={"X-Forwarded-Prefix": "/todo"}).text
     addresses = ADDRESSES.findall(page)
     assert addresses
@@ -61,21 +61,21 @@ def test_other_files_are_not_served(client: FlaskClient, name: str) -> None:
     assert name not in str(problem)
 
 
-def test_a_user_whose_id_is_docs_has_tasks_there(client: FlaskClient, settings: Settings) -> None:
+def test_a_user_with_the_id_docs_has_tasks(client: FlaskClient, settings: Settings) -> None:
     docs = Caller(client, settings, "docs")
     docs.add()
     assert read_tasks(docs.get("/api/docs/tasks"))
     read_problem(client.get("/api/docs/tasks"), 401)
 
 
-def test_what_is_unchanged_is_not_sent_again(client: FlaskClient) -> None:
+def test_an_unchanged_file_is_304(client: FlaskClient) -> None:
     etag = client.get("/api/docs/swagger-ui-bundle.js", buffered=True).headers["ETag"]
     response = client.get("/api/docs/swagger-ui-bundle.js", headers={"If-None-Match": etag}, buffered=True)
     assert (response.status_code, response.data) == (304, b"")
 
 
 @pytest.mark.parametrize("headers", [{"If-Modified-Since": NEVER}, {"If-Range": NEVER, "Range": "bytes=0-1"}])
-def test_a_date_that_no_calendar_has_is_passed_over(client: FlaskClient, headers: dict[str, str]) -> None:
+def test_an_invalid_date_in_if_modified_since_is_ignored(client: FlaskClient, headers: dict[str, str]) -> None:
     response = client.get("/api/docs/explorer.css", headers=headers, buffered=True)
     assert response.status_code == 200
     assert len(response.data) > 2

@@ -1,4 +1,4 @@
-"""GET /api/openapi.json: made from the declarations that validate, so it cannot say something else."""
+"""GET /api/openapi.json, generated from the same declarations that validate requests."""
 
 import json
 import re
@@ -10,41 +10,42 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from config import Settings
 from tests.support.callers import Caller
 from tests.support.commands import ROOT, run
 from tests.support.databases import SECRET
 from tests.support.openapi import list_operations, resolve
 from todo.openapi.document import format_document
 
-# What needs no token: the document itself, and the page that shows it.
+# The paths that need no token: the document and the page that shows it.
 OPEN = ("/api/openapi.json", "/api/docs")
 COPY = ROOT / "docs" / "openapi.json"
 
 
-def test_it_is_openapi_3_1_and_needs_no_token(document: Any) -> None:
+def test_the_document_is_valid_openapi_3_1_without_a_token(document: Any) -> None:
     assert document["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(document).validate()
 
 
 @pytest.mark.parametrize("address", ["http://localhost:8000", "https://example.com/todo"])
-def test_where_it_is_asked_from_is_where_its_paths_are(document: Any, address: str) -> None:
+def test_the_server_url_is_the_url_of_the_request(document: Any, address: str) -> None:
     [server] = document["servers"]
     assert urljoin(f"{address}/api/openapi.json", server["url"]).rstrip("/") == address
 
 
-def test_the_committed_copy_is_what_is_served(app: Flask, settings: Settings) -> None:
+def test_the_committed_copy_is_current(app: Flask, settings: Settings) -> None:
     committed = COPY.read_text().splitlines()
     served = format_document(app, settings).splitlines()
     changes = list(unified_diff(committed, served, "docs/openapi.json", "what the service says", n=1, lineterm=""))
     assert not changes, "\n".join(["Run `make document`, and commit what it writes:", *changes[:50]])
 
 
-def test_the_command_prints_it(document: Any) -> None:
+def test_flask_openapi_prints_the_document(document: Any) -> None:
     printed = run("flask", "openapi", settings={"BETTER_AUTH_SECRET": SECRET})
     assert json.loads(printed.stdout) == document
 
 
-def test_every_route_that_needs_a_token_is_in_it_and_nothing_else(app: Flask, document: Any) -> None:
+def test_the_document_lists_exactly_the_routes_that_need_a_token(app: Flask, document: Any) -> None:
     routes = {
         (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
@@ -55,7 +56,7 @@ def test_every_route_that_needs_a_token_is_in_it_and_nothing_else(app: Flask, do
     assert len(routes) == 16
 
 
-def test_every_operation_says_what_it_is_and_what_may_go_wrong(document: Any) -> None:
+def test_every_operation_has_a_description_and_its_errors(document: Any) -> None:
     operations = [operation for _, _, operation in list_operations(document)]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     for operation in operations:
@@ -69,7 +70,7 @@ def test_every_operation_says_what_it_is_and_what_may_go_wrong(document: Any) ->
             assert {"400", "413", "415", "422"} <= set(operation["responses"])
 
 
-def test_it_has_every_header_that_an_operation_reads_and_answers(document: Any) -> None:
+def test_every_operation_lists_its_request_and_response_headers(document: Any) -> None:
     of_one, of_all = document["paths"]["/api/tasks/{task_id}"], document["paths"]["/api/tasks"]
     read = {
         "get": (of_one["get"], {"If-None-Match"}, set()),
@@ -90,7 +91,7 @@ def test_it_has_every_header_that_an_operation_reads_and_answers(document: Any) 
 
 
 @pytest.mark.parametrize("prefix", ["/api/tasks", "/api/{user_id}/tasks"])
-def test_a_creation_leads_to_what_can_be_done_with_the_task(document: Any, prefix: str) -> None:
+def test_create_links_to_the_operations_on_the_task(document: Any, prefix: str) -> None:
     links = document["paths"][prefix]["post"]["responses"]["201"]["links"].values()
     operations = {operation["operationId"]: (method, path) for method, path, operation in list_operations(document)}
     linked = [operations[link["operationId"]] for link in links]
@@ -99,7 +100,7 @@ def test_a_creation_leads_to_what_can_be_done_with_the_task(document: Any, prefi
     assert all(link["parameters"]["task_id"] == "$response.body#/id" for link in links)
 
 
-def test_its_examples_are_what_it_says_of_them(document: Any, alice: Caller) -> None:
+def test_examples_match_their_schemas(document: Any, alice: Caller) -> None:
     post = document["paths"]["/api/tasks"]["post"]
     new, answered = (
         part["content"]["application/json"]["example"] for part in (post["requestBody"], post["responses"]["201"])
@@ -109,7 +110,7 @@ def test_its_examples_are_what_it_says_of_them(document: Any, alice: Caller) -> 
     assert {name: task[name] for name in new} == {name: answered[name] for name in new}
 
 
-def test_every_reference_leads_somewhere(document: Any) -> None:
+def test_every_reference_resolves(document: Any) -> None:
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):
             own = [node["$ref"]] if "$ref" in node else []

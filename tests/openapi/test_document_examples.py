@@ -1,4 +1,4 @@
-"""The document's examples of errors are what the service says: each is provoked, and compared."""
+"""The error examples of the document equal the real responses: the tests provoke each error."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ REFUSED = {
     "TaskChanges": TaskChangesSchema.refused,
     "Completion": CompletionSchema.refused,
 }
-# What provokes each, by its cause; the others have a test of their own.
+# The request that provokes each error, by cause. Other causes have their own tests.
 PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("caller", 401): {},
     ("path", 404): {},
@@ -37,7 +37,7 @@ OTHERS = {("caller", 429), ("service", 500), ("service", 503)}
 
 
 def list_examples(document: Any) -> Iterator[tuple[str, str, tuple[str, int], Any, Any]]:
-    """Method, path, cause and status, the operation, and what is said."""
+    """Yield method, path, cause and status, operation, and example."""
     for method, path, operation in list_operations(document):
         for status, answer in operation["responses"].items():
             content = resolve(document, answer).get("content", {})
@@ -51,18 +51,18 @@ def example_of(document: Any, wanted: tuple[str, int]) -> Any:
 
 @pytest.fixture
 def task_id(alice: Caller) -> int:
-    """A task of hers; and she has used two keys, of which the task of one is gone."""
+    """Alice with a task and two used idempotency keys, one of a deleted task."""
     for key in ("used", "gone"):
         answer: Any = alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": key}).json
     alice.delete(f"/api/tasks/{answer['id']}")
     return int(alice.add()["id"])
 
 
-def test_every_cause_is_provoked(document: Any) -> None:
+def test_every_cause_of_an_error_has_a_test(document: Any) -> None:
     assert {provocation for _, _, provocation, *_ in list_examples(document)} == PROVOCATIONS.keys() | OTHERS
 
 
-def test_every_operation_refuses_with_the_words_of_its_examples(
+def test_every_operation_fails_as_its_examples_show(
     document: Any, client: FlaskClient, alice: Caller, task_id: int
 ) -> None:
     other = []
@@ -84,7 +84,7 @@ def test_every_operation_refuses_with_the_words_of_its_examples(
     assert other == []
 
 
-def test_who_asks_too_often_is_told_so_but_for_the_numbers(document: Any, database: Database) -> None:
+def test_the_rate_limit_example_matches_except_for_numbers(document: Any, database: Database) -> None:
     settings = database.settings(rate_limit="1/minute")
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
@@ -94,7 +94,7 @@ def test_who_asks_too_often_is_told_so_but_for_the_numbers(document: Any, databa
     assert answers[1] == said
 
 
-def test_what_goes_wrong_inside_is_said_under_another_id(document: Any, empty_database: Database) -> None:
+def test_examples_of_500_and_503_match_except_for_the_request_id(document: Any, empty_database: Database) -> None:
     settings = empty_database.settings()
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)

@@ -1,4 +1,4 @@
-"""What the document says of values is what is checked: neither more is taken than it says, nor less."""
+"""The schemas of the document accept exactly the values that the service accepts."""
 
 import re
 import sys
@@ -35,23 +35,23 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_a_task_is_created_if_the_document_allows_it_and_only_then(document: Any, alice: Caller, body: Any) -> None:
+def test_create_accepts_exactly_what_the_schema_allows(document: Any, alice: Caller, body: Any) -> None:
     schema = document["components"]["schemas"]["NewTask"]
     allowed = OAS31Validator(schema, format_checker=OAS31Validator.FORMAT_CHECKER).is_valid(body)
     assert alice.post("/api/tasks", json=body).status_code in ({201} if allowed else {400, 422})
 
 
-def test_the_white_space_that_does_not_count_is_what_python_strips() -> None:
+def test_white_space_in_patterns_is_what_python_strips() -> None:
     characters = "".join(map(chr, range(sys.maxunicode + 1)))
     assert re.findall(f"[{SPACE}]", characters) == [character for character in characters if not character.strip()]
 
 
-def test_every_example_is_what_its_schema_allows(document: Any) -> None:
+def test_every_example_matches_its_schema(document: Any) -> None:
     tried = 0
     for node in list_nodes(document):
         if "schema" in node and ("example" in node or "examples" in node):
             examples = [node["example"]] if "example" in node else [each["value"] for each in node["examples"].values()]
-            # With the document's components, to which the schema refers.
+            # Add the components that the schema refers to.
             schema = {**node["schema"], "components": document["components"]}
             validator = OAS31Validator(schema, format_checker=OAS31Validator.FORMAT_CHECKER)
             for example in examples:
@@ -60,13 +60,13 @@ def test_every_example_is_what_its_schema_allows(document: Any) -> None:
     assert tried > 100
 
 
-def test_what_is_the_server_s_to_set_is_read_only(document: Any) -> None:
+def test_read_only_fields_are_marked(document: Any) -> None:
     schemas = document["components"]["schemas"]
     read_only = {name for name, member in schemas["Task"]["properties"].items() if member.get("readOnly")}
     assert read_only == schemas["Task"]["properties"].keys() - schemas["NewTask"]["properties"].keys()
 
 
-def test_everything_is_described(document: Any) -> None:
+def test_everything_has_a_description(document: Any) -> None:
     members = [
         member for schema in document["components"]["schemas"].values() for member in schema["properties"].values()
     ]
@@ -78,7 +78,7 @@ def test_everything_is_described(document: Any) -> None:
 
 
 def list_nodes(node: Any) -> Any:
-    """Every object in the document."""
+    """Yield every object in the document."""
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():

@@ -1,4 +1,4 @@
-"""What of the benchmark could be wrong without anybody seeing it: the figures, the distance, the count."""
+"""The parts of the benchmark that could be wrong unnoticed: figures, network delay, counts."""
 
 import asyncio
 import socket
@@ -56,8 +56,8 @@ def test_a_goal_is_met_up_to_its_bounds(value: float, exactly: bool, verdict: st
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_round_trips_are_counted_however_the_messages_are_cut(size: int) -> None:
-    # A query that has in it what looks like messages; an extended query, which waits for Sync alone; the end.
+def test_round_trips_are_counted_for_any_chunk_size(size: int) -> None:
+    # A query that contains bytes of messages; an extended query, which waits only for Sync; Terminate.
     sent = STARTUP + message(b"p", b"QSQS") + message(b"Q", b"Q\0\0\0\4" * 3)
     sent += b"".join(message(kind, b"Q") for kind in (b"P", b"B", b"E")) + message(b"S", b"") + message(b"X", b"")
 
@@ -80,8 +80,8 @@ def test_round_trips_are_counted_however_the_messages_are_cut(size: int) -> None
 
 @pytest.fixture
 def echo() -> Iterator[Path]:
-    """A server that sends back what it gets."""
-    # In a short path: a socket's has little room.
+    """A server that sends back its input."""
+    # A short path, because the path of a socket is limited to about 100 bytes.
     with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         path = Path(folder) / "echo"
         listener.bind(str(path))
@@ -99,7 +99,7 @@ def echo() -> Iterator[Path]:
         thread.join(10)
 
 
-def test_the_relay_delays_each_way_without_throttling_and_counts(echo: Path) -> None:
+def test_the_relay_delays_without_throttling_and_counts(echo: Path) -> None:
     query = message(b"Q", b"SELECT 1")
     with relaying(echo, DELAY) as relay, socket.create_connection(("127.0.0.1", relay.port), timeout=10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,7 +116,7 @@ def test_the_relay_delays_each_way_without_throttling_and_counts(echo: Path) -> 
             received += client.recv(1024)
         assert received == expected
         assert time.perf_counter() - started >= 2 * DELAY
-        assert time.perf_counter() - sent < 20 * DELAY  # One after another, it would be 40.
+        assert time.perf_counter() - sent < 20 * DELAY  # Sequential delays would add up to 40.
         assert relay.counter.value == 20
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1) == b""

@@ -1,4 +1,4 @@
-"""What is installed: a short list of what is wanted, every version pinned with its hashes, every licence known."""
+"""Dependencies: a short list, every version pinned with hashes, every license known."""
 
 import re
 from importlib.metadata import distributions, metadata, version
@@ -12,14 +12,14 @@ PAGE = (ROOT / "docs" / "dependencies.md").read_text()
 
 
 def read_wanted(name: str) -> dict[str, Requirement]:
-    """The requirements of a short list, by name."""
+    """Return the requirements of a list by name."""
     lines = (ROOT / name).read_text().splitlines()
     wanted = [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
     return {each.name.lower(): each for each in wanted}
 
 
 def read_pins(name: str) -> dict[str, list[str]]:
-    """The versions that a list pins, by name: there may be several, for different Pythons."""
+    """Return the pinned versions by name. Different Pythons may need different versions."""
     pins: dict[str, list[str]] = {}
     for package, pinned in re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE):
         pins.setdefault(package, []).append(pinned)
@@ -27,7 +27,7 @@ def read_pins(name: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_what_is_wanted_is_pinned_within_its_bounds(name: str) -> None:
+def test_every_requirement_is_pinned_within_its_bounds(name: str) -> None:
     wanted, pins = read_wanted(f"{name}.in"), read_pins(f"{name}.txt")
     assert len(pins) >= len(wanted) > 10
     outside = [each for each in wanted.values() if not all(map(each.specifier.contains, pins[each.name.lower()]))]
@@ -43,18 +43,18 @@ def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", text)
 
 
-def test_a_developer_has_what_production_has() -> None:
+def test_development_pins_include_the_production_pins() -> None:
     production, developer = read_pins("requirements.txt"), read_pins("requirements-dev.txt")
     assert production == {name: developer[name] for name in production}
 
 
-def test_these_versions_are_what_is_tested_here() -> None:
-    """But in CI's run on the oldest versions that are allowed."""
+def test_installed_versions_are_within_the_bounds() -> None:
+    """CI also runs the tests on the oldest allowed versions."""
     wanted = read_wanted("requirements.in")
     assert [name for name, each in wanted.items() if not each.specifier.contains(version(name))] == []
 
 
-def test_every_licence_is_listed_and_no_other() -> None:
+def test_every_license_is_listed() -> None:
     listed = dict(re.findall(r"^\| ([a-z0-9-]+) \| (.+?) \| ", PAGE, re.MULTILINE))
     assert set(listed) - {"package"} == set(read_pins("requirements.txt"))
     installed = {each.name.lower().replace("_", "-") for each in distributions()}
@@ -64,7 +64,7 @@ def test_every_licence_is_listed_and_no_other() -> None:
 
 
 def find_licence(name: str) -> str:
-    """What a package says of its licence, in the newest way that it says it."""
+    """Return the license that a package declares, in the newest form that it declares."""
     said = metadata(name)
     for field in ("License-Expression", "License"):
         if field in said:

@@ -1,4 +1,4 @@
-"""What Dockerfile and compose.yaml name is there, what they must not have is not; the proofs run their commands."""
+"""Dockerfile and compose.yaml refer to existing files and settings. The proofs run their commands."""
 
 import re
 import subprocess
@@ -21,11 +21,11 @@ def compose() -> Any:
 
 
 @pytest.mark.parametrize("secret", [".env", ".git/config", "instance/postgres/password", "todo/__pycache__/x.pyc"])
-def test_nothing_private_gets_into_the_image(secret: str) -> None:
+def test_the_image_contains_no_private_files(secret: str) -> None:
     assert is_ignored(secret)
 
 
-def test_everything_that_is_copied_is_there_and_is_what_the_service_needs() -> None:
+def test_the_image_contains_what_the_service_needs() -> None:
     sources = [source for each in DOCKERFILE if each.name == "COPY" for source in each.words[:-1]]
     assert [source for source in sources if not list(list_context(source))] == []
     copied = {str(path) for source in sources for path in list_context(source)}
@@ -34,7 +34,7 @@ def test_everything_that_is_copied_is_there_and_is_what_the_service_needs() -> N
     assert not any(path.startswith(("tests", "docs", "bench", ".git")) for path in copied)
 
 
-def test_the_image_runs_as_a_user_without_a_name_and_starts_no_shell() -> None:
+def test_the_image_runs_without_root_and_without_a_shell() -> None:
     said = {each.name: each.text for each in DOCKERFILE}
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", said["USER"])
     assert said["CMD"].startswith("[")
@@ -42,7 +42,7 @@ def test_the_image_runs_as_a_user_without_a_name_and_starts_no_shell() -> None:
     assert "curl" not in said["HEALTHCHECK"]
 
 
-def test_every_variable_is_a_setting_and_no_secret_is_written_down(compose: Any) -> None:
+def test_compose_variables_are_settings_and_hold_no_secrets(compose: Any) -> None:
     for name in ("todo", "migrate"):
         assert set(compose["services"][name]["environment"]) <= set(SETTINGS)
     for each in DOCKERFILE:
@@ -52,17 +52,17 @@ def test_every_variable_is_a_setting_and_no_secret_is_written_down(compose: Any)
         read_compose({})
 
 
-def test_every_setting_that_is_put_into_env_reaches_the_service(compose: Any) -> None:
+def test_every_setting_in_env_reaches_the_service(compose: Any) -> None:
     assert set(SETTINGS) - set(compose["services"]["todo"]["environment"]) == {"NEON_DB_URL"}
 
 
-def test_the_settings_of_compose_are_ones_that_the_service_takes(compose: Any) -> None:
+def test_the_compose_settings_are_valid(compose: Any) -> None:
     for name, login in (("todo", "todo_web"), ("migrate", "todo_owner")):
         settings = Settings.read(compose["services"][name]["environment"] | {"BETTER_AUTH_SECRET": "s" * 32})
         assert str(settings.database_url).startswith(f"postgresql+psycopg2://{login}:")
 
 
-def test_the_service_starts_after_the_migration_and_has_the_time_to_stop(compose: Any) -> None:
+def test_the_service_starts_after_the_migration_and_may_drain(compose: Any) -> None:
     services = compose["services"]
     assert services["todo"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
@@ -80,6 +80,6 @@ def test_the_service_starts_after_the_migration_and_has_the_time_to_stop(compose
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint is not installed")
 @pytest.mark.parametrize("name", ["Dockerfile", "deploy/pgbouncer/Dockerfile"])
-def test_the_linter_of_dockerfiles_has_nothing_to_say(name: str) -> None:
+def test_hadolint_reports_nothing(name: str) -> None:
     done = subprocess.run([HADOLINT, ROOT / name], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")

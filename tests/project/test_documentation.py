@@ -1,4 +1,4 @@
-"""What the documentation says is so: every refusal is explained, every setting has its place."""
+"""The documentation is complete: refusals, parameters, settings, routes, errors and links."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ BEGINNINGS = ("The token", "This is not", "No token", "The Authorization", "A cl
 
 
 def find_sentences(source: str) -> Iterator[str]:
-    """The sentences for the caller in a module, with … for what is filled in; docstrings are not among them."""
+    """Yield the error texts in a module, with … for values. Docstrings are left out."""
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -37,7 +37,7 @@ def find_sentences(source: str) -> Iterator[str]:
             yield node.value
 
 
-def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
+def test_every_token_error_is_documented() -> None:
     sources = [path.read_text() for path in (ROOT / "todo" / "auth").rglob("*.py")]
     said = {
         re.sub(r"…\.$", "…", sentence)
@@ -52,29 +52,29 @@ def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
     assert len(said) > 20
 
 
-def test_every_parameter_of_the_list_is_explained_and_no_other() -> None:
+def test_every_list_parameter_is_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \|", FINDING, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert explained == set(TaskQuerySchema().fields)
 
 
-def test_the_times_are_those_of_the_benchmark() -> None:
+def test_the_finding_page_lists_every_benchmark_query() -> None:
     assert [
         name for name in (*QUERIES, SLOWEST) if not re.search(rf"^\| {re.escape(name)} +\|", FINDING, re.MULTILINE)
     ] == []
 
 
-def test_every_member_of_a_task_is_in_the_readme() -> None:
+def test_every_task_field_is_in_the_readme() -> None:
     assert [name for name in TASKS.fields if f"`{name}`" not in README] == []
 
 
-def test_every_setting_is_explained_and_no_other() -> None:
+def test_every_setting_is_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \| ", SETTINGS_PAGE, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
     assert explained == set(SETTINGS)
 
 
-def test_every_route_is_in_the_guide_and_no_other(app: Flask) -> None:
+def test_every_route_is_in_the_guide(app: Flask) -> None:
     routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
@@ -84,11 +84,11 @@ def test_every_route_is_in_the_guide_and_no_other(app: Flask) -> None:
     written = set()
     for methods, path in re.findall(r"`((?:[A-Z]+`(?:, | and | or )`)*[A-Z]+) (/[\w/{}.]*)", GUIDE.replace("\n", " ")):
         written |= {(method, path) for method in re.findall(r"[A-Z]+", methods)}
-    written.add(("PATCH", "/api/{user_id}/tasks/{task_id}/toggle"))  # Behind an "and".
+    written.add(("PATCH", "/api/{user_id}/tasks/{task_id}/toggle"))  # Routes after an "and".
     assert written == routes
 
 
-def test_every_error_is_explained_with_its_title(app: Flask) -> None:
+def test_every_error_is_documented_with_its_title(app: Flask) -> None:
     document: Any = app.test_client().get("/api/openapi.json").json
     refusals = {
         int(status)
@@ -102,7 +102,7 @@ def test_every_error_is_explained_with_its_title(app: Flask) -> None:
     assert explained == {str(status): default_exceptions[status]().name for status in sorted(refusals)}
 
 
-def test_the_commands_for_a_server_can_be_read_and_name_files_that_are_there() -> None:
+def test_deploy_commands_parse_and_name_existing_files() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     blocks = re.findall(r"^```(?:ba)?sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) > 10
@@ -111,7 +111,7 @@ def test_the_commands_for_a_server_can_be_read_and_name_files_that_are_there() -
     assert [name for name in named if not list(ROOT.glob(name))] == []
 
 
-def test_every_link_leads_somewhere() -> None:
+def test_every_link_resolves() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")]
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
@@ -123,7 +123,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def leads_somewhere(page: Path, target: str) -> bool:
-    """Whether a link of a page names a file that is there, and a heading that it has."""
+    """Return whether a link names an existing file and a heading in it."""
     name, _, anchor = target.partition("#")
     linked = (page.parent / name).resolve() if name else page
     if not linked.is_file():
@@ -133,7 +133,7 @@ def leads_somewhere(page: Path, target: str) -> bool:
     return not anchor or anchor in anchors
 
 
-def test_every_command_of_the_makefile_is_in_the_readme() -> None:
+def test_every_make_target_is_in_the_readme() -> None:
     readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
     for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
         if target != "help":

@@ -1,4 +1,4 @@
-"""A new release takes nobody's request away: processes replaced under load, with a migration in between."""
+"""A deploy drops no request: processes are replaced under load, with a migration in between."""
 
 import signal
 import socket
@@ -16,12 +16,12 @@ import pytest
 from tests.support.clusters import wait_until
 from tests.support.commands import BIN, ROOT, call, free_port, make_environment, serve
 from tests.support.databases import SECRET, Database
-from tests.support.load import Person, people_at_work
+from tests.support.load import User, working_users
 from tests.support.proxies import INSTALLED, nginx
 from tests.support.releases import Release
 
 ROUNDS = 3
-# The tag of the release before this commit, once there are releases.
+# The tag of the previous release, once there are releases.
 PREVIOUS = subprocess.run(
     ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"],
     cwd=ROOT, capture_output=True, text=True, check=False,
@@ -46,8 +46,8 @@ def test_a_reload_serves_the_next_release_and_drops_nothing(release: Release, tm
             release.wait_until_serving(port)
 
 
-def test_a_restart_on_a_socket_that_stays_open_drops_nothing(release: Release, tmp_path: Path) -> None:
-    """As systemd restarts the service (deploy/todo.socket): who comes meanwhile waits at the socket."""
+def test_a_restart_with_socket_activation_drops_nothing(release: Release, tmp_path: Path) -> None:
+    """As systemd restarts the service (deploy/todo.socket): new connections wait in the socket."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         port = listener.getsockname()[1]
         service = start_on(listener, release, tmp_path / "log")
@@ -66,12 +66,12 @@ def test_a_restart_on_a_socket_that_stays_open_drops_nothing(release: Release, t
 
 
 @pytest.mark.skipif(not INSTALLED["nginx"], reason="nginx is not installed")
-def test_two_services_behind_nginx_restarted_in_turn_drop_nothing(release: Release, tmp_path: Path) -> None:
+def test_two_services_behind_nginx_restart_without_drops(release: Release, tmp_path: Path) -> None:
     one, other = free_port(), free_port()
     upstream = (ROOT / "deploy" / "nginx-two.conf").read_text()
     changes = {
         "proxy_pass http://127.0.0.1:1;": "proxy_pass http://todo;",
-        "rate=100r/s": "rate=10000r/s",  # All these people have one address.
+        "rate=100r/s": "rate=10000r/s",  # All these users have one address.
         'map "$request_method': f'{upstream}map "$request_method',
         "10.0.0.1:8000": f"127.0.0.1:{one}",
         "10.0.0.2:8000": f"127.0.0.1:{other}",
@@ -93,7 +93,7 @@ def test_two_services_behind_nginx_restarted_in_turn_drop_nothing(release: Relea
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_who_connected_just_before_a_worker_stops_is_answered(service: psutil.Process, port: int, attempt: int) -> None:
+def test_a_connection_opened_before_a_stop_gets_its_response(service: psutil.Process, port: int, attempt: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         time.sleep(0.002 * attempt)
         service.children()[0].terminate()
@@ -102,9 +102,7 @@ def test_who_connected_just_before_a_worker_stops_is_answered(service: psutil.Pr
         assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_who_connects_and_says_nothing_does_not_keep_the_old_release_running(
-    service: psutil.Process, port: int
-) -> None:
+def test_silent_connections_do_not_keep_the_old_release_running(service: psutil.Process, port: int) -> None:
     old = service.children()
     with socket.create_connection(("127.0.0.1", port), timeout=10):
         time.sleep(0.3)
@@ -112,8 +110,8 @@ def test_who_connects_and_says_nothing_does_not_keep_the_old_release_running(
         wait_until(lambda: not any(worker.is_running() for worker in old), seconds=8)
 
 
-@pytest.mark.skipif(not PREVIOUS, reason="there is no earlier release yet")
-def test_the_release_before_works_on_today_s_schema(database: Database, tmp_path: Path) -> None:
+@pytest.mark.skipif(not PREVIOUS, reason="there is no previous release")
+def test_the_previous_release_works_on_todays_schema(database: Database, tmp_path: Path) -> None:
     folder, port = tmp_path / PREVIOUS, free_port()
     folder.mkdir()
     archive = subprocess.run(["git", "archive", PREVIOUS], cwd=ROOT, capture_output=True, check=True).stdout
@@ -130,7 +128,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def service(database: Database, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
-    """The master of one worker."""
+    """The gunicorn master of one worker."""
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
     log = tmp_path_factory.mktemp("log") / "log"
     with serve(port, "--bind", f"127.0.0.1:{port}", "--workers", "1", settings=settings, log=log) as service:
@@ -139,10 +137,10 @@ def service(database: Database, port: int, tmp_path_factory: pytest.TempPathFact
 
 @contextmanager
 def undisturbed(port: int, certificate: Path | None = None) -> Iterator[None]:
-    """Let people work, some of them on a new connection each time, and see that all were answered, and well."""
-    done, newcomers = threading.Event(), [Person(port, "newcomer", certificate) for _ in range(3)]
-    threads = [threading.Thread(target=come_and_go, args=(person, done)) for person in newcomers]
-    with people_at_work(port, certificate) as people:
+    """Let users work, some with a new connection for each request, and check that all requests succeed."""
+    done, newcomers = threading.Event(), [User(port, "newcomer", certificate) for _ in range(3)]
+    threads = [threading.Thread(target=come_and_go, args=(user, done)) for user in newcomers]
+    with working_users(port, certificate) as users:
         for thread in threads:
             thread.start()
         try:
@@ -151,24 +149,24 @@ def undisturbed(port: int, certificate: Path | None = None) -> Iterator[None]:
             done.set()
             for thread in threads:
                 thread.join()
-    everybody = [*people, *newcomers]
-    print(f"{sum(sum(person.statuses.values()) for person in everybody)} answers, {people[0].lost} lost")
-    assert [person.lost for person in everybody] == [0] * len(everybody)
-    assert {status for person in everybody for status in person.statuses} == {200, 201}
+    everybody = [*users, *newcomers]
+    print(f"{sum(sum(user.statuses.values()) for user in everybody)} answers, {users[0].lost} lost")
+    assert [user.lost for user in everybody] == [0] * len(everybody)
+    assert {status for user in everybody for status in user.statuses} == {200, 201}
 
 
-def come_and_go(person: Person, done: threading.Event) -> None:
-    """Connect, hesitate for a moment, ask, and hang up."""
+def come_and_go(user: User, done: threading.Event) -> None:
+    """Connect, wait for some milliseconds, send a request, and close the connection."""
     while not done.is_set():
         for milliseconds in (0, 1, 5, 20, 50):
-            person.connect()
+            user.connect()
             time.sleep(milliseconds / 1000)
-            person.call("GET", "/api/tasks?limit=1")
-            person.hang_up()
+            user.call("GET", "/api/tasks?limit=1")
+            user.hang_up()
 
 
 def start_on(listener: socket.socket, release: Release, log: Path) -> "subprocess.Popen[bytes]":
-    """Start the service as systemd does, with an open socket as its third file."""
+    """Start the service as systemd does, with an open socket as file descriptor 3."""
     script = 'exec 3<&"$1"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$2/gunicorn" wsgi:app --workers 2'
     with log.open("a") as output:
         return subprocess.Popen(

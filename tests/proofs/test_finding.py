@@ -150,7 +150,7 @@ meanwhile: st.SearchStrategy[Any] = st.one_of(
     query=st.fixed_dictionaries({**orders, "limit": st.integers(1, 3)}),
     happening=st.lists(st.lists(meanwhile, max_size=2), max_size=8),
 )
-def test_a_walk_meets_once_what_was_there_throughout(
+def test_concurrent_changes_neither_repeat_nor_skip_tasks(
     meet: Any, new: list[Task], query: dict[str, Any], happening: list[list[tuple[str, int, Task]]]
 ) -> None:
     caller = meet()

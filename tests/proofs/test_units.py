@@ -1,4 +1,4 @@
-"""The systemd units: that systemd takes them, and that they shut the service in."""
+"""The systemd units: systemd accepts them, and they confine the service."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not ANALYZE, reason="systemd is not installed")
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units, with the programs where they are on this machine, by a path without spaces."""
+    """The units with the paths of programs on this machine, through a link without spaces."""
     (tmp_path / "bin").symlink_to(BIN)
     for name in UNITS:
         text = (ROOT / "deploy" / name).read_text()
@@ -27,7 +27,7 @@ def units(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_takes_each_unit_without_a_word(units: Path, name: str) -> None:
+def test_systemd_accepts_each_unit_without_warnings(units: Path, name: str) -> None:
     unit = units / name.replace("@.", "@1.0.0.")
     if "@" in name:
         unit.symlink_to(units / name)
@@ -37,8 +37,8 @@ def test_systemd_takes_each_unit_without_a_word(units: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "worst"), [("todo.service", 2.0), ("todo-migrate@.service", 7.0)])
-def test_a_unit_exposes_little(units: Path, name: str, worst: float) -> None:
-    """systemd's own measure, from 0 to 10; a service that says nothing has 9.6."""
+def test_each_unit_has_a_low_exposure_level(units: Path, name: str, worst: float) -> None:
+    """systemd rates exposure from 0 to 10. A unit without restrictions has 9.6."""
     done = analyze("security", "--offline=true", f"--threshold={round(worst * 10)}", "--no-pager", str(units / name))
     assert done.returncode == 0, done.stdout[-300:]
 

@@ -1,4 +1,4 @@
-"""How a line looks, for programs and for a person at a terminal; what is taken out of it."""
+"""The format of log lines, for programs and for a terminal, and the removal of secrets."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ class Terminal(StringIO):
 
 
 def write(message: str, *arguments: Any, settings: Settings = SETTINGS, stream: StringIO | None = None) -> str:
-    """The line of a warning, and what follows it; with the error that is being handled, if one is."""
+    """Return the line of a warning, with the error that is being handled, if any."""
     error: Any = sys.exc_info() if sys.exc_info()[1] else None
     record = logging.LogRecord("todo", logging.WARNING, "", 1, message, arguments, error)
     return choose_lines(settings, stream or StringIO()).format(record)
@@ -45,29 +45,27 @@ def _colourful(monkeypatch: pytest.MonkeyPatch) -> None:
         ("text", StringIO(), TextLines),
     ],
 )
-def test_a_terminal_gets_text_and_everything_else_json_unless_a_setting_says(
-    log_format: str, stream: StringIO, shape: type
-) -> None:
+def test_the_log_is_text_on_a_terminal_and_json_elsewhere(log_format: str, stream: StringIO, shape: type) -> None:
     assert isinstance(choose_lines(Settings(log_format=log_format), stream), shape)
 
 
-def test_at_a_terminal_a_request_is_short_and_its_status_has_a_colour() -> None:
+def test_a_terminal_shows_short_requests_with_a_colored_status() -> None:
     line = choose_lines(Settings(log_users="plain"), Terminal()).format_request(REQUEST)
     assert line.endswith("GET /api/tasks/<task_id> \x1b[33m404\x1b[0m 2.3 ms 116 B alice \x1b[2man-id\x1b[0m")
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colours_can_be_switched_off(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_can_be_disabled(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert "\x1b" not in choose_lines(Settings(), Terminal()).format_request(REQUEST)
 
 
-def test_no_line_at_a_terminal_does_anything_to_it() -> None:
+def test_control_characters_do_not_reach_the_terminal() -> None:
     line = write("it answers %s", "\x1b[2J\r\n\x9b\u202e\ud800", stream=Terminal())
     assert line.endswith("warning: it answers \\x1b[2J\\r\\n\\x9b\\u202e\\ud800\x1b[0m")
 
 
-def test_a_traceback_is_one_member_and_at_a_terminal_below_its_line() -> None:
+def test_a_traceback_is_one_json_field_or_lines_on_a_terminal() -> None:
     try:
         raise RuntimeError("first") from TypeError("cause")  # noqa: TRY301
     except RuntimeError:
@@ -81,18 +79,18 @@ def test_a_traceback_is_one_member_and_at_a_terminal_below_its_line() -> None:
 
 
 @pytest.mark.parametrize(("log_users", "user"), [("plain", "alice"), ("hash", "0ff4946eb33c"), ("off", None)])
-def test_users_are_called_as_the_setting_says(log_users: str, user: str | None) -> None:
+def test_log_users_selects_hash_plain_or_off(log_users: str, user: str | None) -> None:
     settings = Settings(better_auth_secret=SECRET, log_users=log_users)
     assert json.loads(JsonLines(settings).format_request(REQUEST)).get("user") == user
 
 
-def test_another_secret_gives_users_other_names() -> None:
+def test_the_hash_of_a_user_depends_on_the_secret() -> None:
     lines = [JsonLines(Settings(better_auth_secret=secret)) for secret in (SECRET, SECRET + "!", None)]
     assert len({line.format_request(REQUEST).partition('"user"')[2] for line in lines}) == 3
 
 
 @pytest.mark.parametrize("word", [SECRET, "pass/word", "pass%2Fword", "eyJhbGciOi.eyJzdWI.c2ln", "Bearer 123"])
-def test_a_secret_that_strays_into_a_message_is_taken_out(word: str) -> None:
+def test_secrets_in_messages_are_replaced(word: str) -> None:
     for stream in (StringIO(), Terminal()):
         line = write("It says %s, and more", word, stream=stream)
         assert "It says [secret], and more" in line
@@ -105,7 +103,7 @@ def test_a_secret_that_strays_into_a_message_is_taken_out(word: str) -> None:
         ("postgresql://host:5432/words?user=u&password=password%21", "[secret] [secret] 5432/words"),
     ],
 )
-def test_of_a_url_the_password_is_secret_wherever_it_stands_and_nothing_else(url: str, line: str) -> None:
+def test_only_the_password_of_a_database_url_is_a_secret(url: str, line: str) -> None:
     settings = Settings(better_auth_secret=SECRET, database_url=url)
     assert line in write("password! password%21 5432/words", settings=settings)
 
@@ -119,5 +117,5 @@ def test_of_a_url_the_password_is_secret_wherever_it_stands_and_nothing_else(url
         (KeyError("a title"), "KeyError: (not logged: it may quote what a user wrote)"),
     ],
 )
-def test_only_messages_that_name_code_are_written(error: Exception, text: str) -> None:
+def test_messages_that_may_quote_users_are_not_written(error: Exception, text: str) -> None:
     assert describe(error) == text

@@ -1,4 +1,4 @@
-"""The service as it is served: real gunicorn, real sockets."""
+"""The service on gunicorn with real sockets."""
 
 import gzip
 import http.client
@@ -36,11 +36,11 @@ def authorization(settings: Settings) -> dict[str, str]:
     return {"Authorization": f"Bearer {issue_token(settings, 'served', 600)}"}
 
 
-def test_it_is_ready(port: int) -> None:
+def test_the_service_is_ready(port: int) -> None:
     assert call(port, "GET", "/readyz").body == {"status": "ready"}
 
 
-def test_a_chunked_body_is_taken_and_a_large_one_is_413(port: int, authorization: dict[str, str]) -> None:
+def test_a_chunked_body_is_accepted_up_to_the_limit(port: int, authorization: dict[str, str]) -> None:
     headers = authorization | {"Content-Type": "application/json"}
     taken = call(port, "POST", "/api/tasks", iter([b'{"title": ', b'"in pieces"}']), **headers)
     assert (taken.status, taken.body["title"]) == (201, "in pieces")
@@ -58,10 +58,8 @@ def test_a_chunked_body_is_taken_and_a_large_one_is_413(port: int, authorization
         b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}",
     ],
 )
-def test_a_body_that_was_cut_short_is_400_and_changes_nothing(
-    port: int, authorization: dict[str, str], body: bytes
-) -> None:
-    """Without its end, {"completed": true} would be no body, and that toggles."""
+def test_a_truncated_body_is_400_and_changes_nothing(port: int, authorization: dict[str, str], body: bytes) -> None:
+    """Without its end, {"completed": true} would count as no body, which toggles."""
     headers = authorization | {"Content-Type": "application/json"}
     task = call(port, "POST", "/api/tasks", '{"title": "x"}', **headers).body
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
@@ -72,11 +70,11 @@ def test_a_body_that_was_cut_short_is_400_and_changes_nothing(
     assert call(port, "GET", f"/api/tasks/{task['id']}", **authorization).body == task
 
 
-def test_a_client_cannot_say_where_the_service_is_mounted(port: int, authorization: dict[str, str]) -> None:
+def test_a_client_cannot_set_script_name(port: int, authorization: dict[str, str]) -> None:
     assert call(port, "GET", "/api/tasks", SCRIPT_NAME="/foo", **authorization).status == 200
 
 
-def test_a_connection_serves_many_requests_and_many_users(port: int, settings: Settings) -> None:
+def test_a_connection_serves_requests_of_several_users(port: int, settings: Settings) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     for user_id in ("one", "two") * 5:
         token = issue_token(settings, user_id, 600)
@@ -94,8 +92,8 @@ def test_a_connection_serves_many_requests_and_many_users(port: int, settings: S
     connection.close()
 
 
-def test_connections_that_stay_open_keep_nobody_waiting(port: int, authorization: dict[str, str]) -> None:
-    """More of them than there are threads, whether they ask at once, one after the other, or not at all."""
+def test_open_connections_delay_no_request(port: int, authorization: dict[str, str]) -> None:
+    """More connections than threads: concurrent, sequential and silent."""
     connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(40)]
     slowest = 0.0
     for number in range(400):
@@ -112,9 +110,7 @@ def test_connections_that_stay_open_keep_nobody_waiting(port: int, authorization
     assert slowest < 3
 
 
-def test_clients_that_send_nothing_or_close_nothing_keep_nobody_waiting(
-    port: int, authorization: dict[str, str]
-) -> None:
+def test_clients_that_send_or_close_nothing_delay_no_request(port: int, authorization: dict[str, str]) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(60)]
         for client in clients[:30]:
@@ -124,11 +120,11 @@ def test_clients_that_send_nothing_or_close_nothing_keep_nobody_waiting(
         assert time.monotonic() - started < 4
         for client in clients[:30]:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
-        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # It may still.
+        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # An idle connection can still send a request.
         assert clients[-1].recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_the_connection_that_was_silent_longest_makes_room_for_a_new_one(settings: Settings, tmp_path: Path) -> None:
+def test_the_longest_idle_connection_is_closed_for_a_new_one(settings: Settings, tmp_path: Path) -> None:
     environment = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": str(settings.database_url)}
     port = free_port()
     arguments = ("--bind", f"127.0.0.1:{port}", "--workers=1", "--threads=2", "--worker-connections=10")
@@ -145,8 +141,8 @@ def test_the_connection_that_was_silent_longest_makes_room_for_a_new_one(setting
         assert connections[-1].getresponse().status == 200
 
 
-def test_requests_that_come_together_are_all_answered_in_order(port: int, authorization: dict[str, str]) -> None:
-    """Pipelined: the next request is there before the answer to the one before."""
+def test_pipelined_requests_are_answered_in_order(port: int, authorization: dict[str, str]) -> None:
+    """Pipelining: the client sends the next request before it gets the response."""
     request = f"GET /%s HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization['Authorization']}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client, client.makefile("rb") as stream:
         client.sendall((request % "healthz" + request % "api/tasks?limit=1" + request % "nothing").encode())
@@ -166,7 +162,7 @@ def test_two_authorization_headers_are_refused(port: int, authorization: dict[st
         assert client.recv(100).split()[1] in {b"400", b"401"}
 
 
-def test_a_body_that_is_compressed_on_its_way_is_415(port: int, authorization: dict[str, str]) -> None:
+def test_a_transfer_encoding_of_gzip_is_415(port: int, authorization: dict[str, str]) -> None:
     body = gzip.compress(b'{"title": "x"}')
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     headers = {**authorization, "Content-Type": "application/json", "Transfer-Encoding": "gzip, chunked"}
@@ -174,14 +170,14 @@ def test_a_body_that_is_compressed_on_its_way_is_415(port: int, authorization: d
     assert (answer.status, "Transfer-Encoding" in answer.body["detail"]) == (415, True)
 
 
-def test_what_the_server_refuses_by_itself_a_page_may_read(port: int) -> None:
+def test_errors_of_gunicorn_have_cors_headers(port: int) -> None:
     for answer in (call(port, "GET", "/api/tasks", Authorization="a" * 9000), call(port, "GET", f"/{'a' * 9000}")):
         assert answer.status in {414, 431}
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
 
-def test_a_header_of_a_million_characters_is_refused_and_does_no_harm(port: int) -> None:
+def test_a_header_of_a_million_characters_is_refused(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client, suppress(ConnectionError):
         client.sendall(b"GET /api/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"a" * 1_000_000 + b"\r\n\r\n")
         assert client.recv(100).split()[1] in {b"400", b"431"}

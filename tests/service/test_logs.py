@@ -1,4 +1,4 @@
-"""What is written of a service that is used, mistreated, broken and restarted: what one looks for, and nothing else."""
+"""The log of a service that is used, attacked, broken and restarted."""
 
 import re
 import socket
@@ -39,7 +39,7 @@ def log(story: Story) -> Log:
 
 @pytest.fixture
 def find_one(log: Log) -> Callable[..., Line]:
-    """The only line with these members."""
+    """Return the only line with these fields."""
 
     def find_one(**members: Any) -> Line:
         [line] = log.find(**members)
@@ -48,7 +48,7 @@ def find_one(log: Log) -> Callable[..., Line]:
     return find_one
 
 
-def test_a_request_is_one_line_that_says_what_it_was_and_what_it_took(find_one: Callable[..., Line]) -> None:
+def test_a_request_is_one_line_with_route_status_and_time(find_one: Callable[..., Line]) -> None:
     line = find_one(request_id="a-list")
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert 0 < line.pop("ms") < 10_000
@@ -60,13 +60,13 @@ def test_a_request_is_one_line_that_says_what_it_was_and_what_it_took(find_one: 
     }  # fmt: skip
 
 
-def test_a_user_is_the_same_in_all_lines_and_a_command_says_which(story: Story, log: Log) -> None:
+def test_a_user_has_one_hash_which_log_name_prints(story: Story, log: Log) -> None:
     users = {line["user"] for line in log.requests if line["status"] == 200}
     named = run("flask", "log-name", USER, settings=story.settings)
     assert users == {named.stdout.strip()}
 
 
-def test_a_route_is_written_and_not_what_was_asked_for(log: Log, find_one: Callable[..., Line]) -> None:
+def test_the_route_is_logged_and_not_the_path(log: Log, find_one: Callable[..., Line]) -> None:
     assert find_one(request_id="a-task")["route"] == "/api/<user_id>/tasks/<task_id>"
     assert {line["route"] for line in log.requests} == {
         None, "/api/tasks", "/api/tasks/<task_id>", "/api/<user_id>/tasks/<task_id>"
@@ -74,17 +74,17 @@ def test_a_route_is_written_and_not_what_was_asked_for(log: Log, find_one: Calla
     assert {line["method"] for line in log.requests} == {"GET", "POST", "other"}
 
 
-def test_nothing_private_is_written(story: Story, log: Log) -> None:
+def test_no_token_secret_or_user_text_is_logged(story: Story, log: Log) -> None:
     assert [word for word in (PRIVATE, PRIVATE.upper(), PASSWORD, SECRET, USER, story.token) if word in log.text] == []
     assert not re.search(r"eyJ|Bearer|Authorization|search=|\\u001b", log.text)
 
 
-def test_nothing_from_outside_ends_a_line_or_steers_a_terminal(log: Log) -> None:
+def test_input_cannot_break_lines_or_control_a_terminal(log: Log) -> None:
     assert re.fullmatch(r"[\n -~]*", log.text)
     assert len(log.lines) > 20
 
 
-def test_what_gunicorn_refuses_has_a_line(log: Log) -> None:
+def test_requests_that_gunicorn_refuses_are_logged(log: Log) -> None:
     refused = [line for line in log.requests if "refusal" in line]
     assert [(line["status"], line["refusal"]) for line in refused] == [
         (400, "InvalidHeader"), (400, "InvalidHeader"), (400, "InvalidHTTPVersion"),
@@ -99,7 +99,7 @@ def test_what_gunicorn_refuses_has_a_line(log: Log) -> None:
         ("a-time-without-end", "ValueError: (not logged: it may quote what a user wrote)", "in write_time"),
     ],
 )
-def test_a_500_has_one_error_with_its_traceback(log: Log, number: str, error: str, where: str) -> None:
+def test_a_500_logs_one_error_with_its_traceback(log: Log, number: str, error: str, where: str) -> None:
     failure, request = log.find(request_id=number)
     assert (failure["level"], failure["error"]) == ("error", error)
     assert where in failure["traceback"]
@@ -108,21 +108,21 @@ def test_a_500_has_one_error_with_its_traceback(log: Log, number: str, error: st
 
 @pytest.mark.parametrize(
     ("number", "cause"),
-    # PgBouncer has words of its own for who may not log in.
+    # PgBouncer has its own message for a login that is not permitted.
     [("too-slow", "canceling statement due to"), ("no-database", "is not permitted to log in|no such user")],
 )
-def test_a_503_has_one_warning_with_its_cause(log: Log, number: str, cause: str) -> None:
+def test_a_503_logs_one_warning_with_its_cause(log: Log, number: str, cause: str) -> None:
     warning, request = log.find(request_id=number)
     assert warning["level"] == "warning"
     assert re.search(cause, warning["message"])
     assert request["status"] == 503
 
 
-def test_probes_are_not_written_while_all_is_well(log: Log) -> None:
+def test_successful_probes_are_not_logged(log: Log) -> None:
     assert [line for line in log.requests if line["route"] in {"/healthz", "/readyz"}] == []
 
 
-def test_workers_that_come_and_go_are_written_with_what_they_were_doing(log: Log) -> None:
+def test_the_start_and_end_of_workers_are_logged(log: Log) -> None:
     messages = [line["message"] for line in log.lines]
     assert [message for message in messages if message.startswith("Listening at: http://127.0.0.1")]
     assert len([message for message in messages if message.startswith("Booting worker")]) == 6
@@ -132,13 +132,13 @@ def test_workers_that_come_and_go_are_written_with_what_they_were_doing(log: Log
     assert messages[-1] == "Shutting down: Master"
 
 
-def test_every_member_of_a_line_is_explained_and_no_other(log: Log) -> None:
+def test_every_field_of_the_log_is_documented(log: Log) -> None:
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \| (?:all|events|what belongs|errors|requests)", OPERATING, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"\w+", row)}
     assert explained == {name for line in log.lines for name in line}
 
 
-def test_a_request_that_is_cut_off_by_a_stop_is_written_with_where_it_was(database: Database, tmp_path: Path) -> None:
+def test_a_request_cut_off_by_a_stop_is_logged_with_its_traceback(database: Database, tmp_path: Path) -> None:
     port, log = free_port(), Log((tmp_path / "log").read_text)
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "LOCK_SECONDS": "9", "WORKER_SECONDS": "2"}
     arguments = ("--bind", f"127.0.0.1:{port}", "--workers=1")
@@ -156,7 +156,7 @@ def test_a_request_that_is_cut_off_by_a_stop_is_written_with_where_it_was(databa
     assert "in list_tasks" in line["traceback"]
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(database: Database) -> None:
+def test_a_log_that_cannot_be_written_stops_no_request(database: Database) -> None:
     port = free_port()
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
     arguments = ("--bind", f"127.0.0.1:{port}", "--workers=1", "--error-logfile=/dev/full")

@@ -1,4 +1,4 @@
-"""What a Prometheus reads of the service, whichever worker answers, and whoever of them has died."""
+"""Prometheus metrics, from any worker and after workers died."""
 
 import re
 import signal
@@ -26,7 +26,7 @@ from todo.auth.tokens import issue_token
 
 
 class Service:
-    """A service with metrics, and somebody who uses it."""
+    """A service with metrics, and a client of it."""
 
     def __init__(self, process: Any, port: int, metrics_port: int, authorization: dict[str, str]) -> None:
         self.process, self.port, self.metrics_port = psutil.Process(process.pid), port, metrics_port
@@ -36,13 +36,13 @@ class Service:
         return call(self.port, method, path, **self._authorization | headers).status
 
     def read(self) -> dict[tuple[str, ...], float]:
-        """Every sample: its name and the values of its labels, without Prometheus's own."""
+        """Return every sample by its name and label values, without Prometheus's own metrics."""
         for last in (False, False, True):
             try:
                 with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as response:
                     text = response.read().decode()
                 break
-            except ConnectionError:  # On a busy machine we may be the slow client that is hung up on.
+            except ConnectionError:  # On a busy machine the server may close this connection as too slow.
                 if last:
                     raise
         return {
@@ -57,7 +57,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the service has its temporary files."""
+    """The folder of the service's temporary files."""
     return tmp_path_factory.mktemp("metrics")
 
 
@@ -74,7 +74,7 @@ def service(database: Database, folder: Path) -> Iterator[Service]:
             yield Service(process, port, metrics_port, {"Authorization": f"Bearer {KEY.sign()}"})
 
 
-def test_requests_are_counted_and_timed_by_method_route_and_status(service: Service) -> None:
+def test_requests_are_counted_by_method_route_and_status(service: Service) -> None:
     before = Counter(service.read())
     for path in ("/api/tasks", "/api/tasks/1", "/api/tasks/2", "/unknown/1", "/unknown/2"):
         service.ask("GET", path)
@@ -93,7 +93,7 @@ def test_requests_are_counted_and_timed_by_method_route_and_status(service: Serv
     assert 0 < found["todo_request_seconds_sum", "GET", "/api/tasks"] < 10
 
 
-def test_what_dead_workers_counted_still_counts_and_their_successors_count_on(service: Service, folder: Path) -> None:
+def test_counts_of_dead_workers_are_kept(service: Service, folder: Path) -> None:
     sample = ("todo_requests_total", "GET", "/api/openapi.json", "200")
     for expected in (3, 6, 9):
         for _ in range(3):
@@ -108,7 +108,7 @@ def test_what_dead_workers_counted_still_counts_and_their_successors_count_on(se
     assert files <= {f"{kind}_{place}.db" for kind in ("counter", "gauge_livesum", "histogram") for place in (0, 1)}
 
 
-def test_connections_in_use_lost_and_statements_sent_again_are_counted(service: Service, database: Database) -> None:
+def test_lost_connections_and_repeated_statements_are_counted(service: Service, database: Database) -> None:
     lost, repeated = (
         service.count(f"todo_database_{what}_total") for what in ("connections_lost", "statements_repeated")
     )
@@ -127,7 +127,7 @@ def test_connections_in_use_lost_and_statements_sent_again_are_counted(service: 
     wait_until(lambda: service.count("todo_database_connections_in_use") == 0)
 
 
-def test_what_a_worker_was_doing_when_it_died_is_no_more(service: Service, database: Database) -> None:
+def test_gauges_of_dead_workers_are_removed(service: Service, database: Database) -> None:
     with database.transaction() as execute, ThreadPoolExecutor(1) as somebody:
         execute("LOCK TABLE todo.tasks")
         answer = somebody.submit(service.ask, "GET", "/api/tasks")
@@ -157,7 +157,7 @@ def test_requests_that_wait_for_a_connection_are_counted() -> None:
             assert service.count("todo_database_connections_waiting") == 0
 
 
-def test_fetches_of_keys_and_requests_beyond_the_limit_are_counted(service: Service) -> None:
+def test_key_fetches_and_limited_requests_are_counted(service: Service) -> None:
     assert service.count("todo_jwks_fetches_total", "fetched") >= 1
     assert service.count("todo_jwks_fetches_total", "failed") == 0
     token = KEY.sign(sub="hasty")
@@ -166,13 +166,13 @@ def test_fetches_of_keys_and_requests_beyond_the_limit_are_counted(service: Serv
     assert service.count("todo_requests_limited_total") == refused
 
 
-def test_every_metric_is_explained_and_no_other(service: Service) -> None:
+def test_every_metric_is_documented(service: Service) -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     found = {re.sub("_(bucket|count|sum)$", "", sample[0]) for sample in service.read()}
     assert found == set(re.findall(r"^\| `(todo_\w+)` \|", page, re.MULTILINE))
 
 
-def test_slow_scrapers_hold_up_no_other(service: Service) -> None:
+def test_slow_scrapers_do_not_block_others(service: Service) -> None:
     done = Event()
 
     def drip() -> None:
@@ -181,7 +181,7 @@ def test_slow_scrapers_hold_up_no_other(service: Service) -> None:
             while not done.wait(0.5):
                 slow.sendall(b"x")
 
-    with ThreadPoolExecutor(4) as pool:  # More than there are workers.
+    with ThreadPoolExecutor(4) as pool:  # More scrapers than workers.
         drips = [pool.submit(drip) for _ in range(4)]
         time.sleep(1)
         try:
@@ -191,13 +191,13 @@ def test_slow_scrapers_hold_up_no_other(service: Service) -> None:
     assert [each.result() for each in drips] == [None] * 4
 
 
-def test_metrics_are_not_where_tasks_are_and_tasks_not_where_metrics_are(service: Service) -> None:
+def test_metrics_and_the_api_have_separate_ports(service: Service) -> None:
     assert call(service.port, "GET", "/metrics").status == 404
     with urlopen(f"http://127.0.0.1:{service.metrics_port}/api/tasks", timeout=10) as response:
         assert b"todo_requests" in response.read()
 
 
-def test_a_port_that_is_taken_stops_it_at_once_with_one_line(service: Service, database: Database) -> None:
+def test_a_used_metrics_port_stops_the_start_with_one_line(service: Service, database: Database) -> None:
     settings = {
         "BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "PORT": str(free_port()),
         "METRICS_PORT": str(service.metrics_port),
@@ -207,7 +207,7 @@ def test_a_port_that_is_taken_stops_it_at_once_with_one_line(service: Service, d
     assert f"Error: METRICS_PORT {service.metrics_port} cannot be used" in started.stderr
 
 
-def test_without_the_setting_the_package_is_not_even_imported_and_with_it_it_is_needed() -> None:
+def test_prometheus_client_is_needed_only_with_metrics_port() -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://u@127.0.0.1:1/d"}
     code = "import sys, wsgi; assert not [name for name in sys.modules if name.startswith('prometheus')]"
     assert run("python", "-c", code, settings=settings).returncode == 0

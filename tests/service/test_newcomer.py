@@ -1,4 +1,4 @@
-"""What somebody meets who tries the service: a line to paste, no database to set up, errors of one line."""
+"""First use: a command to paste, no database to set up, and errors of one line."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from tests.support.commands import call, copy_service, free_port, run, serve
 from tests.support.databases import SECRET, Database
 
 
-def test_the_line_to_paste_creates_a_task_and_no_token_is_printed_unasked(database: Database, tmp_path: Path) -> None:
+def test_the_printed_command_creates_a_task(database: Database, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     served = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "PORT": str(port), "WEB_CONCURRENCY": "1"}
     with serve(port, settings=served | {"TRYING_OUT": "1"}, log=log):
@@ -25,8 +25,8 @@ def test_the_line_to_paste_creates_a_task_and_no_token_is_printed_unasked(databa
     assert "Bearer" not in log.read_text()
 
 
-def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
-    """The service alone, in a folder of its own: the embedded PostgreSQL comes with it and goes with it."""
+def test_the_service_needs_no_database_setup(tmp_path: Path) -> None:
+    """Runs a copy of the service: the embedded PostgreSQL starts and stops with it."""
     home = tmp_path / "a new clone"
     home.mkdir()
     copy_service(home)
@@ -47,8 +47,8 @@ def test_a_newcomer_needs_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["flask db upgrade", "flask seed", "gunicorn wsgi:app"])
-def test_an_embedded_postgresql_that_cannot_start_gives_the_reason(tmp_path: Path, command: str) -> None:
-    """The reason here: an older PostgreSQL, which the package no longer has, created the data."""
+def test_an_embedded_postgresql_that_cannot_start_says_why(tmp_path: Path, command: str) -> None:
+    """An older PostgreSQL, which the package no longer has, created the data."""
     copy_service(tmp_path)
     data = tmp_path / "instance" / "postgres" / "data"
     data.mkdir(parents=True)
@@ -63,7 +63,7 @@ def test_an_embedded_postgresql_that_cannot_start_gives_the_reason(tmp_path: Pat
     assert "Traceback" not in failed.stderr
 
 
-def test_a_setting_that_cannot_be_read_stops_it_at_once_with_one_line(database: Database) -> None:
+def test_an_invalid_setting_stops_the_start_with_one_line(database: Database) -> None:
     for wrong, name in (({"PORT": "x"}, "PORT"), ({"BETTER_AUTH_SECRET": "short"}, "BETTER_AUTH_SECRET")):
         settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()} | wrong
         service = run("gunicorn", "wsgi:app", settings=settings)

@@ -1,4 +1,4 @@
-"""Every token Better Auth issues is accepted, and no other: over the wire, from the service as it is served."""
+"""The service accepts exactly the tokens that Better Auth issues: raw requests to gunicorn."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ VALID = next(vector for vector in VECTORS if vector["name"] == "control-es256")
 
 @contextmanager
 def key_server() -> Iterator[KeyServer]:
-    """Lists the keys of the configuration whose number is the path, at first those from before the rotation."""
+    """List the keys of the configuration that the path names, first the keys from before the rotation."""
     with KeyServer() as server:
 
         def answer(request: BaseHTTPRequestHandler) -> None:
@@ -54,7 +54,7 @@ def port(database: Database) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def attacker() -> Iterator[KeyServer]:
-    """Where some of the tokens say that their key is."""
+    """The URL that some tokens name as the place of their key."""
     with KeyServer(port=45999) as attacker:
         yield attacker
 
@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
 
 def create(port: int, configuration: Configuration, *headers: tuple[str, str]) -> Answer:
-    """Create a task with a raw request, since no client sends some of these headers."""
+    """Create a task with a raw request, because HTTP clients refuse to send some of these headers."""
     head = [
         "POST /api/tasks HTTP/1.1",
         f"Host: {CONFIGURATIONS.index(configuration)}.specimens",
@@ -83,7 +83,7 @@ def create(port: int, configuration: Configuration, *headers: tuple[str, str]) -
 
 
 def check_refusal(answer: Answer, token: str) -> None:
-    """A 401 that says why and never holds the token."""
+    """Assert a 401 with a reason and without the token."""
     assert answer.status == 401, answer.text
     assert str(answer.challenge).startswith("Bearer ")
     assert json.loads(answer.text)["detail"]
@@ -91,12 +91,14 @@ def check_refusal(answer: Answer, token: str) -> None:
 
 
 def is_stopped_by_gunicorn(token: str) -> bool:
-    """A header with NUL, or one of more than 8190 bytes, never reaches the application."""
+    """Return whether gunicorn refuses the header: it contains NUL or has more than 8190 bytes."""
     return "\0" in token or len(token) > 8000
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_every_specimen_gets_its_answer(port: int, attacker: KeyServer, vector: dict[str, Any]) -> None:
+def test_every_sample_is_accepted_or_refused_as_recorded(
+    port: int, attacker: KeyServer, vector: dict[str, Any]
+) -> None:
     token = read_token(vector)
     answer = create(port, find_configuration(vector), ("Authorization", f"Bearer {token}"))
     user_id = find_user_id(vector)
@@ -110,7 +112,7 @@ def test_every_specimen_gets_its_answer(port: int, attacker: KeyServer, vector: 
     assert attacker.asked == []
 
 
-def test_what_gunicorn_stops_the_application_refuses_too(database: Database) -> None:
+def test_the_application_refuses_what_gunicorn_refuses(database: Database) -> None:
     stopped = [vector for vector in VECTORS if is_stopped_by_gunicorn(read_token(vector))]
     assert len(stopped) == 4
     with key_server() as keys:
@@ -123,7 +125,7 @@ def test_what_gunicorn_stops_the_application_refuses_too(database: Database) -> 
 
 
 @pytest.mark.parametrize("form", HEADER_FORMS, ids=lambda form: form["name"])
-def test_every_header_form_gets_its_answer(port: int, form: dict[str, Any]) -> None:
+def test_every_header_form_is_accepted_or_refused_as_recorded(port: int, form: dict[str, Any]) -> None:
     token = VALID["token"]
     answer = create(
         port,
