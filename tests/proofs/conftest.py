@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL servers to mistreat, a database with a million tasks, and a frontend with people in it."""
+"""Embedded PostgreSQL servers, a database with a million tasks, and the frontend with its users."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from todo import create_app
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A place of 200 characters with spaces: both have broken such servers."""
+    """A folder with 200 characters and spaces in its path: both have broken such servers."""
     parent = tmp_path
     while len(str(parent)) < 180:
         parent = parent / ("a long name" + "e" * min(150 - 11, max(1, 180 - len(str(parent)) - 11)))
@@ -82,14 +82,14 @@ def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Not for all modules: as long as Playwright runs, no other event loop can."""
+    """Start Playwright for one module only, because it blocks other event loops while it runs."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    """Open a browser of one's own. Whatever a test is about: nothing outside is asked, and nothing complains."""
+    """Open a browser with its own profile. Every test checks for requests to other hosts and errors in the console."""
     visitors: list[Visitor] = []
 
     def visit(site: Site = site, **options: Any) -> Visitor:

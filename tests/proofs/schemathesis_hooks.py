@@ -1,4 +1,4 @@
-"""Refusals that no schema can foretell: Schemathesis is told that they are no failures (test_schemathesis.py)."""
+"""Tell Schemathesis which refusals of valid data are no failures, because no schema can express them."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-# What is refused though the schema allows it, and why the schema has to.
+# Refusals that the schema allows, and the reason why it must.
 UNFORESEEABLE = {
     r"cursor: not valid here; .*": "only a Link header has one, and only for the same list",
     r"The task has changed since .*": "a version is the task's today, and not tomorrow",
@@ -19,7 +19,7 @@ UNFORESEEABLE = {
 
 @schemathesis.hook
 def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
-    """Keep every failure but these; said of data that the schema does not allow, they are failures too."""
+    """Keep every failure except these. They remain failures for data that the schema forbids."""
     return not (isinstance(failure, RejectedPositiveData) and is_unforeseeable(response.json()["detail"]))
 
 

@@ -1,4 +1,4 @@
-"""GET /api/docs in a real browser: somebody gives a token, and tries the calls."""
+"""GET /api/docs in a real browser: enter a token and try the calls."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Browser, port: int) -> Iterator[Page]:
-    """The page. Whatever a test is about: nobody else is asked, and nothing breaks its policy."""
+    """The page. Every test checks for requests to other hosts and violations of the page's policy."""
     context = browser.new_context(base_url=f"http://localhost:{port}", color_scheme=request.param)
     context.set_default_timeout(15_000)
     asked: set[str] = set()
@@ -52,7 +52,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, port: int) -> Iterato
     yield page
     context.close()
     assert {url for url in asked if not url.startswith("data:")} == {f"http://localhost:{port}"}
-    # Chromium says of each refused call that it failed: a test that provokes one expects just that.
+    # Chromium logs each failed call. A test that provokes one expects exactly this message.
     assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
 
 
@@ -62,16 +62,14 @@ def use_token(page: Page, token: str) -> None:
 
 
 def execute(page: Page, operation: str) -> Locator:
-    """Try an operation as it is filled in; gives where its answer appears."""
+    """Try an operation with its example values, and return the element of its response."""
     block = page.locator(f"#operations-tasks-{operation}")
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Execute").click()
     return block.locator("table.live-responses-table")
 
 
-def test_somebody_with_a_token_creates_a_task_by_pressing_a_button(
-    page: Page, port: int, request: pytest.FixtureRequest
-) -> None:
+def test_a_click_creates_a_task_with_the_entered_token(page: Page, port: int, request: pytest.FixtureRequest) -> None:
     token = make_token("erin")
     use_token(page, f"Bearer {token}")
     expect(page.get_by_text("Accepted: you are erin, until")).to_be_visible()
@@ -82,14 +80,14 @@ def test_somebody_with_a_token_creates_a_task_by_pressing_a_button(
     tasks = call(port, "GET", "/api/tasks", Authorization=f"Bearer {token}").body
     assert len(tasks) == before + 1
     assert tasks[0]["title"] == "Buy milk"
-    # Twice is two: no key is sent that nobody has typed.
+    # Two clicks create two tasks: no Idempotency-Key is sent unless the user enters one.
     page.get_by_role("button", name="Execute").click()
     expect(answer).to_contain_text(f'"id": {tasks[0]["id"] + 1}')
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"explorer-{request.node.callspec.id}.png")
 
 
-def test_a_token_that_is_refused_is_explained_and_none_is_asked_for(page: Page) -> None:
+def test_a_refused_token_is_explained_and_a_missing_one_requested(page: Page) -> None:
     use_token(page, make_token("erin") + "x")
     expect(page.locator("#token-status")).to_have_text(
         "The token's signature is wrong; it was made with another key or secret."
@@ -109,7 +107,7 @@ def test_the_token_stays_in_its_tab(page: Page) -> None:
     expect(other.locator("#token-status")).to_contain_text("Needed for every call below.")
 
 
-def test_on_a_phone_nothing_has_to_be_scrolled_sideways(page: Page) -> None:
+def test_a_phone_needs_no_horizontal_scrolling(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

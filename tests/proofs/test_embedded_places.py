@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL starts wherever a clone lies, or says in one line why it cannot."""
+"""The embedded PostgreSQL starts wherever a clone is, or prints one line with the reason."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ LONG = "long" * 30
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A folder that all users can enter, outside of /tmp, which some tests hide."""
+    """A folder that all users can enter, outside /tmp, which some tests hide."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -54,13 +54,13 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def clone(place: Path) -> Clone:
-    """The clone of the user who runs the tests."""
+    """A clone of the user who runs the tests."""
     return Clone(place / "own", sys.executable, os.geteuid())
 
 
 @pytest.fixture(scope="module")
 def ordinary_clone(place: Path) -> Clone:
-    """The clone of a user who is not root."""
+    """A clone of a user who is not root."""
     interpreter = find_shared_interpreter()
     if interpreter is None:
         pytest.skip("no other user can run a Python of this version")
@@ -78,7 +78,7 @@ def assert_started(done: "subprocess.CompletedProcess[str]") -> None:
 
 
 def assert_refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
-    """Each reason is in the one line that is printed."""
+    """Check that one printed line contains all of these reasons."""
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("Error: The ")
@@ -93,7 +93,7 @@ def test_it_starts_in_a_closed_folder_with_its_environment_inside(clone: Clone, 
 @as_root
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_root_starts_it_with_these_capabilities(clone: Clone, new: str, container: str) -> None:
-    for _ in range(2):  # The second time, the cluster exists.
+    for _ in range(2):  # The second start uses the existing cluster.
         assert_started(clone.start(clone.folder / new, *CONTAINERS[container]))
 
 
@@ -127,8 +127,8 @@ def test_root_reads_which_command_is_missing(clone: Clone, new: str) -> None:
 
 
 @as_root
-def test_data_of_another_way_to_run_is_named(clone: Clone, new: str) -> None:
-    """The first container lets root become nobody, the second does not."""
+def test_data_of_another_user_is_named(clone: Clone, new: str) -> None:
+    """In the first container root can become nobody, in the second it cannot."""
     assert_started(clone.start(clone.folder / new, *CONTAINERS["Docker's"]))
     refused = clone.start(clone.folder / new, *CONTAINERS["none"])
     assert_refused(refused, "the data in", "belongs to nobody", "Remove the folder")
@@ -157,14 +157,14 @@ def test_a_user_id_without_a_name_can_start_it(ordinary_clone: Clone, place: Pat
 
 @as_root
 @pytest.mark.parametrize("temporary", TEMPORARY_FOLDERS)
-def test_the_temporary_folder_does_not_matter(clone: Clone, ordinary_clone: Clone, new: str, temporary: str) -> None:
+def test_it_does_not_need_the_temporary_folder(clone: Clone, ordinary_clone: Clone, new: str, temporary: str) -> None:
     mounts = with_mounts(TEMPORARY_FOLDERS[temporary])
     assert_started(clone.start(clone.folder / LONG / new, *mounts))
     assert_started(ordinary_clone.start(ordinary_clone.folder / LONG / new, *mounts, *as_user(ORDINARY)))
 
 
 @as_root
-def test_a_long_path_without_any_temporary_folder_is_named(clone: Clone, new: str) -> None:
+def test_a_long_path_without_a_temporary_folder_is_named(clone: Clone, new: str) -> None:
     moved = copy(clone)
     moved.folder = Path("/mnt") / clone.folder.name
     hidden = "for path in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $path; done"
@@ -173,7 +173,7 @@ def test_a_long_path_without_any_temporary_folder_is_named(clone: Clone, new: st
 
 
 @as_root
-def test_another_file_system_can_hold_it(clone: Clone, tmp_path: Path) -> None:
+def test_it_runs_on_another_file_system(clone: Clone, tmp_path: Path) -> None:
     mounts = with_mounts(f"mount -t tmpfs none '{tmp_path}'")
     assert_started(clone.start(tmp_path / "postgres", *mounts))
 
@@ -182,7 +182,7 @@ def test_another_file_system_can_hold_it(clone: Clone, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"), [("ro", "Read-only file system"), ("size=1m", "No space left on device")]
 )
-def test_a_file_system_that_cannot_be_written_is_named(clone: Clone, tmp_path: Path, options: str, reason: str) -> None:
+def test_a_read_only_file_system_is_named(clone: Clone, tmp_path: Path, options: str, reason: str) -> None:
     mounts = with_mounts(f"mount -t tmpfs -o {options} none '{tmp_path}'")
     assert_refused(clone.start(tmp_path / "postgres", *mounts), reason)
 
@@ -190,14 +190,14 @@ def test_a_file_system_that_cannot_be_written_is_named(clone: Clone, tmp_path: P
 @as_root
 @pytest.mark.skipif(shutil.which("bindfs") is None, reason="bindfs is not installed")
 def test_a_file_system_without_modes_is_named(clone: Clone, tmp_path: Path) -> None:
-    """As Windows drives in WSL are."""
+    """Windows drives in WSL have no modes."""
     (tmp_path / "drive").mkdir()
     mounts = with_mounts(f"bindfs --perms=0777 --chmod-ignore '{tmp_path}/drive' '{tmp_path}/drive'")
     done = clone.start(tmp_path / "drive" / "postgres", *mounts)
     assert_refused(done, f"{tmp_path}/drive/postgres", "ignores modes", "Clone into your home folder")
 
 
-def test_links_lead_to_it(clone: Clone, tmp_path: Path) -> None:
+def test_it_runs_behind_symbolic_links(clone: Clone, tmp_path: Path) -> None:
     (tmp_path / "clone").symlink_to(clone.folder)
     (tmp_path / "disk").mkdir(mode=0o755)
     (tmp_path / "postgres").symlink_to(tmp_path / "disk")
@@ -208,7 +208,7 @@ def test_links_lead_to_it(clone: Clone, tmp_path: Path) -> None:
     assert (tmp_path / "disk" / "data").is_dir()
 
 
-def test_a_link_that_leads_nowhere_is_named(clone: Clone, tmp_path: Path) -> None:
+def test_a_broken_symbolic_link_is_named(clone: Clone, tmp_path: Path) -> None:
     (tmp_path / "postgres").symlink_to("/proc/nowhere/postgres")
     assert_refused(clone.start(tmp_path / "postgres"), "cannot use /proc/nowhere: No such file or directory")
 
@@ -218,7 +218,7 @@ def test_a_link_that_leads_nowhere_is_named(clone: Clone, tmp_path: Path) -> Non
     ("options", "reason"),
     [("noexec", "programs cannot run in this folder (noexec)"), ("ro", "you cannot write in this folder")],
 )
-def test_make_install_names_a_folder_that_cannot_be_used(tmp_path: Path, options: str, reason: str) -> None:
+def test_make_install_names_an_unusable_folder(tmp_path: Path, options: str, reason: str) -> None:
     mounts = with_mounts(
         f"mount -t tmpfs none '{tmp_path}'; cp '{ROOT}'/Makefile '{ROOT}'/requirements*.txt '{tmp_path}';"
         f" mount -o remount,{options} '{tmp_path}'"

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL is for its owner only, and leaves the machine as it was."""
+"""Only its owner can use the embedded PostgreSQL, and it changes nothing else on the machine."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.clusters import ask, server_of
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user, or give a folder away")
 
 
-def test_it_listens_on_no_network_and_asks_for_a_password(home: Path, postgres: EmbeddedPostgres) -> None:
+def test_it_listens_on_no_network_and_requires_a_password(home: Path, postgres: EmbeddedPostgres) -> None:
     assert ask(postgres, "SHOW listen_addresses") == ""
     directory = postgres.url().split("host=")[1]
     for role in ("todo", "postgres"):
@@ -25,7 +25,7 @@ def test_it_listens_on_no_network_and_asks_for_a_password(home: Path, postgres: 
 
 
 @as_root
-def test_another_user_of_the_machine_can_neither_connect_nor_read(home: Path, postgres: EmbeddedPostgres) -> None:
+def test_another_user_can_neither_connect_nor_read(home: Path, postgres: EmbeddedPostgres) -> None:
     socket_directory = (home / "data" / "postmaster.pid").read_text().splitlines()[4]
     for user in ("nobody", "daemon"):
         for path in (f"{socket_directory}/.s.PGSQL.5432", f"{home}/password", f"{home}/data/PG_VERSION"):
@@ -37,7 +37,7 @@ def test_another_user_of_the_machine_can_neither_connect_nor_read(home: Path, po
 
 
 @as_root
-def test_as_root_it_runs_as_nobody_and_changes_no_existing_directory(home: Path) -> None:
+def test_as_root_it_runs_as_nobody_and_changes_no_directory(home: Path) -> None:
     (home.parent).mkdir(parents=True)
     home.parent.parent.chmod(0o700)
     existing = [home.parent, *home.parent.parents, Path(sys.prefix), *Path(sys.prefix).parents]
@@ -50,7 +50,7 @@ def test_as_root_it_runs_as_nobody_and_changes_no_existing_directory(home: Path)
 
 
 @as_root
-def test_a_folder_of_another_user_is_not_used_even_by_root(home: Path) -> None:
+def test_root_does_not_use_a_folder_of_another_user(home: Path) -> None:
     home.mkdir(parents=True)
     os.chown(home, 1, 1)
     with pytest.raises(EmbeddedError, match=r"belongs to another user .* or set NEON_DB_URL"):
@@ -58,7 +58,7 @@ def test_a_folder_of_another_user_is_not_used_even_by_root(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_its_log_holds_no_statement_and_is_for_its_owner_only(home: Path, postgres: EmbeddedPostgres) -> None:
+def test_the_log_has_no_statements_and_is_private(home: Path, postgres: EmbeddedPostgres) -> None:
     with pytest.raises(psycopg2.errors.DivisionByZero):
         ask(postgres, "SELECT 1/0 AS private")
     assert "division by zero" in (home / "log").read_text()

@@ -1,4 +1,4 @@
-"""What is acknowledged is kept, what is broken is said in time: real servers killed, stopped and locked under load."""
+"""Acknowledged writes are kept and failures reported in time, while real servers are killed, stopped and locked."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ from tests.support.load import people_at_work
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of their own, which is started again when it dies."""
+    """An embedded PostgreSQL, which restarts when it dies."""
     postgres = EmbeddedPostgres(tmp_path_factory.mktemp("faults") / "postgres")
     postgres.start()
     yield postgres
@@ -27,7 +27,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture(scope="module")
 def port(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where the service is, two workers of it."""
+    """The port of a service with two workers."""
     port, log = free_port(), tmp_path_factory.mktemp("log") / "service.log"
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": postgres.url(), "RATE_LIMIT": "off"}
     assert run("flask", "db", "upgrade", settings=settings).returncode == 0
@@ -43,20 +43,20 @@ END_ALL = (
 )
 
 
-def test_nothing_breaks(port: int) -> None:
+def test_requests_succeed_without_faults(port: int) -> None:
     with people_at_work(port) as people:
         time.sleep(1)
     assert not any(503 in person.statuses for person in people)
 
 
-def test_workers_are_killed(port: int) -> None:
+def test_acknowledged_writes_survive_killed_workers(port: int) -> None:
     with people_at_work(port):
         for _ in range(5):
             MASTER[0].children()[0].kill()
             time.sleep(1)
 
 
-def test_postgresql_is_killed(port: int, postgres: EmbeddedPostgres) -> None:
+def test_acknowledged_writes_survive_a_killed_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port):
         for _ in range(3):
             server_of(postgres.home.path).kill()
@@ -64,14 +64,14 @@ def test_postgresql_is_killed(port: int, postgres: EmbeddedPostgres) -> None:
     assert call(port, "GET", "/readyz").status == 200
 
 
-def test_all_connections_are_ended_while_they_work(port: int, postgres: EmbeddedPostgres) -> None:
+def test_acknowledged_writes_survive_closed_connections(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port):
         for _ in range(10):
             ask(postgres, END_ALL)
             time.sleep(0.3)
 
 
-def test_the_server_takes_no_more_connections(port: int, postgres: EmbeddedPostgres) -> None:
+def test_the_service_recovers_from_a_full_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port) as people, closing(psycopg2.connect(postgres.url("postgres"))) as administrator:
         administrator.autocommit = True
         with administrator.cursor() as cursor:
@@ -82,7 +82,7 @@ def test_the_server_takes_no_more_connections(port: int, postgres: EmbeddedPostg
     assert all(503 in person.statuses for person in people)
 
 
-def test_a_table_is_locked(port: int, postgres: EmbeddedPostgres) -> None:
+def test_the_service_recovers_from_a_locked_table(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port) as people:
         with postgres.connect() as connection, connection.cursor() as cursor:
             cursor.execute("LOCK TABLE todo.tasks")
@@ -91,9 +91,9 @@ def test_a_table_is_locked(port: int, postgres: EmbeddedPostgres) -> None:
     assert any(503 in person.statuses for person in people)
 
 
-def test_postgresql_is_stopped_for_ten_seconds(port: int, postgres: EmbeddedPostgres) -> None:
+def test_the_service_recovers_from_a_postgresql_outage(port: int, postgres: EmbeddedPostgres) -> None:
     with people_at_work(port) as people:
-        supervisor_of(postgres.home.path).kill()  # It would start the server at once.
+        supervisor_of(postgres.home.path).kill()  # The supervisor would restart the server at once.
         server_of(postgres.home.path).send_signal(signal.SIGINT)
         time.sleep(10)
         assert call(port, "GET", "/healthz").status == 200
@@ -105,8 +105,8 @@ def test_postgresql_is_stopped_for_ten_seconds(port: int, postgres: EmbeddedPost
     assert all(503 in person.statuses for person in people)
 
 
-def test_postgresql_goes_silent_for_ten_seconds(port: int, postgres: EmbeddedPostgres) -> None:
-    """As when its machine stops, or a proxy keeps the line open: nothing is refused, and nothing comes."""
+def test_the_service_recovers_from_a_silent_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
+    """As when its machine stops or a proxy keeps connections open: nothing is refused and nothing arrives."""
     with people_at_work(port) as people:
         server = server_of(postgres.home.path)
         silent = [server, *server.children()]

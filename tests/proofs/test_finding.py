@@ -1,4 +1,4 @@
-"""Any query on any tasks finds what a plain model in Python finds; any walk meets once what was there throughout."""
+"""Queries find what a model in Python finds, and pages list every unchanged task once."""
 
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ from tests.support.pages import read_next
 
 Task = dict[str, Any]
 
-# Few of each, so that they meet: ties, parts of each other, the same in another case or composed otherwise.
+# Few values, so that tasks share them: ties, substrings, other case, other Unicode normalization.
 PIECES = ["a", "B", "ab", "É", "e\u0301", "ß", "SS", "Я", "я", "買", " ", "_", "%", "\\", "0"]
 texts = st.lists(st.sampled_from(PIECES), max_size=5)
 titles = texts.map(lambda pieces: "".join(pieces).strip() or "untitled")
@@ -57,7 +57,7 @@ def fold(text: str | None) -> str:
 
 
 def read_due(task: Task) -> tuple[date, bool, datetime] | None:
-    """The day in UTC; then whether it is the whole day, which comes after its instants; then the instant."""
+    """Return the UTC day, whether it is a whole day (which sorts after the instants of the day), and the instant."""
     if task["due_date"] is None:
         return None
     if "T" not in task["due_date"]:
@@ -118,7 +118,7 @@ def read_pages(caller: Caller, query: dict[str, Any]) -> list[list[Task]]:
     changed=st.lists(st.tuples(st.integers(0, 7), changes), max_size=3),
     asked=st.lists(queries, min_size=8, max_size=8),
 )
-def test_a_query_finds_what_the_model_finds(
+def test_a_query_finds_the_tasks_of_the_model(
     meet: Any, new: list[Task], changed: list[tuple[int, Task]], asked: list[dict[str, Any]]
 ) -> None:
     caller = meet()
@@ -150,7 +150,7 @@ meanwhile: st.SearchStrategy[Any] = st.one_of(
     query=st.fixed_dictionaries({**orders, "limit": st.integers(1, 3)}),
     happening=st.lists(st.lists(meanwhile, max_size=2), max_size=8),
 )
-def test_concurrent_changes_neither_repeat_nor_skip_tasks(
+def test_pages_list_unchanged_tasks_exactly_once(
     meet: Any, new: list[Task], query: dict[str, Any], happening: list[list[tuple[str, int, Task]]]
 ) -> None:
     caller = meet()

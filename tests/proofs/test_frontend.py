@@ -1,4 +1,4 @@
-"""The example frontend, as people use it: real browsers, the real Next.js and Better Auth, the real service."""
+"""The example frontend with real browsers, the real Next.js and Better Auth, and the real service."""
 
 import re
 import time
@@ -12,7 +12,7 @@ missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 
 
-def test_people_sign_up_and_each_sees_only_their_own_tasks(visit: Visit) -> None:
+def test_users_sign_up_and_see_only_their_own_tasks(visit: Visit) -> None:
     people = {name: visit() for name in ("Ada", "Bob")}
     for name, visitor in people.items():
         page = visitor.page
@@ -105,7 +105,7 @@ def test_a_task_is_added_edited_completed_found_and_deleted(ada: Visitor) -> Non
     assert [task["title"] for task in ada.call("GET")] == both[:1]
 
 
-def test_what_the_service_says_about_a_field_stands_at_the_field(ada: Visitor) -> None:
+def test_an_error_of_a_field_is_shown_at_the_field(ada: Visitor) -> None:
     ada.page.get_by_role("textbox", name="New task").fill(" " * 3)
     ada.page.get_by_role("button", name="Add").click()
     title = ada.page.get_by_role("textbox", name="New task")
@@ -115,7 +115,7 @@ def test_what_the_service_says_about_a_field_stands_at_the_field(ada: Visitor) -
     ada.add("x" * 200)
 
 
-def test_what_it_says_about_a_field_that_is_folded_away_is_seen_too(ada: Visitor) -> None:
+def test_an_error_of_a_hidden_field_is_shown_too(ada: Visitor) -> None:
     page = ada.page
     page.get_by_text("Details").click()
     page.get_by_label("Tags").fill("home, Home")
@@ -126,7 +126,7 @@ def test_what_it_says_about_a_field_that_is_folded_away_is_seen_too(ada: Visitor
     ada.forgive("422")
 
 
-def test_a_longer_list_is_loaded_page_by_page(ada: Visitor) -> None:
+def test_a_long_list_loads_page_by_page(ada: Visitor) -> None:
     for number in range(45):
         ada.call("POST", title=f"Task {number}")
     ada.page.reload()
@@ -141,14 +141,14 @@ def test_a_longer_list_is_loaded_page_by_page(ada: Visitor) -> None:
     expect(ada.page.locator(".task")).to_have_count(45)
 
 
-def test_a_token_that_expires_is_renewed_without_anybody_noticing(site: Site, visit: Visit) -> None:
+def test_an_expired_token_is_renewed_unnoticed(site: Site, visit: Visit) -> None:
     with Site(site.database, site.outside, token_lifetime="3s").serve() as short:
         ada = visit(short)
         refused: list[int] = []
         ada.page.on("response", lambda answer: refused.append(answer.status) if answer.status >= 400 else None)
         ada.sign_up()
         ada.add("Before")
-        time.sleep(9)  # It expires after three seconds; five the clocks may be apart.
+        time.sleep(9)  # The token expires after three seconds, and the clocks may differ by five.
         ada.add("After")
         assert titles(ada.page) == ["After", "Before"]
         expect(ada.page.locator(".problem")).to_have_count(0)
@@ -156,9 +156,7 @@ def test_a_token_that_expires_is_renewed_without_anybody_noticing(site: Site, vi
         ada.forgive("401")
 
 
-def test_while_the_service_is_away_that_is_said_and_then_it_goes_on_without_a_reload(
-    ada: Visitor, visit: Visit
-) -> None:
+def test_an_outage_of_the_service_is_shown_and_ends_by_itself(ada: Visitor, visit: Visit) -> None:
     ada.add("Before")
     page = ada.page
     ada.site.stop_service()
@@ -186,7 +184,7 @@ def test_while_the_service_is_away_that_is_said_and_then_it_goes_on_without_a_re
     ada.forgive("ERR_CONNECTION_REFUSED")
 
 
-def test_while_the_database_is_away_that_is_said_and_then_it_goes_on_by_itself(ada: Visitor) -> None:
+def test_an_outage_of_the_database_is_shown_and_ends_by_itself(ada: Visitor) -> None:
     ada.add("Before")
     database = ada.site.database
     database.server.run(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
@@ -205,7 +203,7 @@ def test_while_the_database_is_away_that_is_said_and_then_it_goes_on_by_itself(a
     ada.forgive("503")
 
 
-def test_a_task_is_added_once_however_often_its_answer_is_lost_and_add_is_pressed(ada: Visitor) -> None:
+def test_a_task_is_added_once_despite_lost_responses(ada: Visitor) -> None:
     lost: list[int] = []
 
     def lose(route: Route) -> None:
@@ -230,7 +228,7 @@ def test_a_task_is_added_once_however_often_its_answer_is_lost_and_add_is_presse
 
 
 @pytest.mark.parametrize("choice", ["Save mine", "Use theirs"])
-def test_who_edits_what_was_changed_meanwhile_sees_both_and_loses_nothing(ada: Visitor, choice: str) -> None:
+def test_a_conflicting_edit_shows_both_versions(ada: Visitor, choice: str) -> None:
     ada.add("Prepare the talk")
     tabs = [ada.page, ada.open()]
     for tab in tabs:
@@ -267,7 +265,7 @@ def test_who_edits_what_was_changed_meanwhile_sees_both_and_loses_nothing(ada: V
     ada.forgive("412")
 
 
-def test_who_signs_in_elsewhere_in_the_browser_is_never_shown_as_somebody_else(ada: Visitor) -> None:
+def test_a_sign_in_elsewhere_never_shows_foreign_tasks(ada: Visitor) -> None:
     ada.add("A task of Ada's")
     other = ada.open()
     other.get_by_role("button", name="Sign out").click()
@@ -279,14 +277,14 @@ def test_who_signs_in_elsewhere_in_the_browser_is_never_shown_as_somebody_else(a
     expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
 
 
-def test_an_address_that_is_none_leads_back(ada: Visitor) -> None:
+def test_an_unknown_address_links_back(ada: Visitor) -> None:
     ada.page.goto("/nowhere")
     ada.forgive("404")
     ada.page.get_by_role("link", name="Go to your tasks").click()
     expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
 
 
-def test_an_address_that_was_changed_by_hand_shows_the_tasks_or_a_way_back_to_them(ada: Visitor) -> None:
+def test_an_edited_address_shows_the_tasks_or_a_link_to_them(ada: Visitor) -> None:
     for search in ("?utm_source=mail", "?sort=title"):
         ada.page.goto(f"/{search}")
         expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()

@@ -1,7 +1,4 @@
-"""The example frontend for everybody: by keyboard, on a phone, in light and dark; and pictures of it.
-
-They are put into the folder that SCREENSHOTS names.
-"""
+"""The example frontend by keyboard, on a phone, in light and dark, with screenshots in the folder SCREENSHOTS."""
 
 import os
 from datetime import date, timedelta
@@ -58,7 +55,7 @@ def test_the_keyboard_is_enough(ada: Visitor) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_a_phone_needs_no_scrolling_sideways(visit: Visit, width: int) -> None:
+def test_a_phone_needs_no_horizontal_scrolling(visit: Visit, width: int) -> None:
     ada = visit(**(PHONE | {"viewport": {"width": width, "height": 700}}))
 
     def check() -> None:
@@ -77,7 +74,7 @@ def test_a_phone_needs_no_scrolling_sideways(visit: Visit, width: int) -> None:
     check()
 
 
-def test_it_is_accessible_in_light_and_dark_in_every_state(site: Site, visit: Visit) -> None:
+def test_every_state_is_accessible_in_light_and_dark(site: Site, visit: Visit) -> None:
     for scheme in ("light", "dark"):
         ada = visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 1100, "height": 860})
         page = ada.page
@@ -127,7 +124,7 @@ def test_it_is_accessible_in_light_and_dark_in_every_state(site: Site, visit: Vi
 
 
 def fill(visitor: Visitor) -> None:
-    """A week as people have it."""
+    """Add the tasks of a typical week."""
 
     def day(days: int) -> str:
         return (date.today() + timedelta(days=days)).isoformat()  # noqa: DTZ011 - the browser's day too
@@ -157,7 +154,7 @@ def fill(visitor: Visitor) -> None:
 
 
 def check_accessibility(page: Page) -> None:
-    """By the rules of axe-core: WCAG 2.2 A and AA, and what it calls best practice."""
+    """Check with axe-core: WCAG 2.2 A and AA, and its best practices."""
     page.evaluate(AXE.read_text())
     result = page.evaluate("axe.run()")
     found = [(one["id"], [node["html"] for node in one["nodes"]]) for one in result["violations"]]

@@ -1,4 +1,4 @@
-"""The example frontend as one who starts, copies or changes it meets it."""
+"""The example frontend for developers who start, copy or change it."""
 
 import json
 import re
@@ -16,10 +16,10 @@ missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 
 
-def test_neither_the_build_nor_the_server_asks_anybody_outside(site: Site, tmp_path: Path) -> None:
+def test_neither_build_nor_server_connects_to_other_hosts(site: Site, tmp_path: Path) -> None:
     noted = site.outside.read_text() if site.outside.exists() else ""
     assert noted == ""
-    # That nothing is noted says something, since this is:
+    # Proves that a connection would be recorded:
     outside = tmp_path / "outside.txt"
     script = "const s = require('node:net').connect(9, '192.0.2.1').on('error', () => {}); s.destroy()"
     subprocess.run(
@@ -44,7 +44,7 @@ def test_neither_the_build_nor_the_server_asks_anybody_outside(site: Site, tmp_p
         ),
     ],
 )
-def test_what_keeps_it_from_starting_is_said_in_one_line(site: Site, settings: dict[str, str], reason: str) -> None:
+def test_a_failed_start_prints_one_line(site: Site, settings: dict[str, str], reason: str) -> None:
     ports = {"taken": site.port, "service": site.service_port, "nobody": free_port()}
     started = subprocess.run(
         ["node", FOLDER / "scripts" / "beside-service.mjs"],
@@ -57,7 +57,7 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(site: Site, settings: d
     assert reason.format(**ports) in started.stderr
 
 
-def test_without_node_that_is_said(tmp_path: Path) -> None:
+def test_a_missing_node_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sh").symlink_to("/bin/sh")
     command = [str(shutil.which("make")), "--old-file=install", "--old-file=.env", "frontend"]
     made = subprocess.run(
@@ -67,20 +67,20 @@ def test_without_node_that_is_said(tmp_path: Path) -> None:
     assert made.stdout == "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org\n"
 
 
-def test_its_client_does_what_it_says(site: Site) -> None:
+def test_the_client_passes_its_own_tests(site: Site) -> None:
     tested = npm("test", API_URL=site.service_url, BETTER_AUTH_SECRET=SECRET)
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert re.search(r"^# pass 1\d$", tested.stdout, re.MULTILINE)
     assert re.search(r"^# skipped 0$", tested.stdout, re.MULTILINE)
 
 
-def test_it_is_typed_strictly(site: Site) -> None:
+def test_the_frontend_passes_strict_type_checks(site: Site) -> None:
     checked = npm("run", "typecheck")
     assert checked.returncode == 0, checked.stdout
     assert '"strict": true' in (FOLDER / "tsconfig.json").read_text()
 
 
-def test_its_types_are_those_of_the_document(site: Site) -> None:
+def test_its_types_match_the_openapi_document(site: Site) -> None:
     checked = npm("run", "types:check")
     assert checked.returncode == 0, "lib/api-types.ts is not up to date: cd examples/nextjs && npm run types"
 

@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode nothing leaks from one client to the next, and it may restart at any time."""
+"""PgBouncer in transaction mode: nothing leaks between clients, and it may restart at any time."""
 
 import signal
 import time
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not PROGRAM, reason="PgBouncer is not installed"
 
 @pytest.fixture
 def single(database: Database) -> Iterator[Pooler]:
-    """All clients of a login share one connection to the server."""
+    """A PgBouncer with one server connection for each login."""
     with pooling(database, connections=1) as pooler:
         yield pooler
 
@@ -32,7 +32,7 @@ def settings_through(pooler: Pooler, database: Database) -> Settings:
 
 
 def test_a_plain_set_leaks_on_a_shared_connection(single: Pooler, database: Database) -> None:
-    """So these clients do share one: what the service sends would leak too, were it not of one transaction only."""
+    """Proves that these clients share a connection: settings of the service would leak without its transactions."""
     url = single.url(database, "web")
     with client(url) as one, client(url) as other:
         one.execute("SET todo.user_id = 'alice'")
@@ -53,8 +53,8 @@ def test_the_service_leaves_nothing_on_a_shared_connection(single: Pooler, datab
         assert other.fetchone() == ("",)
 
 
-def test_services_that_share_one_connection_never_mix_their_users(single: Pooler, database: Database) -> None:
-    """Two processes' pools of eight connections each, in PgBouncer one."""
+def test_services_on_one_connection_keep_users_apart(single: Pooler, database: Database) -> None:
+    """Two processes with eight connections each share one connection of PgBouncer."""
     settings = settings_through(single, database)
     with ExitStack() as stack:
         apps = [stack.enter_context(closing_pool(create_app(settings))) for _ in range(2)]
@@ -74,8 +74,10 @@ def test_services_that_share_one_connection_never_mix_their_users(single: Pooler
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_it_is_restarted_under_load(signum: signal.Signals, empty_database: Database, tmp_path: Path) -> None:
-    """Migrated through it, too: as the login of Neon's pooled URL does."""
+def test_the_service_survives_restarts_of_pgbouncer(
+    signum: signal.Signals, empty_database: Database, tmp_path: Path
+) -> None:
+    """The migrations run through PgBouncer too, as with Neon's pooled URL."""
     with pooling(empty_database, connections=4) as pooler:
         settings = {
             "BETTER_AUTH_SECRET": SECRET,

@@ -1,4 +1,4 @@
-"""The service behind nginx and Caddy, with the very files of deploy/: HTTPS, links, slow clients, refusals."""
+"""The service behind nginx and Caddy with the files of deploy/: HTTPS, links, slow clients, errors."""
 
 import json
 import time
@@ -48,7 +48,7 @@ def headers() -> dict[str, str]:
 
 @pytest.fixture
 def ask(proxy: Proxy, headers: dict[str, str]) -> Callable[..., tuple[HTTPResponse, Any]]:
-    """Ask through the proxy, with a token unless it is said otherwise: the answer, and what its JSON says."""
+    """Send a request through the proxy, by default with a token. Return the response and its JSON."""
 
     def ask(method: str, path: str, body: Any = None, **more: str) -> tuple[HTTPResponse, Any]:
         connection = proxy.connect()
@@ -69,7 +69,7 @@ def read_problem(answer: tuple[HTTPResponse, Any], status: int) -> None:
     assert {"type", "title", "detail"} <= problem.keys()
 
 
-def test_links_lead_back_through_the_proxy_whatever_the_client_says(ask: Any, proxy: Proxy) -> None:
+def test_links_use_the_url_of_the_proxy(ask: Any, proxy: Proxy) -> None:
     for title in ("one", "two"):
         assert ask("POST", "/api/tasks", {"title": title})[0].status == 201
     for lie in ({}, {"X-Forwarded-Prefix": "/else"}, {"X-Forwarded-Host": "else.example", "X-Forwarded-Proto": "http"}):
@@ -78,9 +78,7 @@ def test_links_lead_back_through_the_proxy_whatever_the_client_says(ask: Any, pr
         assert response.getheader("Link").startswith(f"<https://localhost:{proxy.port}/api/tasks?")
 
 
-def test_clients_that_send_slowly_hold_none_of_the_service_s_threads(
-    ask: Any, proxy: Proxy, headers: dict[str, str]
-) -> None:
+def test_slow_clients_hold_no_threads_of_the_service(ask: Any, proxy: Proxy, headers: dict[str, str]) -> None:
     with ExitStack() as stack:
         for _ in range(4 * THREADS):
             connection = proxy.connect()
@@ -95,21 +93,21 @@ def test_clients_that_send_slowly_hold_none_of_the_service_s_threads(
         assert time.monotonic() - started < 2
 
 
-def test_refusals_come_through_as_they_are(ask: Any) -> None:
+def test_errors_of_the_service_pass_unchanged(ask: Any) -> None:
     read_problem(ask("GET", "/api/tasks", Authorization=""), 401)
     read_problem(ask("GET", "/api/tasks/0"), 404)
     read_problem(ask("POST", "/api/tasks", {"title": ""}), 422)
     read_problem(ask("POST", "/api/tasks", {"title": "x" * 100_000}), 413)
 
 
-def test_whether_it_is_ready_is_nobody_s_business_outside(ask: Any) -> None:
+def test_readyz_is_not_public(ask: Any) -> None:
     assert ask("GET", "/healthz")[0].status == 200
     connection_answer, _ = ask("HEAD", "/readyz")
     assert connection_answer.status == 404
 
 
 @only_nginx
-def test_without_tls_everybody_is_sent_to_where_it_is(proxy: Proxy) -> None:
+def test_http_redirects_to_https(proxy: Proxy) -> None:
     connection = HTTPConnection("localhost", proxy.plain_port, timeout=10)
     connection.request("POST", "/api/tasks")
     response = connection.getresponse()
@@ -118,18 +116,18 @@ def test_without_tls_everybody_is_sent_to_where_it_is(proxy: Proxy) -> None:
 
 
 @only_nginx
-def test_what_nginx_refuses_itself_has_the_same_shape(ask: Any) -> None:
+def test_errors_of_nginx_are_problems_too(ask: Any) -> None:
     read_problem(ask("POST", "/api/tasks", {"title": "x" * 1_100_000}), 413)
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/", "/%72eadyz/", "/readyz//"])
-def test_nobody_outside_has_the_database_asked_whether_it_is_ready(ask: Any, path: str) -> None:
+def test_requests_from_outside_do_not_reach_readyz(ask: Any, path: str) -> None:
     response, _ = ask("GET", path)
     assert response.status == 404
 
 
 @needs_nginx
-def test_while_the_service_is_away_the_answer_is_503_in_the_same_shape(tmp_path: Path) -> None:
+def test_an_unavailable_service_is_a_503_problem(tmp_path: Path) -> None:
     with nginx(free_port(), tmp_path) as proxy:
         connection = proxy.connect()
         connection.request("GET", "/api/tasks")
@@ -140,12 +138,10 @@ def test_while_the_service_is_away_the_answer_is_503_in_the_same_shape(tmp_path:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_no_log_of_a_proxy_has_words_that_somebody_looks_for(
-    name: str, headers: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_proxy_logs_no_search_words(name: str, headers: dict[str, str], tmp_path: Path) -> None:
     if not INSTALLED[name]:
         pytest.skip(f"{name} is not installed")
-    with PROXIES[name](free_port(), tmp_path) as proxy:  # The service is away.
+    with PROXIES[name](free_port(), tmp_path) as proxy:  # The service is down.
         for method, body in [("GET", None), ("POST", b"x" * 2_000_000), *[("GET", None)] * 60]:
             connection = proxy.connect()
             with suppress(ConnectionError):
@@ -163,7 +159,7 @@ def test_no_log_of_a_proxy_has_words_that_somebody_looks_for(
 
 
 @only_nginx
-def test_who_sends_no_token_is_limited_by_address_and_nobody_else(ask: Any) -> None:
+def test_requests_without_a_token_are_limited_by_address(ask: Any) -> None:
     statuses = Counter(ask("GET", "/healthz", Authorization="")[0].status for _ in range(100))
     assert statuses.keys() == {200, 429}
     refused = ask("GET", "/healthz", Authorization="")

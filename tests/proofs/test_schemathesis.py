@@ -1,6 +1,7 @@
-"""The document is true of the service: Schemathesis makes up thousands of requests from it, and looks at every answer.
+"""Schemathesis generates thousands of requests from the OpenAPI document and checks every response.
 
-Valid ones and invalid ones, alone and one after the other, as the owner of the tasks, as somebody else and as nobody.
+The requests are valid and invalid, single and in sequences, from the owner of the tasks, from another user, and without
+a token.
 """
 
 import json
@@ -12,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis.specs.openapi.checks  # Which registers them.
+import schemathesis.specs.openapi.checks  # The import registers the checks.
 
 from config import Settings
 from tests.support.commands import BIN, ROOT, free_port, serve
 from tests.support.databases import SECRET, Database
 from todo.auth.tokens import issue_token
 
-# Another seed makes up other requests.
+# Another seed generates other requests.
 SEED = int(os.environ.get("SCHEMATHESIS_SEED", "1"))
 REPEAT = f"To repeat: SCHEMATHESIS_SEED={SEED} .venv/bin/pytest tests/proofs/test_schemathesis.py"
-# Two runs at a time, each of which keeps a core busy: an owner, and somebody else. The document's examples are alice's.
+# Two concurrent runs, one per core, each with an owner and another user. The document's examples belong to alice.
 PEOPLE = [("alice", "bob"), ("carol", "dave")]
 
 
 @dataclass
 class Trial:
-    """What the runs tried, and what they were answered."""
+    """The requests of all runs, and their responses."""
 
     failures: list[str] = field(default_factory=list)
     cases: Counter[str] = field(default_factory=Counter)
@@ -37,7 +38,7 @@ class Trial:
     successes: Counter[str] = field(default_factory=Counter)
 
     def read(self, report: Path) -> None:
-        """Add what a run reports, an event a line."""
+        """Add the report of a run, which has one event per line."""
         events = [json.loads(line) for line in report.read_bytes().splitlines()]
         for scenario in (event["ScenarioFinished"] for event in events if "ScenarioFinished" in event):
             recorder = {"cases": {}, "checks": {}, "interactions": {}, **scenario["recorder"]}
@@ -47,7 +48,7 @@ class Trial:
                 self._count(recorder["cases"].get(name), interaction["response"]["status_code"])
 
     def _count(self, case: Any, status: int) -> None:
-        """Count an answer; without a case, it is a check's own request that was answered."""
+        """Count a response. A check's own request has no case."""
         self.statuses[status] += 1
         if case and status < 300:
             self.successes[f"{case['value']['method']} {case['value']['path']}"] += 1
@@ -68,7 +69,7 @@ def trial(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Trial
 
 
 def start(port: int, path: Path, seed: int, owner: str, other: str) -> "subprocess.Popen[str]":
-    """Start a run, which leaves its report beside the path."""
+    """Start a run, which writes its report beside the path."""
     people = path.with_suffix(".json")
     people.write_text(json.dumps({"auth": [write_login("owner", owner), write_login("other", other)]}))
     return subprocess.Popen(
@@ -83,27 +84,27 @@ def start(port: int, path: Path, seed: int, owner: str, other: str) -> "subproce
 
 
 def write_login(name: str, user_id: str) -> dict[str, Any]:
-    """Somebody as Schemathesis reads it (the Web Fuzzing Commons' format)."""
+    """Return a user in the format of Schemathesis (Web Fuzzing Commons)."""
     token = issue_token(Settings(better_auth_secret=SECRET), user_id, 3600)
     return {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]}
 
 
-def test_no_answer_is_other_than_the_document_says(trial: Trial) -> None:
+def test_every_response_matches_the_document(trial: Trial) -> None:
     assert not trial.failures, "\n".join([*trial.failures, REPEAT])
 
 
-def test_all_checks_have_looked_at_ten_thousand_cases_in_all_phases(trial: Trial) -> None:
+def test_all_checks_ran_on_ten_thousand_cases_in_all_phases(trial: Trial) -> None:
     assert sum(trial.cases.values()) >= 10_000, REPEAT
     assert min(trial.cases[phase] for phase in ("examples", "coverage", "fuzzing", "stateful")) >= 50, REPEAT
     assert trial.checks == set(schemathesis.checks.CHECKS.get_all_names())
     assert len(trial.checks) >= 14
 
 
-def test_every_kind_of_answer_was_met(trial: Trial) -> None:
+def test_every_kind_of_status_occurred(trial: Trial) -> None:
     assert set(trial.statuses) == {200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 415, 422}, REPEAT
 
 
-def test_every_operation_was_also_done(trial: Trial) -> None:
+def test_every_operation_succeeded_at_least_once(trial: Trial) -> None:
     done = {name: number for name, number in trial.successes.items() if not name.startswith("OPTIONS")}
     assert len(done) == 16
     assert min(done.values()) >= 10, REPEAT

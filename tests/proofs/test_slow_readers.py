@@ -1,4 +1,4 @@
-"""Clients that ask for much and take none of it: they hold threads for seconds, not for ever."""
+"""Clients that request much and read nothing hold threads for seconds, not forever."""
 
 import socket
 import time
@@ -12,7 +12,7 @@ from tests.support.databases import SECRET, Database
 PATH = "/api/docs/swagger-ui-bundle.js"
 
 
-def test_who_takes_nothing_of_an_answer_is_hung_up_on(database: Database, tmp_path: Path) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(database: Database, tmp_path: Path) -> None:
     port = free_port()
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "THREADS": "2"}
     arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "1")

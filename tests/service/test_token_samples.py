@@ -46,7 +46,7 @@ def port(database: Database) -> Iterator[int]:
     port = free_port()
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
     with key_server() as keys:
-        settings |= {"SPECIMENS_DATABASE_URL": database.url(), "SPECIMENS_JWKS": keys.url}
+        settings |= {"SAMPLES_DATABASE_URL": database.url(), "SAMPLES_JWKS": keys.url}
         arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "1")
         with serve(port, *arguments, settings=settings, application="tests.support.token_samples_app:app"):
             yield port
@@ -69,7 +69,7 @@ def create(port: int, configuration: Configuration, *headers: tuple[str, str]) -
     """Create a task with a raw request, because HTTP clients refuse to send some of these headers."""
     head = [
         "POST /api/tasks HTTP/1.1",
-        f"Host: {CONFIGURATIONS.index(configuration)}.specimens",
+        f"Host: {CONFIGURATIONS.index(configuration)}.samples",
         *(f"{name}: {value}" for name, value in headers),
         "Content-Type: application/json",
         "Content-Length: 14",

@@ -1,4 +1,4 @@
-"""The real Better Auth, run as a frontend's server would, and people who sign up there."""
+"""A server with the real Better Auth, as a frontend runs it, and users who sign up there."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ FOLDER = ROOT / "tests" / "better_auth"
 
 
 def find_missing() -> str | None:
-    """What keeps Better Auth from running here; None if nothing does."""
+    """Return why Better Auth cannot run here, or None."""
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return "Better Auth needs Node.js 20 with npm, which is not installed"
@@ -29,7 +29,7 @@ def find_missing() -> str | None:
 
 
 def install() -> None:
-    """Install Better Auth as its lock file has it; quick when it is there already."""
+    """Install Better Auth from its lock file, unless it is installed."""
     lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
@@ -37,7 +37,7 @@ def install() -> None:
 
 @dataclass
 class BetterAuth:
-    """A server, and the database that its users, sessions and keys outlive it in."""
+    """A Better Auth server. Its database keeps users, sessions and keys across restarts."""
 
     database_url: str
     algorithm: str = "EdDSA"
@@ -52,7 +52,7 @@ class BetterAuth:
 
     @contextmanager
     def serve(self) -> Iterator[None]:
-        """Run it until it is left."""
+        """Run the server for the duration of a with statement."""
         options = {
             "port": self.port,
             "databaseUrl": self.database_url,
@@ -73,7 +73,7 @@ class BetterAuth:
             server.communicate()
 
     def call(self, method: str, path: str, body: Any = None, cookie: str = "") -> tuple[http.client.HTTPMessage, Any]:
-        """What it answers: headers and body."""
+        """Return the headers and the body of a response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Origin": self.url, "Content-Type": "application/json", "Cookie": cookie}
         connection.request(method, path, json.dumps(body) if body else None, headers)
@@ -84,7 +84,7 @@ class BetterAuth:
         return response.headers, answer
 
     def sign_up(self, name: str) -> "Person":
-        """Somebody with an account, signed in."""
+        """Create an account and sign in."""
         email = f"{name}-{secrets.token_hex(4)}@example.com"
         body = {"email": email, "password": secrets.token_hex(16), "name": name}
         headers, answer = self.call("POST", f"{self.path}/sign-up/email", body)
@@ -94,19 +94,19 @@ class BetterAuth:
         return Person(self, answer["user"]["id"], {name: cookie.value for name, cookie in cookies.items()})
 
     def mails(self) -> list[str]:
-        """The tokens in the links of the mails it sent."""
+        """Return the tokens in the links of the mails that the server sent."""
         return list(self.call("GET", "/mails")[1])
 
 
 @dataclass
 class Person:
-    """Somebody who is signed in."""
+    """A user who is signed in."""
 
     auth: BetterAuth
     user_id: str
     cookies: dict[str, str]
 
     def get_token(self) -> str:
-        """A new token, as a frontend asks for one."""
+        """Return a new token, as a frontend requests it."""
         cookie = f"better-auth.session_token={self.cookies['better-auth.session_token']}"
         return str(self.auth.call("GET", f"{self.auth.path}/token", cookie=cookie)[1]["token"])

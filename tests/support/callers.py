@@ -1,4 +1,4 @@
-"""People who call the service, each with a token of their own, and what an error must look like."""
+"""Clients of the service, each with its own token, and checks of their responses."""
 
 import secrets
 from typing import Any
@@ -16,7 +16,7 @@ INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/t
 
 
 class Caller:
-    """Somebody with a token. A new one sees no tasks: nobody sees another's rows."""
+    """A client with a token. By default it has a new user, who has no tasks."""
 
     def __init__(self, client: FlaskClient, settings: Settings, user_id: str | None = None) -> None:
         self.user_id = user_id or f"user-{secrets.token_hex(8)}"
@@ -43,7 +43,7 @@ class Caller:
         return self.call("DELETE", path, **options)
 
     def add(self, title: str = "Buy milk", **members: Any) -> dict[str, Any]:
-        """Create a task and give it."""
+        """Create a task and return it."""
         return read_task(self.post("/api/tasks", json={"title": title, **members}), 201)
 
     def titles(self) -> list[str]:
@@ -51,7 +51,7 @@ class Caller:
 
 
 def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
-    """The task of an answer, which must have the shape that is documented."""
+    """Return the task in a response, after a check against the documented schema."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     task: Any = response.json
@@ -60,7 +60,7 @@ def read_task(response: TestResponse, status: int = 200) -> dict[str, Any]:
 
 
 def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
-    """The tasks of a list."""
+    """Return the tasks in the response to a list request."""
     assert response.status_code == 200, response.text
     tasks: Any = response.json
     assert isinstance(tasks, list)
@@ -69,7 +69,7 @@ def read_tasks(response: TestResponse) -> list[dict[str, Any]]:
 
 
 def read_problem(response: TestResponse, status: int, *fields: str) -> dict[str, Any]:
-    """The problem of an answer (RFC 9457), which must blame just these members of the body."""
+    """Return the problem in a response (RFC 9457), after a check that its errors name exactly these fields."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
     problem: Any = response.json
@@ -89,7 +89,7 @@ def read_internal_problem(response: TestResponse, status: int) -> dict[str, Any]
 
 
 def operations_on_a_task(app: Flask) -> list[tuple[str, str]]:
-    """Every documented operation that takes a task's id: method, path."""
+    """Return method and path of every documented operation on one task."""
     document: Any = app.test_client().get("/api/openapi.json").json
     paths = document["paths"]
     documented = [(method.upper(), path) for path in paths if "{task_id}" in path for method in paths[path]]

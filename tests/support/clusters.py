@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL clusters seen from outside: their processes, and other processes that use them."""
+"""Embedded PostgreSQL clusters from outside: their processes, and other processes that use them."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def ask(postgres: EmbeddedPostgres, statement: str = "SELECT 1") -> object:
 
 
 def servers_of(home: Path) -> list[psutil.Process]:
-    """Every process that has to do with the cluster: supervisor, server and its children."""
+    """Return all processes of the cluster: the supervisor, the server and its children."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -41,7 +41,7 @@ def server_of(home: Path) -> psutil.Process:
 
 
 def start_user(home: Path) -> "subprocess.Popen[bytes]":
-    """Start a process that uses the server until its input ends, and prints the server's pid."""
+    """Start a process that uses the server until its input ends, and prints the pid of the server."""
     code = (
         "import sys; from pathlib import Path; from embedded import EmbeddedPostgres;"
         " postgres = EmbeddedPostgres(Path(sys.argv[1])); postgres.connect().close();"
@@ -53,7 +53,7 @@ def start_user(home: Path) -> "subprocess.Popen[bytes]":
 
 
 def as_server_s_user(*command: str) -> "subprocess.Popen[bytes]":
-    """Start a command as the user whom the server runs as: nobody for root, else ourselves."""
+    """Start a command as the user that runs the server: nobody for root, else the current user."""
     wrapper = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
     return subprocess.Popen([*wrapper, *command])
 

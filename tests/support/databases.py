@@ -1,4 +1,4 @@
-"""The PostgreSQL that the tests run on, seen as its superuser, and the databases they make there."""
+"""The PostgreSQL server of the tests, and databases on it."""
 
 import os
 import secrets
@@ -18,21 +18,21 @@ from todo import create_app
 from todo.extensions import db
 
 Run = Callable[..., list[tuple[Any, ...]]]
-# CI runs the tests in both of the shapes that a request's statement can be sent in.
+# CI runs the tests with both values of TRANSACTIONS.
 TRANSACTIONS = os.environ.get("TEST_TRANSACTIONS", "implicit")
 SECRET = "throwaway-test-secret-not-for-production-0123456789"
 
 
 @dataclass
 class Server:
-    """A PostgreSQL server, its superuser's URL, and a migrated database that others are copied from."""
+    """A PostgreSQL server, the URL of its superuser, and a migrated template database."""
 
     superuser_url: URL
     _template: "Database | None" = None
 
     @contextmanager
     def transaction(self, database: str | None = None, *, autocommit: bool = False) -> Iterator[Run]:
-        """A superuser's connection, to run statements on and read their rows; commits at the end."""
+        """Run statements in a transaction of the superuser, which commits at the end."""
         url = self.superuser_url.set(drivername="postgresql", database=database or self.superuser_url.database)
         connection = psycopg2.connect(url.render_as_string(hide_password=False))
         connection.autocommit = autocommit
@@ -49,7 +49,7 @@ class Server:
             connection.close()
 
     def run(self, statement: str, values: Any = None, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as the superuser and give its rows."""
+        """Run one statement as the superuser and return its rows."""
         with self.transaction(database, autocommit=True) as run:
             return run(statement, values)
 
@@ -94,10 +94,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Database:
-    """A database, and three ways to log in to it.
+    """A database with three logins.
 
-    ``owner`` is what a provider gives: it owns the database and may make roles. ``super`` is a superuser.
-    ``web`` owns nothing and may only become todo_app: what production should use.
+    ``owner`` is the login that a provider gives: it owns the database and may create roles. ``super`` is a superuser.
+    ``web`` owns nothing and may only become todo_app, as production should run.
     """
 
     server: Server
@@ -136,23 +136,23 @@ class Database:
         return url.render_as_string(hide_password=False)
 
     def settings(self, login: str = "owner", **values: Any) -> Settings:
-        """The service's settings for this database."""
+        """Return the settings of the service for this database."""
         url = sqlalchemy_url(self.url(login))
         given = {"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, "transactions": TRANSACTIONS}
         return Settings(**{**given, **values})
 
     def migrate(self, login: str = "owner") -> None:
-        """Bring the database to the newest migration, as ``flask db upgrade`` does."""
+        """Migrate the database to the newest revision, as ``flask db upgrade`` does."""
         with create_app(self.settings(login)).app_context():
             flask_migrate.upgrade()
         self.run(f"GRANT todo_app TO {self.role('web')}")
 
     def transaction(self) -> AbstractContextManager[Run]:
-        """A superuser's transaction in this database."""
+        """Run statements in a transaction of the superuser in this database."""
         return self.server.transaction(self.name)
 
     def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
-        """Run one statement in this database as the server's superuser."""
+        """Run one statement in this database as the superuser."""
         return self.server.run(statement, values, self.name)
 
 
@@ -161,7 +161,7 @@ def sqlalchemy_url(url: str) -> str:
 
 
 def wait_for_a_lock(execute: Run) -> None:
-    """Return when some statement waits for a lock."""
+    """Wait until a statement waits for a lock."""
     deadline = time.monotonic() + 4
     while execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
         assert time.monotonic() < deadline, "nobody waited"
@@ -170,7 +170,7 @@ def wait_for_a_lock(execute: Run) -> None:
 
 @contextmanager
 def closing_pool(app: Flask) -> Iterator[Flask]:
-    """An application whose connections are closed at the end."""
+    """Close the connections of an application at the end."""
     try:
         yield app
     finally:

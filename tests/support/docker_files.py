@@ -1,4 +1,4 @@
-"""Dockerfile, .dockerignore and compose.yaml, read as Docker reads them, where there is no Docker to do it."""
+"""Read Dockerfile, .dockerignore and compose.yaml as Docker does, without Docker."""
 
 import json
 import re
@@ -20,14 +20,14 @@ class Instruction(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """A command in exec form, else the words without the options."""
+        """The words of a command in exec form, or the words without the options."""
         if self.text.startswith("["):
             return [str(word) for word in json.loads(self.text)]
         return [word for word in shlex.split(self.text) if not word.startswith("--")]
 
 
 def read_dockerfile(path: Path) -> list[Instruction]:
-    """The instructions, each on one line and without comments."""
+    """Return the instructions of a Dockerfile, each on one line and without comments."""
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     text = re.sub(r"\\\n\s*", "", "\n".join(lines))
     found = [Instruction(*line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
@@ -38,7 +38,7 @@ def read_dockerfile(path: Path) -> list[Instruction]:
 
 
 def is_ignored(name: str, ignore_file: Path = ROOT / ".dockerignore") -> bool:
-    """Whether a path gets no further than the context: the last rule that fits it, or a folder above it, decides."""
+    """Return whether .dockerignore excludes a path. The last rule that matches it or a parent folder decides."""
     parts = name.split("/")
     above = ["/".join(parts[: end + 1]) for end in range(len(parts))]
     ignored = False
@@ -52,7 +52,7 @@ def is_ignored(name: str, ignore_file: Path = ROOT / ".dockerignore") -> bool:
 
 
 def list_context(source: str) -> Iterator[Path]:
-    """The files of the repository that a COPY of this source takes, relative to it."""
+    """Yield the files of the repository that COPY takes for this source, relative to the repository."""
     top = ROOT / source
     for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
         name = str(path.relative_to(ROOT))
@@ -61,7 +61,7 @@ def list_context(source: str) -> Iterator[Path]:
 
 
 def read_compose(variables: Mapping[str, str]) -> Any:
-    """compose.yaml with these variables filled in; raises KeyError for one that has to be set and is not."""
+    """Return compose.yaml with these variables. Raises KeyError for a required variable that is missing."""
 
     def fill(match: "re.Match[str]") -> str:
         name, kind, default = match.groups()
@@ -82,5 +82,5 @@ def read_compose(variables: Mapping[str, str]) -> Any:
 
 
 def list_variables() -> set[str]:
-    """The variables that compose.yaml takes."""
+    """Return the variables that compose.yaml reads."""
     return {name for name, _, _ in VARIABLE.findall((ROOT / "compose.yaml").read_text())}

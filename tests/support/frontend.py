@@ -1,4 +1,4 @@
-"""The example frontend, built and served as its README says, beside the real service; and people with real browsers."""
+"""The example frontend, built and served as its README describes, with the real service and real browsers."""
 
 import json
 import re
@@ -28,14 +28,14 @@ CHROMIUM = (
 
 
 def find_missing() -> str | None:
-    """What keeps the frontend from being tried here; None if nothing does."""
+    """Return why the frontend cannot run here, or None."""
     if reason := better_auth.find_missing():
         return reason
     return None if shutil.which("chromium") else "the frontend is tried in Chromium, which is not installed"
 
 
 def npm(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run npm in the frontend's folder to its end."""
+    """Run npm in the folder of the frontend."""
     command = ["npm", "--silent", *arguments]
     environment = make_environment(settings)
     return subprocess.run(
@@ -44,7 +44,7 @@ def npm(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
 
 
 def install() -> None:
-    """Install the frontend as its lock file has it; quick when it is there already."""
+    """Install the frontend from its lock file, unless it is installed."""
     lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         done = npm("ci", "--no-audit", "--no-fund")
@@ -53,7 +53,7 @@ def install() -> None:
 
 @dataclass
 class Site:
-    """The frontend and the service, at addresses of their own, and the database that both live in."""
+    """The frontend and the service with their own ports, and the database that both use."""
 
     database: Database
     outside: Path
@@ -72,7 +72,7 @@ class Site:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the frontend is told; and any connection that it makes to elsewhere is noted."""
+        """The environment of the frontend, which also records every connection to other hosts."""
         return {
             "DATABASE_URL": self.database.url(),
             "BETTER_AUTH_SECRET": SECRET,
@@ -94,14 +94,14 @@ class Site:
         self._service.close()
 
     def prepare(self) -> None:
-        """Make Better Auth's tables, and build."""
+        """Create the tables of Better Auth, and build the frontend."""
         for script in ("migrate", "build"):
             done = npm("run", script, **self.settings)
             assert done.returncode == 0, done.stdout + done.stderr
 
     @contextmanager
     def serve(self) -> Iterator["Site"]:
-        """Run both until this is left."""
+        """Run the frontend and the service for the duration of a with statement."""
         next_ = FOLDER / "node_modules" / "next" / "dist" / "bin" / "next"
         command = ["node", str(next_), "start", "--hostname", "localhost", "--port", str(self.port)]
         log = self.outside.with_name(f"frontend-{self.port}.log")
@@ -131,7 +131,7 @@ class Site:
 
 @dataclass
 class Visitor:
-    """Somebody with a browser, which remembers whom it asked and what it complained about."""
+    """A user with a browser that records its requests and the errors in its console."""
 
     site: Site
     context: BrowserContext
@@ -154,19 +154,22 @@ class Visitor:
             self.complaints.append(message.text)
 
     def forgive(self, reason: str) -> None:
-        """Chromium complains about each answer that is a refusal; those that a test provokes are none of the page's."""
+        """Remove console messages about this status.
+
+        Chromium logs each failed response, also one that a test provokes.
+        """
         kept = [text for text in self.complaints if not (text.startswith("Failed to load") and reason in text)]
         assert len(kept) < len(self.complaints), f"nothing failed with {reason}"
         self.complaints[:] = kept
 
     def open(self) -> Page:
-        """Another tab."""
+        """Open another tab."""
         page = self.context.new_page()
         page.goto("/")
         return page
 
     def sign_up(self, name: str = "Ada Lovelace") -> None:
-        """Get an account without typing. Better Auth lets an address sign up three times in ten seconds."""
+        """Create an account without the form. Better Auth allows three sign-ups in ten seconds per address."""
         address = ".".join(str(secrets.randbelow(256)) for _ in range(4))
         person = {"name": name, "email": f"{secrets.token_hex(6)}@example.com", "password": "correct horse battery"}
         headers = {"X-Forwarded-For": address, "Origin": self.site.url}
@@ -176,7 +179,7 @@ class Visitor:
         self.page.get_by_role("heading", name="Your tasks").wait_for(state="attached")
 
     def call(self, method: str, path: str = "/api/tasks", **body: Any) -> Any:
-        """Ask the service itself, as this person."""
+        """Call the service directly as this user."""
         token = self.context.request.get("/api/auth/token").json()["token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         answer = call(self.site.service_port, method, path, json.dumps(body) if body else None, **headers)
@@ -194,7 +197,7 @@ Visit = Callable[..., Visitor]
 
 
 def row(page: Page, title: str) -> Locator:
-    """A task in the list."""
+    """Return the row of a task."""
     return (
         page.get_by_role("main")
         .get_by_role("listitem")
@@ -203,7 +206,7 @@ def row(page: Page, title: str) -> Locator:
 
 
 def titles(page: Page) -> list[str]:
-    """The list, from its beginning."""
+    """Return the titles in the list, from the top."""
     return [text.strip() for text in page.locator(".task > label").all_inner_texts()]
 
 

@@ -1,4 +1,4 @@
-"""A JWKS endpoint that tests run and misuse, and the keys it can list."""
+"""A JWKS endpoint for tests, and the keys that it lists."""
 
 import secrets
 import ssl
@@ -30,7 +30,7 @@ MAKE_KEY: dict[str, Callable[[], Any]] = {
 
 
 class SigningKey:
-    """A key pair, as Better Auth has them: what it signs, and how it is listed."""
+    """A key pair in Better Auth's form, which signs tokens and can be listed."""
 
     def __init__(self, algorithm: str = "EdDSA", make: Callable[[], Any] | None = None) -> None:
         self.algorithm = algorithm
@@ -39,12 +39,12 @@ class SigningKey:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The public half, with the members that Better Auth gives it."""
+        """The public key with the fields that Better Auth lists."""
         return self._list(self._private_key.public_key())
 
     @property
     def private_jwk(self) -> dict[str, Any]:
-        """Both halves: what nobody should list."""
+        """The public and the private key, which no endpoint should list."""
         return self._list(self._private_key)
 
     def _list(self, key: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class SigningKey:
         }
 
     def sign(self, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token; None leaves a claim or a member of the header out."""
+        """Sign a token. None leaves a claim or a header field out."""
         now = int(time.time())
         claims = {"sub": "somebody", "iat": now, "exp": now + 900, "iss": ISSUER, "aud": ISSUER, **claims}
         headers = {"kid": self.kid, "typ": "", **(headers or {})}
@@ -71,7 +71,7 @@ KEY, NEW_KEY = SigningKey(), SigningKey()
 
 
 class KeyServer:
-    """Answers each request with what ``answer`` makes of its path, after ``delay`` seconds; knows what was asked."""
+    """Respond to each request with ``answer`` after ``delay`` seconds, and record the paths."""
 
     def __init__(self, *keys: SigningKey, port: int = 0, certificate: Path | None = None) -> None:
         self.keys = list(keys)

@@ -1,4 +1,4 @@
-"""People at work: they create, change and read their tasks over HTTP while things break, and remember what was said."""
+"""Users who create, change and read tasks over HTTP during faults, and check every acknowledged write afterwards."""
 
 import http.client
 import json
@@ -18,21 +18,21 @@ from tests.support.databases import SECRET
 from todo.auth.tokens import issue_token
 
 PEOPLE = 6
-# A thread waits for a connection, the statement for its end, and whoever answers nothing is hung up on.
+# Limits of the service: waiting for a connection, the statement, and the end of a silent connection.
 PATIENCE_SECONDS = 15
 
 
 @dataclass
 class Person:
-    """Somebody at work, one request after the other."""
+    """A user who sends one request after the other."""
 
     port: int
     user_id: str
-    certificate: Path | None = None  # With one, it is TLS.
+    certificate: Path | None = None  # A certificate selects TLS.
     statuses: Counter[int] = field(default_factory=Counter)
     lost: int = 0
     slowest: float = 0.0
-    # What was acknowledged: the title of each creation, and of each task its last description, or what it may be.
+    # Acknowledged writes: the creations per title, and the possible descriptions of each task.
     created: dict[str, int] = field(default_factory=dict)
     described: dict[int, set[str | None]] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Person:
             self._connection = http.client.HTTPSConnection("localhost", self.port, timeout=patience, context=context)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int | None, Any]:
-        """The status and the body; no status if the connection was lost, as when a worker is killed."""
+        """Return status and body. The status is None if the connection was lost, as when a worker is killed."""
         started = time.monotonic()
         try:
             self._connection.request(method, path, body and json.dumps(body), {**self._headers, **headers})
@@ -68,12 +68,12 @@ class Person:
         self._connection.close()
 
     def work(self, done: threading.Event) -> None:
-        """Create a task, change it, look at it; and again."""
+        """Repeatedly create, change and read a task."""
         while not done.is_set():
             title = uuid4().hex
             status: int | None = None
             task: Any = None
-            while status != 201:  # Under a key, so that it can be asked for until it is there.
+            while status != 201:  # The key allows retries until the task exists.
                 status, task = self.call("POST", "/api/tasks", {"title": title}, **{"Idempotency-Key": title})
                 if status != 201:
                     if done.is_set():
@@ -86,13 +86,13 @@ class Person:
                 status, _ = self.call("PATCH", f"/api/tasks/{task['id']}", {"description": description})
                 if status == 200:
                     self.described[task["id"]] = {description}
-                else:  # Nobody knows.
+                else:  # The outcome of the request is unknown.
                     self.described[task["id"]].add(description)
             self.call("GET", f"/api/tasks/{task['id']}")
 
     def check(self) -> None:
-        """Everything that was acknowledged is there, once."""
-        self._connection.close()  # It may have been idle for too long.
+        """Check that every acknowledged write exists exactly once."""
+        self._connection.close()  # The connection may have been idle for too long.
         path: str | None = "/api/tasks?limit=1000"
         found: list[dict[str, Any]] = []
         while path:
@@ -111,7 +111,7 @@ class Person:
 
 @contextmanager
 def people_at_work(port: int, certificate: Path | None = None) -> Iterator[list[Person]]:
-    """Let people work until this is left; then check what they were told."""
+    """Let users work for the duration of a with statement, then check their acknowledged writes."""
     people = [Person(port, f"worker {uuid4().hex}", certificate) for _ in range(PEOPLE)]
     done = threading.Event()
     threads = [threading.Thread(target=person.work, args=(done,)) for person in people]

@@ -1,4 +1,4 @@
-"""What the service has written, read as its lines."""
+"""Read the log of the service."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ Line = dict[str, Any]
 
 
 class Log:
-    """Lines of JSON, read anew each time."""
+    """The log as lines of JSON, read again on each access."""
 
     def __init__(self, read: Callable[[], str]) -> None:
         self._read = read
@@ -19,13 +19,13 @@ class Log:
 
     @property
     def lines(self) -> list[Line]:
-        """Every line, which must be an object that says when what happened."""
+        """All lines. Each must be an object with time, level, message and pid."""
         lines: list[Line] = [json.loads(line) for line in self.text.splitlines()]
         assert [line for line in lines if not {"time", "level", "message", "pid"} <= line.keys()] == []
         return lines
 
     def find(self, **members: Any) -> list[Line]:
-        """The lines that have these members."""
+        """Return the lines with these fields."""
         return [line for line in self.lines if members.items() <= line.items()]
 
     @property

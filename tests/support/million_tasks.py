@@ -1,4 +1,4 @@
-"""A million tasks, of which one user has 20,000, and what PostgreSQL does for that user."""
+"""A million tasks, 20,000 of them of one user, and the work of PostgreSQL for that user."""
 
 import time
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ ENRICH = """
 
 @dataclass
 class Writer:
-    """Somebody who goes on writing, as the release before does, and how long each write took."""
+    """A client of the previous release that writes during the upgrade, and measures each write."""
 
     database: Database
     seconds: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Writer:
 
 @dataclass
 class Million:
-    """The database, as it is after the upgrade, and whoever wrote meanwhile."""
+    """The database after the upgrade, and the client that wrote during it."""
 
     database: Database
     writer: Writer
@@ -68,14 +68,14 @@ class Million:
 
 @dataclass
 class Reader:
-    """The user with 20,000 tasks, and what PostgreSQL does for them."""
+    """The user with 20,000 tasks, and the plans of PostgreSQL for that user."""
 
     wire: Wire
     caller: Caller
     database: Database
 
     def explain(self, path: str) -> "Plan":
-        """How the statement of this request runs, taken as it was sent."""
+        """Return the plan of the statement that a request sent."""
         self.wire.messages.clear()
         found = len(read_tasks(self.caller.get(path)))
         sent = [message for _, message in self.wire.messages if message.startswith("SELECT set_config('role'")]
@@ -93,7 +93,7 @@ class Plan:
 
     @property
     def scans(self) -> list[dict[str, Any]]:
-        """The nodes that read the table or an index of it."""
+        """Yield the plan nodes that read the table or one of its indexes."""
 
         def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield node
@@ -104,10 +104,10 @@ class Plan:
 
     @property
     def read(self) -> int:
-        """How many rows were read, those that were passed over included."""
+        """Return the number of rows read, including filtered rows."""
         rows: float = sum(
             (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
             for node in self.scans
             if node["Node Type"] != "Bitmap Index Scan"
         )
-        return round(rows)  # Means of many loops, to two digits.
+        return round(rows)  # PostgreSQL reports means over all loops, with two digits.

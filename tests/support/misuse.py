@@ -1,4 +1,4 @@
-"""A service that is used, mistreated, broken and restarted, for what it writes meanwhile."""
+"""A service that is used, attacked, broken and restarted while the tests record its log."""
 
 import signal
 import socket
@@ -21,7 +21,7 @@ TRIGGER = f"CHECK (title NOT LIKE '%{PRIVATE} refused%')"
 
 
 class Story:
-    """A service with two workers, and somebody who does everything to it, in the order of the methods."""
+    """A service with two workers. Its methods send normal and hostile requests, cause faults, and restart it."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database, self.port = database, free_port()
@@ -38,7 +38,7 @@ class Story:
         return call(self.port, method, path, body, **given)
 
     def send(self, head: str) -> str:
-        """Send the beginning of a request as it is; give the beginning of the answer."""
+        """Send the start of a request unchanged, and return the start of the response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client, suppress(ConnectionError):
             client.sendall(f"{head}\r\nHost: x\r\n\r\n".encode("latin-1"))
             return client.recv(2000).decode()

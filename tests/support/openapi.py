@@ -1,11 +1,11 @@
-"""The OpenAPI document, as tests read it."""
+"""Read the OpenAPI document."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def resolve(document: Any, node: Any) -> Any:
-    """What is described here, or where this refers to."""
+    """Return a node, or the component that it refers to."""
     if "$ref" not in node:
         return node
     kind, name = node["$ref"].removeprefix("#/components/").split("/")
@@ -13,7 +13,7 @@ def resolve(document: Any, node: Any) -> Any:
 
 
 def list_operations(document: Any) -> Iterator[tuple[str, str, Any]]:
-    """Method, path, and what is said of them."""
+    """Yield method, path and description of each operation."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation

@@ -1,4 +1,4 @@
-"""Pages of a list and the links between them."""
+"""Read the pages of a list and the links between them."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.support.callers import Caller, read_tasks
 
 
 def read_next(response: TestResponse) -> str | None:
-    """The URL of the next page (RFC 8288)."""
+    """Return the URL of the next page (RFC 8288), or None."""
     link = response.headers.get("Link")
     if link is None:
         return None
@@ -18,7 +18,7 @@ def read_next(response: TestResponse) -> str | None:
 
 
 def walk(caller: Caller, url: str | None) -> list[list[str]]:
-    """The titles on each page, from one to the last."""
+    """Return the titles on each page, from the page at the URL to the last."""
     pages: list[list[str]] = []
     while url is not None:
         assert len(pages) < 20, "there is no end to it"

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, as Neon's pooled URL is, in front of the tests' server; to restart at will."""
+"""PgBouncer in transaction mode, as behind Neon's pooled URL, in front of the PostgreSQL of the tests."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ auth_file = {users}
 
 
 class Pooler:
-    """One PgBouncer for one database's logins, with so many connections to the server for each."""
+    """A PgBouncer for the logins of one database, with a fixed number of server connections for each login."""
 
     def __init__(self, database: Database, server_port: int, connections: int, folder: Path) -> None:
         self.port = free_port()
@@ -50,7 +50,7 @@ class Pooler:
         wait_until(self._accepts)
 
     def stop(self, signum: signal.Signals = signal.SIGINT) -> None:
-        """By default in order: when the transactions under way have ended."""
+        """Stop PgBouncer. The default signal waits for the current transactions."""
         self._process.send_signal(signum)
         self._process.wait(15)
 
@@ -64,10 +64,10 @@ class Pooler:
 
 @contextmanager
 def pooling(database: Database, connections: int) -> Iterator[Pooler]:
-    """Run a PgBouncer; it reaches the server through a relay, since it may not enter the embedded one's folder."""
+    """Run PgBouncer. A relay connects it to the server, because its user cannot enter the embedded server's folder."""
     with Wire(database.server.superuser_url) as relay, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # PgBouncer does not run as root.
+        folder.chmod(0o755)  # PgBouncer refuses to run as root.
         pooler = Pooler(database, relay.port, connections, folder)
         pooler.start()
         try:
@@ -79,7 +79,7 @@ def pooling(database: Database, connections: int) -> Iterator[Pooler]:
 
 @contextmanager
 def client(url: str) -> Iterator["psycopg2.extensions.cursor"]:
-    """A bare client that sends what it is told, each statement a transaction of its own."""
+    """Return a plain client whose statements are separate transactions."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     try:

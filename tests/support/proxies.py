@@ -1,4 +1,4 @@
-"""nginx and Caddy with the files of deploy/, at this machine's ports and with a certificate of its own."""
+"""nginx and Caddy with the files of deploy/, with ports of this machine and a self-signed certificate."""
 
 import os
 import re
@@ -31,7 +31,7 @@ http {{
 
 
 class Proxy(NamedTuple):
-    """A proxy at work."""
+    """A running proxy."""
 
     port: int
     plain_port: int
@@ -44,7 +44,7 @@ class Proxy(NamedTuple):
 
 @contextmanager
 def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> Iterator[Proxy]:
-    """Run nginx with deploy/nginx.conf, and further changes to it, before the service on a port."""
+    """Run nginx in front of the service, with deploy/nginx.conf and further changes to it."""
     assert NGINX
     proxy = Proxy(free_port(), free_port(), make_certificate(folder))
     site = substitute(
@@ -62,7 +62,7 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
         },
     )
     (folder / "site.conf").write_text(site)
-    user = "user root;" if os.geteuid() == 0 else ""  # Else its workers may not enter the folder.
+    user = "user root;" if os.geteuid() == 0 else ""  # Otherwise the workers of nginx cannot enter the folder.
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
     with running([NGINX, "-p", str(folder), "-c", "nginx.conf"], proxy, folder / "said.log"):
         yield proxy
@@ -70,7 +70,7 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
 
 @contextmanager
 def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
-    """Run Caddy with deploy/Caddyfile before the service on a port."""
+    """Run Caddy in front of the service, with deploy/Caddyfile."""
     assert CADDY
     proxy = Proxy(free_port(), free_port(), make_certificate(folder))
     said = subprocess.run([CADDY, "version"], capture_output=True, text=True, check=True).stdout
@@ -96,7 +96,7 @@ INSTALLED = {"nginx": NGINX, "caddy": CADDY}
 
 
 def substitute(text: str, changes: Mapping[str, str]) -> str:
-    """Replace what a machine's own file has otherwise; each of it must be there."""
+    """Replace parts of a configuration file. Each part must occur."""
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -104,7 +104,7 @@ def substitute(text: str, changes: Mapping[str, str]) -> str:
 
 
 def make_certificate(folder: Path) -> Path:
-    """Make a certificate for localhost, where the file of the proxy has it."""
+    """Create a certificate for localhost at the path in the proxy's file."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
@@ -116,7 +116,7 @@ def make_certificate(folder: Path) -> Path:
 
 @contextmanager
 def running(command: list[str], proxy: Proxy, log: Path, environment: Mapping[str, str] = {}) -> Iterator[None]:
-    """Run the proxy until this is left. What it says goes to the file."""
+    """Run the proxy for the duration of a with statement. Its output goes to the log file."""
     with (
         log.open("w") as said,
         subprocess.Popen(command, env=os.environ | environment, stdout=said, stderr=said) as process,

@@ -1,4 +1,4 @@
-"""Copies of the code to change while they serve, as one release after the other."""
+"""A copy of the code that changes from release to release while it serves."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 class Release:
-    """A folder with the code, which becomes one release after the other: each says its number, and has a migration."""
+    """A folder with the code. Each release reports its number and has one more migration."""
 
     def __init__(self, folder: Path, database: Database) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Release:
         self._migrate()
 
     def ship(self) -> None:
-        """Make the next release of it, and migrate."""
+        """Make the next release, and migrate."""
         [(before,)] = self._database.run("SELECT version_num FROM todo.alembic_version")
         self.number += 1
         revision = f"release{self.number}"
@@ -47,7 +47,7 @@ class Release:
         self._migrate()
 
     def wait_until_serving(self, port: int) -> None:
-        """Wait until no process of an older release answers any more, and all are ready."""
+        """Wait until no process of an older release responds and all processes are ready."""
         wait_until(lambda: all(self._says(port) for _ in range(20)))
         assert call(port, "GET", "/readyz").status == 200
 

@@ -1,4 +1,4 @@
-"""Tokens of a real Better Auth and forged ones, each with the settings that it is to be judged under."""
+"""Genuine tokens of Better Auth and forged tokens, each with the settings to verify it with."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ HEADER_FORMS: list[dict[str, Any]] = DATA["header_forms"]
 
 
 class Configuration(NamedTuple):
-    """What a service is told about its Better Auth server; a JWKS as JSON text, the one before a rotation first."""
+    """The settings for a Better Auth server. ``jwks`` is JSON text, ``stale_jwks`` the JWKS before a key rotation."""
 
     secret: str | None
     jwks: str | None
@@ -22,7 +22,7 @@ class Configuration(NamedTuple):
     audience: str | None
 
     def settings(self, database_url: str, jwks_url: str) -> Settings:
-        """The service's settings, as the environment gives them."""
+        """Return the settings of the service, as read from the environment."""
         environment = {
             "NEON_DB_URL": database_url,
             "BETTER_AUTH_SECRET": self.secret,
@@ -42,7 +42,7 @@ CONFIGURATIONS = list(dict.fromkeys(map(find_configuration, VECTORS)))
 
 
 def read_token(vector: dict[str, Any]) -> str:
-    """The token, or the one that is too large to be stored."""
+    """Return the token. A token that is too large for the file is generated."""
     if "generate" not in vector:
         return str(vector["token"])
     repeated, times, inside, end = vector["generate"]["header_repeat"]
@@ -51,6 +51,6 @@ def read_token(vector: dict[str, Any]) -> str:
 
 
 def find_user_id(vector: dict[str, Any]) -> str | None:
-    """Whose token it is to this service; None if it is to be refused."""
+    """Return the user id that the service finds in the token, or None if it refuses the token."""
     accepted = vector["expect"]["status"] == 200 and vector["kind"] != "better-auth-optional"
     return str(vector["expect"]["user_id"]) if accepted else None

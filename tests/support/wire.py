@@ -1,4 +1,4 @@
-"""A proxy that counts what is sent to PostgreSQL, on the wire: the only place where a round trip shows."""
+"""A proxy that counts messages to PostgreSQL. Only the wire shows every round trip."""
 
 import socket
 import struct
@@ -13,7 +13,7 @@ from tests.support.databases import Database, sqlalchemy_url
 
 
 class Wire:
-    """Listens on a local port, forwards to the server, and keeps every message the client sends."""
+    """Listen on a local port, forward to the server, and record every message of the client."""
 
     def __init__(self, server_url: URL) -> None:
         self._server_url = server_url
@@ -31,11 +31,11 @@ class Wire:
         self._listener.close()
 
     def silence(self) -> None:
-        """Let nothing more through on the connections there are, and close none: as a firewall that forgot them."""
+        """Stop forwarding on the existing connections without closing them, like a firewall that lost its state."""
         self._silent = self._connections
 
     def settings(self, database: Database, login: str = "owner") -> Settings:
-        """The service's settings to reach a database of the server this way."""
+        """Return the settings that reach a database through this proxy."""
         plain = {"sslmode": "disable", "gssencmode": "disable"}
         url = database.url(login, host="127.0.0.1", port=self.port, query=plain)
         return database.settings(login, database_url=sqlalchemy_url(url))
