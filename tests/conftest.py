@@ -105,19 +105,19 @@ def document(client: FlaskClient) -> Any:
 
 
 @pytest.fixture
-def meet(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
+def make_caller(client: FlaskClient, settings: Settings) -> Callable[..., Caller]:
     """Return a client with the token of a new user, or of the given user id."""
     return lambda user_id=None: Caller(client, settings, user_id)
 
 
 @pytest.fixture
-def alice(meet: Callable[..., Caller]) -> Caller:
-    return meet()
+def alice(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller()
 
 
 @pytest.fixture
-def bob(meet: Callable[..., Caller]) -> Caller:
-    return meet()
+def bob(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ anything = st.recursive(
     max_leaves=8,
 )
 names = ["title", "description", "completed", "priority", "tags", "due_date", "id", "user_id", "x"]
-members = st.dictionaries(st.sampled_from(names), anything)
+objects = st.dictionaries(st.sampled_from(names), anything)
 parameters = ["status", "completed", "priority", "tag", "due_before", "due_after", "search", "sort", "order", "limit"]
 many = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
@@ -25,14 +25,14 @@ many = settings(
 
 
 @many
-@given(body=members)
+@given(body=objects)
 def test_any_json_creates_a_task_or_is_refused(alice: Caller, body: dict[str, Any]) -> None:
     response = alice.post("/api/tasks", data=json.dumps(body), content_type="application/json")
     assert response.status_code in {201, 400, 422}, response.text
 
 
 @many
-@given(body=members, method=st.sampled_from(["PUT", "PATCH"]), complete=st.booleans())
+@given(body=objects, method=st.sampled_from(["PUT", "PATCH"]), complete=st.booleans())
 def test_any_json_changes_a_task_or_is_refused(
     alice: Caller, body: dict[str, Any], method: str, complete: bool
 ) -> None:

@@ -26,8 +26,8 @@ def test_every_operation_has_two_paths_with_optional_slash(alice: Caller, prefix
 
 
 @pytest.mark.parametrize("user_id", ["auth0|5f7c", "a/b", "a@b.example", "tasks/x", "ü 名", "100%", "?#&"])
-def test_a_path_accepts_any_user_id(meet: Callable[..., Caller], user_id: str) -> None:
-    caller = meet(user_id)
+def test_a_path_accepts_any_user_id(make_caller: Callable[..., Caller], user_id: str) -> None:
+    caller = make_caller(user_id)
     task = caller.add()
     assert task in read_tasks(caller.get(f"/api/{quote(user_id, safe='')}/tasks/"))
     assert read_task(caller.get(f"/api/{quote(user_id, safe='')}/tasks/{task['id']}")) == task

@@ -59,18 +59,18 @@ def test_token_is_refused_if_only_public_keys_are_configured() -> None:
     assert "<JWT from Better Auth>" in format_first_call(Settings(jwks_url="https://app.example.com/jwks"))
 
 
-def test_seed_adds_tasks_for_each_user(database: Database, meet: Callable[[str], Caller]) -> None:
+def test_seed_adds_tasks_for_each_user(database: Database, make_caller: Callable[[str], Caller]) -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
     seeded = invoke("seed", "--users", "2", "--tasks", "1200", "--start", "900", settings=settings)
     assert seeded.exit_code == 0, seeded.stderr
     assert "Added 2400 tasks." in seeded.stderr
     for user_id in ("user900", "user901"):
-        caller = meet(user_id)
+        caller = make_caller(user_id)
         assert len(read_tasks(caller.get("/api/tasks"))) == 1000
         found = read_tasks(caller.get("/api/tasks?search=молоко&sort=due_date"))
         assert found
         assert {task["title"] for task in found} == {"Купить молоко"}
-    assert read_tasks(meet("user902").get("/api/tasks")) == []
+    assert read_tasks(make_caller("user902").get("/api/tasks")) == []
 
 
 def test_seed_needs_a_migrated_database(empty_database: Database) -> None:

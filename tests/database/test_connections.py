@@ -44,9 +44,9 @@ def test_a_read_only_replica_reads_and_answers_writes_with_503(own_database: Dat
 
 
 def test_connections_closed_while_idle_cause_no_error(
-    database: Database, settings: Any, meet: Callable[..., Caller]
+    database: Database, settings: Any, make_caller: Callable[..., Caller]
 ) -> None:
-    caller = meet()
+    caller = make_caller()
     caller.add("before")
     killed = database.run(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",

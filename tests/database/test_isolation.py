@@ -40,18 +40,18 @@ BODIES: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"title": "mine now",
 class Ownerless(Isolation):
     """Send every statement without its owner filter."""
 
-    taken_out = 0
+    removed = 0
 
     def fetch(self, user_id: str, statement: Statement[Any], *rest: Any, **options: Any) -> Sequence[Any]:
         statement = copy(statement)
         found = [re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", part) for part in statement.parts]
         statement.parts = [part for part, _ in found]
         statement.text = "; ".join(statement.parts)
-        self.taken_out += sum(count for _, count in found)
+        self.removed += sum(count for _, count in found)
         return super().fetch(user_id, statement, *rest, **options)
 
 
-class House:
+class Service:
     """The application with its own database, and with one or both walls."""
 
     def __init__(self, database: Database, login: str, walls: str) -> None:
@@ -64,29 +64,29 @@ class House:
         if walls == "the application alone":
             database.run("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY")
 
-    def meet(self, user_id: str | None = None) -> Caller:
+    def make_caller(self, user_id: str | None = None) -> Caller:
         return Caller(self.app.test_client(), self.settings, user_id)
 
 
 @pytest.fixture(scope="module", params=CONFIGURATIONS, ids=" as ".join)
-def house(request: pytest.FixtureRequest, server: Server) -> Iterator[House]:
+def service(request: pytest.FixtureRequest, server: Server) -> Iterator[Service]:
     walls, login = request.param
     with server.database(migrated=True) as database:
-        house = House(database, login, walls)
-        with closing_pool(house.app):
-            yield house
+        service = Service(database, login, walls)
+        with closing_pool(service.app):
+            yield service
         if walls == "the database alone":
-            assert house.app.extensions["isolation"].taken_out > 20, (
-                "the owner's filter was not taken out of the statements"
+            assert service.app.extensions["isolation"].removed > 20, (
+                "the owner filter was not removed from the statements"
             )
 
 
-def test_foreign_missing_and_impossible_ids_get_the_same_404(house: House) -> None:
-    alice, bob = house.meet(), house.meet()
+def test_foreign_missing_and_impossible_ids_get_the_same_404(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
     task = alice.add("hers", description="private")
-    stored = house.database.run("SELECT * FROM todo.tasks")
+    stored = service.database.run("SELECT * FROM todo.tasks")
     asked = 0
-    for method, path in operations_on_a_task(house.app):
+    for method, path in operations_on_a_task(service.app):
         for body, user_id in product(BODIES, [bob.user_id, alice.user_id]):
             answers = {
                 task_id: read_missing(bob.call(method, path.format(task_id=task_id, user_id=user_id), **body))
@@ -95,7 +95,7 @@ def test_foreign_missing_and_impossible_ids_get_the_same_404(house: House) -> No
             assert len(set(answers.values())) == 1, (method, path, body, answers)
             asked += len(answers)
     assert asked > 500
-    assert house.database.run("SELECT * FROM todo.tasks") == stored
+    assert service.database.run("SELECT * FROM todo.tasks") == stored
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
 
 
@@ -109,26 +109,26 @@ def test_foreign_missing_and_impossible_ids_get_the_same_404(house: House) -> No
         ({"data": " " * 70_000, "content_type": "application/json"}, 413),
     ],
 )
-def test_body_errors_do_not_depend_on_the_id(house: House, path: str, body: dict[str, Any], status: int) -> None:
-    alice, bob = house.meet(), house.meet()
+def test_body_errors_do_not_depend_on_the_id(service: Service, path: str, body: dict[str, Any], status: int) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
     ids = [bob.add()["id"], alice.add()["id"], MISSING, "abc", "0", "01", "9" * 30]
     answers = [bob.patch(f"/api/tasks/{task_id}{path}", **body) for task_id in ids]
     assert {(answer.status_code, answer.data) for answer in answers} == {(status, answers[0].data)}
 
 
-def test_the_list_path_of_another_user_is_404(house: House) -> None:
-    alice, bob = house.meet(), house.meet()
+def test_the_list_path_of_another_user_is_404(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
     alice.add("hers")
     for method in ("GET", "POST"):
         read_missing(bob.call(method, f"/api/{alice.user_id}/tasks", json={"title": "hers too"}))
     assert alice.titles() == ["hers"]
 
 
-def test_no_query_and_no_cursor_returns_foreign_tasks(house: House) -> None:
-    alice, bob = house.meet(), house.meet()
-    members = {"description": "shared word", "tags": ["t"], "priority": "high", "due_date": "2026-12-31"}
+def test_no_query_and_no_cursor_returns_foreign_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    fields = {"description": "shared word", "tags": ["t"], "priority": "high", "due_date": "2026-12-31"}
     for caller, title in ((alice, "hers 1"), (bob, "his 1"), (alice, "hers 2"), (bob, "his 2"), (alice, "hers 3")):
-        caller.add(title, **members)
+        caller.add(title, **fields)
     filters = ["", "status=pending", "priority=high", "tag=t", "due_before=2027-01-01", "search=shared", "search=hers"]
     for sort, order, given in product(SORTS, ("asc", "desc"), filters):
         query = f"sort={sort}&order={order}&{given}"
@@ -139,16 +139,16 @@ def test_no_query_and_no_cursor_returns_foreign_tasks(house: House) -> None:
             assert {task["user_id"] for task in read_tasks(bob.get(asked))} <= {bob.user_id}
 
 
-def test_users_create_and_list_only_their_own_tasks(house: House) -> None:
-    alice, bob = house.meet(), house.meet()
+def test_users_create_and_list_only_their_own_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
     alice.add("hers")
     read_task(bob.post(f"/api/{bob.user_id}/tasks", json={"title": "his", "user_id": alice.user_id}), 201)
     assert (alice.titles(), bob.titles()) == (["hers"], ["his"])
 
 
-def test_similar_user_ids_are_different_users(house: House) -> None:
+def test_similar_user_ids_are_different_users(service: Service) -> None:
     names = ["alice", "Alice", "alice ", "alic", "alice2", "al%", "a_ice", "álice", "a\u0301lice", "'", '"', "\\", "%s"]
-    callers = [house.meet(name) for name in names]
+    callers = [service.make_caller(name) for name in names]
     for caller in callers:
         caller.add(caller.user_id)
     assert [caller.titles() for caller in callers] == [[name.strip()] for name in names]

@@ -144,7 +144,7 @@ def test_concurrent_upgrades_wait_for_each_other(empty_database: Database) -> No
             deadline = time.monotonic() + 20
             others = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query = 'ROLLBACK'"
             while empty_database.run(others, (empty_database.name,)) == [(0,)]:
-                assert time.monotonic() < deadline, "nobody waited"
+                assert time.monotonic() < deadline, "no statement waits for a lock"
                 time.sleep(0.05)
             time.sleep(1)  # Time for slower processes, and for processes that share a connection in PgBouncer.
             assert describe(empty_database) == []

@@ -67,12 +67,12 @@ def test_read_only_fields_are_marked(document: Any) -> None:
 
 
 def test_everything_has_a_description(document: Any) -> None:
-    members = [
+    fields = [
         member for schema in document["components"]["schemas"].values() for member in schema["properties"].values()
     ]
     parameters = [each for _, _, operation in list_operations(document) for each in operation.get("parameters", [])]
     headers = document["components"]["headers"].values()
-    assert [each for each in (*members, *parameters, *headers) if not each.get("description", "").endswith(".")] == []
+    assert [each for each in (*fields, *parameters, *headers) if not each.get("description", "").endswith(".")] == []
     [sort] = {each["description"] for each in parameters if each["name"] == "sort"}
     assert sort.endswith("Also accepted: sort_by, created_at for created, updated_at for updated.")
 

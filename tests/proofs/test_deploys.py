@@ -72,7 +72,7 @@ def test_two_services_behind_nginx_restart_without_drops(release: Release, tmp_p
     changes = {
         "proxy_pass http://127.0.0.1:1;": "proxy_pass http://todo;",
         "rate=100r/s": "rate=10000r/s",  # All these users have one address.
-        "# Who has a token": f"{upstream}# Who has a token",
+        'map "$request_method': f'{upstream}map "$request_method',
         "10.0.0.1:8000": f"127.0.0.1:{one}",
         "10.0.0.2:8000": f"127.0.0.1:{other}",
     }
@@ -110,7 +110,7 @@ def test_silent_connections_do_not_keep_the_old_release_running(service: psutil.
         wait_until(lambda: not any(worker.is_running() for worker in old), seconds=8)
 
 
-@pytest.mark.skipif(not PREVIOUS, reason="there is no earlier release yet")
+@pytest.mark.skipif(not PREVIOUS, reason="there is no previous release")
 def test_the_previous_release_works_on_todays_schema(database: Database, tmp_path: Path) -> None:
     folder, port = tmp_path / PREVIOUS, free_port()
     folder.mkdir()
@@ -138,9 +138,9 @@ def service(database: Database, port: int, tmp_path_factory: pytest.TempPathFact
 @contextmanager
 def undisturbed(port: int, certificate: Path | None = None) -> Iterator[None]:
     """Let users work, some with a new connection for each request, and check that all requests succeed."""
-    done, newcomers = threading.Event(), [Person(port, "newcomer", certificate) for _ in range(3)]
-    threads = [threading.Thread(target=come_and_go, args=(person, done)) for person in newcomers]
-    with people_at_work(port, certificate) as people:
+    done, newcomers = threading.Event(), [User(port, "newcomer", certificate) for _ in range(3)]
+    threads = [threading.Thread(target=come_and_go, args=(user, done)) for user in newcomers]
+    with working_users(port, certificate) as users:
         for thread in threads:
             thread.start()
         try:
@@ -155,7 +155,7 @@ def undisturbed(port: int, certificate: Path | None = None) -> Iterator[None]:
     assert {status for user in everybody for status in user.statuses} == {200, 201}
 
 
-def come_and_go(person: Person, done: threading.Event) -> None:
+def come_and_go(user: User, done: threading.Event) -> None:
     """Connect, wait for some milliseconds, send a request, and close the connection."""
     while not done.is_set():
         for milliseconds in (0, 1, 5, 20, 50):

@@ -167,14 +167,14 @@ def test_it_starts_despite_stale_locks_with_a_reused_pid(short_home: Path) -> No
     postgres = EmbeddedPostgres(short_home)
     postgres.start()
     postgres.close()
-    with as_server_s_user("sleep", "60") as somebody:
+    with as_server_s_user("sleep", "60") as process:
         for name in ("data/postmaster.pid", ".s.PGSQL.5432.lock"):
-            text = f"{somebody.pid}\n{short_home}/data\n0\n5432\n{short_home}\n\n\nready\n"
+            text = f"{process.pid}\n{short_home}/data\n0\n5432\n{short_home}\n\n\nready\n"
             (short_home / name).write_text(text)
         postgres.start()
         assert ask(postgres) == 1
         postgres.close()
-        somebody.kill()
+        process.kill()
 
 
 @pytest.fixture

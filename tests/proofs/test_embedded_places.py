@@ -24,7 +24,7 @@ from tests.support.clone_folders import (
 )  # fmt: skip
 from tests.support.commands import ROOT
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or drop some of its capabilities")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and drop capabilities")
 LACKING = {name: tuple(each for each in DOCKER if each != name) for name in ("setpcap", "kill", "setuid")}
 CONTAINERS = {
     "all": with_capabilities("all"),

@@ -11,7 +11,9 @@ import pytest
 from embedded import EmbeddedError, EmbeddedPostgres
 from tests.support.clusters import ask, server_of
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user, or give a folder away")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can run as another user or change the owner of a folder"
+)
 
 
 def test_it_listens_on_no_network_and_requires_a_password(home: Path, postgres: EmbeddedPostgres) -> None:

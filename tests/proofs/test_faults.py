@@ -13,7 +13,7 @@ from embedded import EmbeddedPostgres
 from tests.support.clusters import ask, server_of, supervisor_of, wait_until
 from tests.support.commands import call, free_port, run, serve
 from tests.support.databases import SECRET
-from tests.support.load import people_at_work
+from tests.support.load import working_users
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +44,20 @@ END_ALL = (
 
 
 def test_requests_succeed_without_faults(port: int) -> None:
-    with people_at_work(port) as people:
+    with working_users(port) as users:
         time.sleep(1)
-    assert not any(503 in person.statuses for person in people)
+    assert not any(503 in user.statuses for user in users)
 
 
 def test_acknowledged_writes_survive_killed_workers(port: int) -> None:
-    with people_at_work(port):
+    with working_users(port):
         for _ in range(5):
             MASTER[0].children()[0].kill()
             time.sleep(1)
 
 
 def test_acknowledged_writes_survive_a_killed_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
-    with people_at_work(port):
+    with working_users(port):
         for _ in range(3):
             server_of(postgres.home.path).kill()
             time.sleep(3)
@@ -65,34 +65,34 @@ def test_acknowledged_writes_survive_a_killed_postgresql(port: int, postgres: Em
 
 
 def test_acknowledged_writes_survive_closed_connections(port: int, postgres: EmbeddedPostgres) -> None:
-    with people_at_work(port):
+    with working_users(port):
         for _ in range(10):
             ask(postgres, END_ALL)
             time.sleep(0.3)
 
 
 def test_the_service_recovers_from_a_full_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
-    with people_at_work(port) as people, closing(psycopg2.connect(postgres.url("postgres"))) as administrator:
+    with working_users(port) as users, closing(psycopg2.connect(postgres.url("postgres"))) as administrator:
         administrator.autocommit = True
         with administrator.cursor() as cursor:
             cursor.execute("ALTER ROLE todo CONNECTION LIMIT 0")
             cursor.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'todo'")
             time.sleep(2)
             cursor.execute("ALTER ROLE todo CONNECTION LIMIT -1")
-    assert all(503 in person.statuses for person in people)
+    assert all(503 in user.statuses for user in users)
 
 
 def test_the_service_recovers_from_a_locked_table(port: int, postgres: EmbeddedPostgres) -> None:
-    with people_at_work(port) as people:
+    with working_users(port) as users:
         with postgres.connect() as connection, connection.cursor() as cursor:
             cursor.execute("LOCK TABLE todo.tasks")
             time.sleep(6)
         connection.close()
-    assert any(503 in person.statuses for person in people)
+    assert any(503 in user.statuses for user in users)
 
 
 def test_the_service_recovers_from_a_postgresql_outage(port: int, postgres: EmbeddedPostgres) -> None:
-    with people_at_work(port) as people:
+    with working_users(port) as users:
         supervisor_of(postgres.home.path).kill()  # The supervisor would restart the server at once.
         server_of(postgres.home.path).send_signal(signal.SIGINT)
         time.sleep(10)
@@ -102,12 +102,12 @@ def test_the_service_recovers_from_a_postgresql_outage(port: int, postgres: Embe
         again.start()
         wait_until(lambda: call(port, "GET", "/readyz").status == 200)
     again.close()
-    assert all(503 in person.statuses for person in people)
+    assert all(503 in user.statuses for user in users)
 
 
 def test_the_service_recovers_from_a_silent_postgresql(port: int, postgres: EmbeddedPostgres) -> None:
     """As when its machine stops or a proxy keeps connections open: nothing is refused and nothing arrives."""
-    with people_at_work(port) as people:
+    with working_users(port) as users:
         server = server_of(postgres.home.path)
         silent = [server, *server.children()]
         for process in silent:
@@ -117,4 +117,4 @@ def test_the_service_recovers_from_a_silent_postgresql(port: int, postgres: Embe
         for process in silent:
             with suppress(psutil.Error):
                 process.resume()
-    assert any(503 in person.statuses for person in people)
+    assert any(503 in user.statuses for user in users)

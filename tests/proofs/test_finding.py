@@ -119,9 +119,9 @@ def read_pages(caller: Caller, query: dict[str, Any]) -> list[list[Task]]:
     asked=st.lists(queries, min_size=8, max_size=8),
 )
 def test_a_query_finds_the_tasks_of_the_model(
-    meet: Any, new: list[Task], changed: list[tuple[int, Task]], asked: list[dict[str, Any]]
+    make_caller: Any, new: list[Task], changed: list[tuple[int, Task]], asked: list[dict[str, Any]]
 ) -> None:
-    caller = meet()
+    caller = make_caller()
     tasks = [caller.add(**task) for task in new]
     for number, change in changed:
         if number < len(tasks):
@@ -151,9 +151,9 @@ meanwhile: st.SearchStrategy[Any] = st.one_of(
     happening=st.lists(st.lists(meanwhile, max_size=2), max_size=8),
 )
 def test_pages_list_unchanged_tasks_exactly_once(
-    meet: Any, new: list[Task], query: dict[str, Any], happening: list[list[tuple[str, int, Task]]]
+    make_caller: Any, new: list[Task], query: dict[str, Any], happening: list[list[tuple[str, int, Task]]]
 ) -> None:
-    caller = meet()
+    caller = make_caller()
     tasks = [caller.add(**task) for task in new]
     there = {task["id"] for task in tasks}
     added: set[int] = set()

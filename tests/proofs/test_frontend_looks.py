@@ -28,7 +28,7 @@ def test_the_keyboard_is_enough(ada: Visitor) -> None:
                 "one => one.ariaLabel ?? one.labels?.[0]?.innerText ?? one.innerText"
             ):
                 outline = focused.evaluate("one => getComputedStyle(one).outlineStyle")
-                assert outline != "none", f"nobody sees that {name} has the focus"
+                assert outline != "none", f"the focus on {name} is invisible"
                 return
         raise AssertionError(f"Tab does not reach {name}")
 

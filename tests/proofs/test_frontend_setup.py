@@ -35,8 +35,8 @@ def test_neither_build_nor_server_connects_to_other_hosts(site: Site, tmp_path: 
         ({}, "BETTER_AUTH_SECRET is not set"),
         ({"BETTER_AUTH_SECRET": SECRET}, "add BETTER_AUTH_URL=http://localhost:3000 to .env, and start make run again"),
         (
-            {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:3000", "PORT": "{nobody}"},
-            "the task service does not answer at http://localhost:{nobody}; start it in another terminal: make run",
+            {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:3000", "PORT": "{unused}"},
+            "the task service does not answer at http://localhost:{unused}; start it in another terminal: make run",
         ),
         (
             {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:{taken}", "PORT": "{service}"},
@@ -45,7 +45,7 @@ def test_neither_build_nor_server_connects_to_other_hosts(site: Site, tmp_path: 
     ],
 )
 def test_a_failed_start_prints_one_line(site: Site, settings: dict[str, str], reason: str) -> None:
-    ports = {"taken": site.port, "service": site.service_port, "nobody": free_port()}
+    ports = {"taken": site.port, "service": site.service_port, "unused": free_port()}
     started = subprocess.run(
         ["node", FOLDER / "scripts" / "beside-service.mjs"],
         env=make_environment({name: text.format(**ports) for name, text in settings.items()}),

@@ -15,7 +15,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "tag": {"tag": "tag3"},
     "due": {"due_after": "2026-03-01", "due_before": "2026-03-31"},
     "search": {"search": "milk 7"},
-    "a search in vain": {"search": "nothing like it"},
+    "a search without results": {"search": "nothing like it"},
     "all": {"completed": "true", "priority": "low", "tag": ["home"], "due_after": "2026-02-01", "search": "ärger"},
 }
 SORTS = ["created", "updated", "title", "due_date", "priority"]

@@ -13,7 +13,7 @@ from config import Settings
 from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.commands import free_port, run, serve
 from tests.support.databases import SECRET, Database, closing_pool, sqlalchemy_url
-from tests.support.load import people_at_work
+from tests.support.load import working_users
 from tests.support.pgbouncer import PROGRAM, Pooler, client, pooling
 from todo import create_app
 
@@ -58,17 +58,17 @@ def test_services_on_one_connection_keep_users_apart(single: Pooler, database: D
     settings = settings_through(single, database)
     with ExitStack() as stack:
         apps = [stack.enter_context(closing_pool(create_app(settings))) for _ in range(2)]
-        people = [Caller(app.test_client(), settings) for app in apps for _ in range(6)]
+        users = [Caller(app.test_client(), settings) for app in apps for _ in range(6)]
 
-        def work(person: Caller) -> None:
+        def work(user: Caller) -> None:
             for number in range(25):
-                task = person.add(str(number))
-                assert read_task(person.get(f"/api/tasks/{task['id']}"))["user_id"] == person.user_id
-                assert {each["user_id"] for each in read_tasks(person.get("/api/tasks"))} == {person.user_id}
-            assert len(person.titles()) == 25
+                task = user.add(str(number))
+                assert read_task(user.get(f"/api/tasks/{task['id']}"))["user_id"] == user.user_id
+                assert {each["user_id"] for each in read_tasks(user.get("/api/tasks"))} == {user.user_id}
+            assert len(user.titles()) == 25
 
-        with ThreadPoolExecutor(len(people)) as pool:
-            list(pool.map(work, people))
+        with ThreadPoolExecutor(len(users)) as pool:
+            list(pool.map(work, users))
         backends = database.run("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (database.role("web"),))
         assert backends == [(1,)]
 
@@ -88,10 +88,10 @@ def test_the_service_survives_restarts_of_pgbouncer(
         assert migrated.returncode == 0, migrated.stderr
         port = free_port()
         arguments = ("--bind", f"127.0.0.1:{port}", "--workers", "2")
-        with serve(port, *arguments, settings=settings, log=tmp_path / "log"), people_at_work(port) as people:
+        with serve(port, *arguments, settings=settings, log=tmp_path / "log"), working_users(port) as users:
             for _ in range(3):
                 pooler.stop(signum)
                 time.sleep(0.5)
                 pooler.start()
                 time.sleep(2)
-    assert sum(person.statuses[201] for person in people) > 50
+    assert sum(user.statuses[201] for user in users) > 50

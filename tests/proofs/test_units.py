@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not ANALYZE, reason="systemd is not installed")
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units with the paths of programs on this machine."""
+    """The units with the paths of programs on this machine, through a link without spaces."""
+    (tmp_path / "bin").symlink_to(BIN)
     for name in UNITS:
         text = (ROOT / "deploy" / name).read_text()
         (tmp_path / name).write_text(re.sub(r"/opt/todo/(current|%i)/\.venv/bin", f"{tmp_path}/bin", text))

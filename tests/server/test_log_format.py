@@ -70,9 +70,9 @@ def test_a_traceback_is_one_json_field_or_lines_on_a_terminal() -> None:
         raise RuntimeError("first") from TypeError("cause")  # noqa: TRY301
     except RuntimeError:
         line, text = write("It failed"), write("It failed", stream=Terminal())
-    members = json.loads(line)
-    assert members["error"] == "RuntimeError: first"
-    assert members["traceback"].endswith("RuntimeError: first\nTypeError: cause")
+    fields = json.loads(line)
+    assert fields["error"] == "RuntimeError: first"
+    assert fields["traceback"].endswith("RuntimeError: first\nTypeError: cause")
     assert "\n" not in line
     assert "It failed (RuntimeError: first)" in text.splitlines()[0]
     assert text.splitlines()[-1] == "  TypeError: cause"

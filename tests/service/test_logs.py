@@ -12,37 +12,37 @@ import pytest
 from tests.support.commands import ROOT, call, free_port, run, serve
 from tests.support.databases import SECRET, Database, Server
 from tests.support.logs import Line, Log
-from tests.support.misuse import PASSWORD, PRIVATE, USER, Story
+from tests.support.misuse import PASSWORD, PRIVATE, USER, Scenario
 from todo.auth.tokens import issue_token
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def story(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def scenario(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     folder = tmp_path_factory.mktemp("logs")
     with server.database(migrated=True) as database:
-        story = Story(database, folder)
-        arguments = ("--bind", f"127.0.0.1:{story.port}", "--workers=2", "--log-level=debug")
-        with serve(story.port, *arguments, settings=story.settings, log=folder / "log") as service:
-            story.use()
-            story.mistreat()
-            story.break_it()
-            story.restart(service)
-        yield story
+        scenario = Scenario(database, folder)
+        arguments = ("--bind", f"127.0.0.1:{scenario.port}", "--workers=2", "--log-level=debug")
+        with serve(scenario.port, *arguments, settings=scenario.settings, log=folder / "log") as service:
+            scenario.use()
+            scenario.attack()
+            scenario.break_it()
+            scenario.restart(service)
+        yield scenario
 
 
 @pytest.fixture
-def log(story: Story) -> Log:
-    return story.log
+def log(scenario: Scenario) -> Log:
+    return scenario.log
 
 
 @pytest.fixture
 def find_one(log: Log) -> Callable[..., Line]:
     """Return the only line with these fields."""
 
-    def find_one(**members: Any) -> Line:
-        [line] = log.find(**members)
+    def find_one(**fields: Any) -> Line:
+        [line] = log.find(**fields)
         return line
 
     return find_one
@@ -60,9 +60,9 @@ def test_a_request_is_one_line_with_route_status_and_time(find_one: Callable[...
     }  # fmt: skip
 
 
-def test_a_user_has_one_hash_which_log_name_prints(story: Story, log: Log) -> None:
+def test_a_user_has_one_hash_which_log_name_prints(scenario: Scenario, log: Log) -> None:
     users = {line["user"] for line in log.requests if line["status"] == 200}
-    named = run("flask", "log-name", USER, settings=story.settings)
+    named = run("flask", "log-name", USER, settings=scenario.settings)
     assert users == {named.stdout.strip()}
 
 
@@ -74,8 +74,10 @@ def test_the_route_is_logged_and_not_the_path(log: Log, find_one: Callable[..., 
     assert {line["method"] for line in log.requests} == {"GET", "POST", "other"}
 
 
-def test_no_token_secret_or_user_text_is_logged(story: Story, log: Log) -> None:
-    assert [word for word in (PRIVATE, PRIVATE.upper(), PASSWORD, SECRET, USER, story.token) if word in log.text] == []
+def test_no_token_secret_or_user_text_is_logged(scenario: Scenario, log: Log) -> None:
+    assert [
+        word for word in (PRIVATE, PRIVATE.upper(), PASSWORD, SECRET, USER, scenario.token) if word in log.text
+    ] == []
     assert not re.search(r"eyJ|Bearer|Authorization|search=|\\u001b", log.text)
 
 

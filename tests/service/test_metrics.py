@@ -113,10 +113,10 @@ def test_lost_connections_and_repeated_statements_are_counted(service: Service, 
         service.count(f"todo_database_{what}_total") for what in ("connections_lost", "statements_repeated")
     )
     assert service.count("todo_database_connections_in_use") == 0
-    with ThreadPoolExecutor(1) as somebody:
+    with ThreadPoolExecutor(1) as client:
         with database.transaction() as execute:
             execute("LOCK TABLE todo.tasks")
-            answer = somebody.submit(service.ask, "GET", "/api/tasks")
+            answer = client.submit(service.ask, "GET", "/api/tasks")
             wait_until(lambda: service.count("todo_database_connections_in_use") == 1)
             waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'todo.tasks'::regclass"
             wait_until(lambda: execute(waiting))
@@ -128,9 +128,9 @@ def test_lost_connections_and_repeated_statements_are_counted(service: Service, 
 
 
 def test_gauges_of_dead_workers_are_removed(service: Service, database: Database) -> None:
-    with database.transaction() as execute, ThreadPoolExecutor(1) as somebody:
+    with database.transaction() as execute, ThreadPoolExecutor(1) as client:
         execute("LOCK TABLE todo.tasks")
-        answer = somebody.submit(service.ask, "GET", "/api/tasks")
+        answer = client.submit(service.ask, "GET", "/api/tasks")
         wait_until(lambda: service.count("todo_database_connections_in_use") == 1)
         workers = service.process.children()
         for worker in workers:
@@ -143,7 +143,7 @@ def test_gauges_of_dead_workers_are_removed(service: Service, database: Database
 
 def test_requests_that_wait_for_a_connection_are_counted() -> None:
     port, metrics_port = free_port(), free_port()
-    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as somebody:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as client:
         url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
         settings = {
             "BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": url, "METRICS_PORT": str(metrics_port), "CONNECT_SECONDS": "2"
@@ -151,7 +151,7 @@ def test_requests_that_wait_for_a_connection_are_counted() -> None:
         token = issue_token(Settings(better_auth_secret=SECRET), "somebody", 600)
         with serve(port, "--bind", f"127.0.0.1:{port}", "--workers=1", settings=settings) as process:
             service = Service(process, port, metrics_port, {"Authorization": f"Bearer {token}"})
-            answer = somebody.submit(service.ask, "GET", "/api/tasks")
+            answer = client.submit(service.ask, "GET", "/api/tasks")
             wait_until(lambda: service.count("todo_database_connections_waiting") == 1)
             assert answer.result() == 503
             assert service.count("todo_database_connections_waiting") == 0

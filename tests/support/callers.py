@@ -42,9 +42,9 @@ class Caller:
     def delete(self, path: str, **options: Any) -> TestResponse:
         return self.call("DELETE", path, **options)
 
-    def add(self, title: str = "Buy milk", **members: Any) -> dict[str, Any]:
+    def add(self, title: str = "Buy milk", **fields: Any) -> dict[str, Any]:
         """Create a task and return it."""
-        return read_task(self.post("/api/tasks", json={"title": title, **members}), 201)
+        return read_task(self.post("/api/tasks", json={"title": title, **fields}), 201)
 
     def titles(self) -> list[str]:
         return [task["title"] for task in read_tasks(self.get("/api/tasks"))]

@@ -61,5 +61,5 @@ def as_server_s_user(*command: str) -> "subprocess.Popen[bytes]":
 def wait_until(true: Callable[[], object], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.05)

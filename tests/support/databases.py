@@ -164,7 +164,7 @@ def wait_for_a_lock(execute: Run) -> None:
     """Wait until a statement waits for a lock."""
     deadline = time.monotonic() + 4
     while execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
-        assert time.monotonic() < deadline, "nobody waited"
+        assert time.monotonic() < deadline, "no statement waits for a lock"
         time.sleep(0.01)
 
 

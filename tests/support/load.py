@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 15
 
 
 @dataclass
-class Person:
+class User:
     """A user who sends one request after the other."""
 
     port: int
@@ -110,26 +110,26 @@ class Person:
 
 
 @contextmanager
-def people_at_work(port: int, certificate: Path | None = None) -> Iterator[list[Person]]:
+def working_users(port: int, certificate: Path | None = None) -> Iterator[list[User]]:
     """Let users work for the duration of a with statement, then check their acknowledged writes."""
-    people = [Person(port, f"worker {uuid4().hex}", certificate) for _ in range(PEOPLE)]
+    users = [User(port, f"worker {uuid4().hex}", certificate) for _ in range(PEOPLE)]
     done = threading.Event()
-    threads = [threading.Thread(target=person.work, args=(done,)) for person in people]
+    threads = [threading.Thread(target=user.work, args=(done,)) for user in users]
     for thread in threads:
         thread.start()
     try:
         time.sleep(1)
-        yield people
+        yield users
         time.sleep(2)
     finally:
         done.set()
         for thread in threads:
             thread.join()
-    for person in people:
-        person.check()
-    statuses = sum((person.statuses for person in people), Counter())
-    acknowledged = sum(len(person.created) for person in people)
-    slowest = max(person.slowest for person in people)
+    for user in users:
+        user.check()
+    statuses = sum((user.statuses for user in users), Counter())
+    acknowledged = sum(len(user.created) for user in users)
+    slowest = max(user.slowest for user in users)
     print(f"\n{acknowledged} creations, answers {dict(statuses)}, slowest {slowest:.1f} s")
     assert acknowledged > 50
     assert set(statuses) <= {200, 201, 503}

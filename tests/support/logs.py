@@ -24,9 +24,9 @@ class Log:
         assert [line for line in lines if not {"time", "level", "message", "pid"} <= line.keys()] == []
         return lines
 
-    def find(self, **members: Any) -> list[Line]:
+    def find(self, **fields: Any) -> list[Line]:
         """Return the lines with these fields."""
-        return [line for line in self.lines if members.items() <= line.items()]
+        return [line for line in self.lines if fields.items() <= line.items()]
 
     @property
     def requests(self) -> list[Line]:

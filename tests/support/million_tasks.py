@@ -14,7 +14,7 @@ from tests.support.databases import Database
 from tests.support.wire import Wire
 
 OWN = 20_000
-BIG = "somebody with much to do"
+BIG = "user-with-20000-tasks"
 FILL = """
     INSERT INTO todo.tasks (user_id, title, description, completed_at, created_at, updated_at)
     SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,

@@ -20,7 +20,7 @@ USER = "user-whose-id-is-nobodys-business"
 TRIGGER = f"CHECK (title NOT LIKE '%{PRIVATE} refused%')"
 
 
-class Story:
+class Scenario:
     """A service with two workers. Its methods send normal and hostile requests, cause faults, and restart it."""
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -49,7 +49,7 @@ class Story:
         task = self.ask("POST", "/api/tasks", f'{{"title": "{PRIVATE}"}}').body
         self.ask("GET", f"/api/{USER}/tasks/{task['id']}", **{"X-Request-ID": "a-task"})
 
-    def mistreat(self) -> None:
+    def attack(self) -> None:
         self.ask("GET", f"/api/tasks/{PRIVATE}%0A%1b[31m")
         self.ask("GET", f"/{PRIVATE}%0a{{}}", **{"X-Request-ID": "\x1b[31m" + PRIVATE})
         self.ask("POST", "/api/tasks", f"{PRIVATE} is no JSON")

@@ -21,7 +21,7 @@ def walk(caller: Caller, url: str | None) -> list[list[str]]:
     """Return the titles on each page, from the page at the URL to the last."""
     pages: list[list[str]] = []
     while url is not None:
-        assert len(pages) < 20, "there is no end to it"
+        assert len(pages) < 20, "the pages do not end"
         response = caller.get(url)
         pages.append([task["title"] for task in read_tasks(response)])
         url = read_next(response)
