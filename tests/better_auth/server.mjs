@@ -1,8 +1,8 @@
-// A real Better Auth on 127.0.0.1, as a team would configure it, for the tests to sign people up with.
+// A real Better Auth on 127.0.0.1 with a typical configuration, where tests sign users up.
 //
-// Its one argument is JSON: port, databaseUrl, secret, algorithm, rotationSeconds (of its keys; none: never), path (of
-// its API; none: /api/auth), jwksPath (under that; none: /jwks).
-// Prints a line when it is ready. Mails are not sent: GET /mails has the tokens of their links.
+// The argument is a JSON object: port, databaseUrl, secret, algorithm, rotationSeconds of the keys (default: never), path
+// of the API (default: /api/auth) and jwksPath below it (default: /jwks).
+// Prints "ready" when it serves. Mails are not sent: GET /mails returns the tokens in their links.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
@@ -15,7 +15,7 @@ const { port, databaseUrl, secret, algorithm, rotationSeconds, path, jwksPath } 
 const baseURL = `http://127.0.0.1:${port}${path ?? ""}`;
 const mails = [];
 
-// The jwt plugin knows no shared secret: a signer of one's own, which then wants a remote JWKS, never asked for.
+// The jwt plugin does not support a shared secret. A custom signer does, but requires a remote JWKS, which is never used.
 const signWithTheSecret = (payload) =>
   new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(new TextEncoder().encode(secret));
 

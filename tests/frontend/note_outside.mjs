@@ -1,4 +1,4 @@
-// Loaded into a Node process before all else: notes the hosts that it connects to, but this machine, in $OUTSIDE.
+// Preloaded into a Node process: appends the other hosts that it connects to to the file $OUTSIDE.
 import { appendFileSync } from "node:fs";
 import { Socket } from "node:net";
 
