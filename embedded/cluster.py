@@ -5,9 +5,7 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +15,10 @@ import psutil
 from embedded.errors import EmbeddedError
 from embedded.files import Home, try_lock
 from embedded.programs import find_prefix, find_programs
+from embedded.sockets import create_socket_folder, find_temporary_folder, remove_socket
 
 READY_SECONDS = 50
 STOP_SECONDS = 10
-SOCKET = ".s.PGSQL.5432"
-# Folders for the socket if it does not fit into the cluster's folder. TMPDIR does not count: its path can be long.
-TEMPORARY = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]  # noqa: S108 - mkdtemp creates a private folder there
-TEMPORARY_PREFIX = "todo-postgres-"
 
 
 def quote_list_item(text: str) -> str:
@@ -36,12 +31,6 @@ def find_cause(output: str) -> str:
     if found := re.search(r"\b(?:FATAL|PANIC|ERROR|error): +(.+)", output):
         return found[1]
     return (output.strip() or "it printed nothing").splitlines()[-1]
-
-
-def remove(directory: Path | None) -> None:
-    """Remove a folder if it exists."""
-    if directory is not None:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -127,14 +116,14 @@ class Cluster:
 
     def stop(self, server: psutil.Process) -> None:
         """Stop the server: first in order, then by force."""
-        socket_directory = self._read_temporary_directory()
+        temporary = find_temporary_folder(self.home)  # A server that stops in order removes the pid file.
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with suppress(psutil.NoSuchProcess):
                 server.send_signal(signum)
             deadline = time.monotonic() + STOP_SECONDS
             while is_alive(server) and time.monotonic() < deadline:
                 time.sleep(0.02)
-        remove(socket_directory)
+        remove_socket(self.home, temporary)
 
     def _run(self, program: str, *arguments: str | Path, script: str | None = None) -> None:
         command = [*self.prefix, str(self.programs / program), *map(str, arguments)]
@@ -174,15 +163,13 @@ class Cluster:
 
         PostgreSQL protects a cluster from two servers with these files. Here, the server's lock does.
         """
-        remove(self._read_temporary_directory())
+        remove_socket(self.home, find_temporary_folder(self.home))
         self.home.pid_file.unlink(missing_ok=True)
-        for name in (SOCKET, f"{SOCKET}.lock"):
-            (self.home.path / name).unlink(missing_ok=True)
 
     def _choose_options(self) -> list[str]:
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": quote_list_item(str(self._choose_socket_directory())),
+            "unix_socket_directories": quote_list_item(str(create_socket_folder(self.home))),
             "unix_socket_permissions": "0700",
             "max_connections": "500",  # Enough for 60 workers of 8 threads.
             "dynamic_shared_memory_type": "mmap",  # In the data folder: other processes of `nobody` can read /dev/shm.
@@ -194,48 +181,9 @@ class Cluster:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return ["-D", str(self.home.data), *options]
 
-    def _choose_socket_directory(self) -> Path:
-        """Return the cluster's folder, or a new private folder if a socket cannot be created there.
-
-        A socket's path has at most 107 bytes (unix(7)), and some file systems hold no sockets. Raises EmbeddedError.
-        """
-        if can_hold_socket(self.home.path):
-            return self.home.path
-        for parent in TEMPORARY:
-            with suppress(OSError):
-                directory = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
-                if can_hold_socket(directory):
-                    return directory
-                remove(directory)
-        raise EmbeddedError(
-            f"no folder for its socket: the path {self.home.path} is too long or its file system holds no sockets, "
-            f"and none of {', '.join(map(str, TEMPORARY))} can be written"
-        )
-
-    def _read_temporary_directory(self) -> Path | None:
-        """Return the folder that _choose_socket_directory created for the server of the pid file, or None."""
-        with suppress(OSError, ValueError):
-            directory = Path(self.home.read_socket_directory())
-            # The caller removes the folder, so it must be one that this class could have created.
-            if directory.parent in TEMPORARY and directory.name.startswith(TEMPORARY_PREFIX):
-                return directory
-        return None
-
     def _is_ready(self, pid: int) -> bool:
         try:
             lines = self.home.pid_file.read_text().split("\n")
         except FileNotFoundError:
             return False
         return lines[0] == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"
-
-
-def can_hold_socket(directory: Path) -> bool:
-    """Return whether a socket of PostgreSQL's name can be created in the folder."""
-    path = directory / SOCKET
-    try:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-    except OSError:
-        return False
-    path.unlink()
-    return True

@@ -216,7 +216,7 @@ def test_a_broken_symbolic_link_is_named(clone: Clone, tmp_path: Path) -> None:
 @as_root
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [("noexec", "programs cannot run in this folder (noexec)"), ("ro", "you cannot write in this folder")],
+    [("noexec", "programs cannot run in this folder (noexec)"), ("ro", "this folder is not writable")],
 )
 def test_make_install_names_an_unusable_folder(tmp_path: Path, options: str, reason: str) -> None:
     mounts = with_mounts(
