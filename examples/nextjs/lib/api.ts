@@ -1,4 +1,5 @@
-// A client for the task service: fetch and nothing else, in browsers and in Node. Copy it, with api-types.ts.
+// A client for the task service, for browsers and Node. It needs only fetch. To use it elsewhere, copy this file and
+// api-types.ts.
 
 import type { components, operations } from "./api-types";
 
@@ -7,26 +8,26 @@ export type NewTask = components["schemas"]["NewTask"];
 export type TaskChanges = components["schemas"]["TaskChanges"];
 export type TaskQuery = NonNullable<operations["get_api_tasks_list_tasks"]["parameters"]["query"]>;
 
-/** A task, and which version of it this is: what `update`, `complete` and `delete` take as `etag`. */
+/** A task and its version. Pass `etag` to `update`, `complete` or `delete`. */
 export interface Versioned {
   task: Task;
   etag: string;
 }
 
-/** Some tasks, and the query of those that follow, if there are more. */
+/** One page of tasks. `next` is the query of the next page; it is undefined on the last page. */
 export interface Page {
   tasks: Task[];
   next?: string;
 }
 
 export interface ClientOptions {
-  /** Where the service is: `https://tasks.example.com`. */
+  /** The service's address, for example `https://tasks.example.com`. */
   baseUrl: string;
-  /** Gives the user's JWT. Called with one that was refused, it must bring another. */
+  /** Returns the user's JWT. After a 401 it is called with the refused token, and must return a new one. */
   getToken: (refused?: string) => Promise<string>;
-  /** After so many seconds without an answer, the service counts as unreachable. */
+  /** Seconds to wait for a response. After that, the service counts as unreachable. */
   timeout?: number;
-  /** It waits at most so many seconds before it sends a call again; who is told to wait longer gets the problem. */
+  /** The longest wait before a retry, in seconds. If the service asks for a longer wait, the call throws instead. */
   maxWait?: number;
 }
 
@@ -34,7 +35,7 @@ interface Options {
   signal?: AbortSignal;
 }
 
-/** With `etag`, a change happens only if the task is still that version; otherwise the problem's status is 412. */
+/** With `etag`, the task is changed only if it still has that version. Otherwise the request fails with 412. */
 interface ChangeOptions extends Options {
   etag?: string;
 }
@@ -43,27 +44,27 @@ interface Call extends Options {
   method?: string;
   body?: object;
   headers?: Record<string, string>;
-  /** Whether it may be sent again when nobody knows if it was carried out. */
+  /** True if the request may be sent again when it is unknown whether the service carried it out. */
   repeatable?: boolean;
 }
 
-/** What went wrong (RFC 9457). The status is 0 if no answer came. */
+/** A failed request, as problem details (RFC 9457). The status is 0 if there was no response. */
 export class ApiProblem extends Error {
   override readonly name = "ApiProblem";
   readonly title: string;
-  /** One readable sentence. */
+  /** A sentence that you can show to the user. */
   readonly detail: string;
-  /** What is wrong with each field, for status 422. */
+  /** The messages of each invalid field, if the status is 422. */
   readonly errors: Record<string, string[]>;
-  /** To find the request in the service's log. */
+  /** The request's ID in the service's log. */
   readonly requestId?: string;
-  /** Whether the call was sent before, and may have been carried out then. */
+  /** True if the service may have carried out an earlier attempt of this request. */
   repeated = false;
 
   constructor(
     readonly status: number,
     problem: Partial<components["schemas"]["Problem"]> = {},
-    /** In how many seconds to try again. */
+    /** Seconds to wait before the next attempt. */
     readonly retryAfter?: number,
   ) {
     super(problem.detail ?? problem.title ?? `The service answered ${status}.`);
@@ -73,7 +74,7 @@ export class ApiProblem extends Error {
     this.requestId = problem.request_id;
   }
 
-  /** Whether it may go well later, with nothing changed. */
+  /** True if the same request may succeed later. */
   get isTemporary(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
@@ -86,30 +87,30 @@ export type TasksApi = ReturnType<typeof createTasksApi>;
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }: ClientOptions) {
   const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
 
-  /** Sends a call, again if that is safe and may help; throws ApiProblem, or what the signal was aborted with. */
+  /** Sends a request, and retries it if that is safe. Throws an ApiProblem, or the abort reason of the signal. */
   async function call(path: string, { method = "GET", body, headers, signal, repeatable = true }: Call) {
     let token = await getToken();
     let renewed = false;
     for (let attempt = 0, repeated = false; ; ) {
-      const answer = await send(root + path, {
+      const response = await send(root + path, {
         method,
         headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { "Content-Type": "application/json" } : {}) },
         body: body && JSON.stringify(body),
         signal: AbortSignal.any([AbortSignal.timeout(timeout * 1000), ...(signal ? [signal] : [])]),
       });
       signal?.throwIfAborted();
-      if (!(answer instanceof ApiProblem)) return answer;
-      answer.repeated = repeated;
-      if (answer.status === 401 && !renewed) {
+      if (!(response instanceof ApiProblem)) return response;
+      response.repeated = repeated;
+      if (response.status === 401 && !renewed) {
         renewed = true;
         token = await getToken(token);
         continue;
       }
-      // 429 says that nothing was done; of these others nobody knows.
-      const unknown = [0, 502, 503, 504].includes(answer.status);
-      const wait = answer.retryAfter ?? 0.2 * 3 ** attempt;
-      const again = (unknown && repeatable) || answer.status === 429;
-      if (!again || ++attempt > MAX_RETRIES || wait > maxWait) throw answer;
+      // After these statuses, the service may have carried out the request. After a 429, it did not.
+      const unknown = [0, 502, 503, 504].includes(response.status);
+      const wait = response.retryAfter ?? 0.2 * 3 ** attempt;
+      const again = (unknown && repeatable) || response.status === 429;
+      if (!again || ++attempt > MAX_RETRIES || wait > maxWait) throw response;
       repeated ||= unknown;
       await sleep(wait, signal);
     }
@@ -119,15 +120,15 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
     toVersioned(await call(path, { method: "PATCH", body, headers: ifMatch(etag), signal, repeatable }));
 
   const api = {
-    /** One page of tasks: the first of a query, or, given its `next`, the one after another. */
+    /** Fetches one page of tasks: the first page of a query, or the page after another if given its `next`. */
     async page(query: TaskQuery | string = {}, { signal }: Options = {}): Promise<Page> {
       const { data, headers } = await call(typeof query === "string" ? query : toSearch(query), { signal });
-      // Only the link's query is used: the token goes to baseUrl, whatever the service thinks its address is.
+      // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
       const link = headers.get("Link")?.match(/<([^>]*)>; *rel="next"/)?.[1];
       return { tasks: data as Task[], next: link && new URL(link, root).search };
     },
 
-    /** All pages of a query: `for await (const tasks of api.pages({ limit: 100 }))`. */
+    /** Fetches all pages of a query: `for await (const tasks of api.pages({ limit: 100 }))`. */
     async *pages(query: TaskQuery = {}, options: Options = {}): AsyncGenerator<Task[], void> {
       let page = await api.page(query, options);
       yield page.tasks;
@@ -141,18 +142,18 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       return toVersioned(await call(`/${id}`, { signal }));
     },
 
-    /** Creates one task, however often it is called with the same key: make one for each task somebody wants. */
+    /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
     async create(task: NewTask, { key = createKey(), signal }: Options & { key?: string } = {}): Promise<Versioned> {
       return toVersioned(await call("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }));
     },
 
-    /** Changes the members given, and no others. Without `etag` it is sent only once: later it might undo a change. */
+    /** Changes only the given fields. Without `etag`, it is not retried: a retry could undo a newer change. */
     async update(id: number, changes: TaskChanges, options: ChangeOptions = {}): Promise<Versioned> {
       try {
         return await change(`/${id}`, changes, options, options.etag !== undefined);
       } catch (problem) {
         if (!(problem instanceof ApiProblem) || problem.status !== 412 || !problem.repeated) throw problem;
-        // An answer was lost: perhaps it was the one that said that the task is changed.
+        // A response was lost. If the task has the new values, the lost request made this change.
         const current = await api.get(id, options);
         const isDone = Object.entries(changes).every(([name, value]) => isSame(current.task[name as keyof Task], value));
         if (isDone) return current;
@@ -160,7 +161,6 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       }
     },
 
-    /** Sets whether it is completed. */
     async complete(id: number, completed: boolean, options: ChangeOptions = {}): Promise<Versioned> {
       return change(`/${id}/complete`, { completed }, options);
     },
@@ -169,7 +169,7 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       try {
         await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
       } catch (problem) {
-        // Gone at the second attempt: the first one did it, and its answer was lost.
+        // The first attempt deleted the task, but its response was lost.
         if (!(problem instanceof ApiProblem) || problem.status !== 404 || !problem.repeated) throw problem;
       }
     },
@@ -177,15 +177,15 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
   return api;
 }
 
-/** A key for `create`. (crypto.randomUUID is not there on pages without TLS.) */
+/** Creates a random key for `create`. Browsers do not provide crypto.randomUUID on pages without TLS. */
 export function createKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Sends one request. Gives the answer, or the problem that it or the network is. */
+/** Sends one request. Returns the body and headers, or an ApiProblem if the request or the network fails. */
 async function send(url: string, init: RequestInit): Promise<ApiProblem | { data: unknown; headers: Headers }> {
   try {
-    const response = await fetch(url, { ...init, redirect: "error" }); // The token is for this address only.
+    const response = await fetch(url, { ...init, redirect: "error" }); // Send the token to this address only.
     const { status, headers } = response;
     if (response.ok) return { data: status === 204 ? undefined : await response.json(), headers };
     const isProblem = headers.get("Content-Type")?.startsWith("application/problem+json");
@@ -200,7 +200,7 @@ function toVersioned({ data, headers }: { data: unknown; headers: Headers }): Ve
   return { task: data as Task, etag: headers.get("ETag") ?? "*" };
 }
 
-/** A query as the end of an address. */
+/** Converts a query to a query string such as `?status=pending`. Omits empty values. */
 export function toSearch(query: TaskQuery): string {
   const pairs = Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one ?? "")]));
   const search = new URLSearchParams(pairs.filter(([, value]) => value !== ""));
@@ -209,7 +209,7 @@ export function toSearch(query: TaskQuery): string {
 
 const ifMatch = (etag?: string): Record<string, string> => (etag === undefined ? {} : { "If-Match": etag });
 
-const isSame = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
 function sleep(seconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import { ApiProblem } from "./api";
 
 export const authClient = createAuthClient({ plugins: [jwtClient()] });
 
-/** Makes what gives the user's token: the one it has until that is refused. Many who ask at once cause one request. */
+/** Returns a `getToken` function that keeps a token until it is refused. Concurrent calls share one request. */
 export function createTokenGetter(userId: string) {
   let token: string | undefined;
   let pending: Promise<string> | undefined;
@@ -19,7 +19,7 @@ async function fetchToken(userId: string): Promise<string> {
   const { data, error } = await authClient.token().catch(() => ({ data: null, error: { status: 0 } }));
   if (error?.status === 401) throw new ApiProblem(401, { detail: "Your session has ended. Reload the page to sign in." });
   if (!data) throw new ApiProblem(error?.status ?? 0, { detail: "Your account cannot be reached." });
-  // Somebody else may have signed in meanwhile, in another tab: their tasks are not for this page.
+  // Another user may have signed in from another tab. This page must not show that user's tasks.
   const payload = data.token.split(".")[1] ?? "";
   const { sub } = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { sub?: string };
   if (sub !== userId) throw new ApiProblem(401, { detail: "Somebody else has signed in here. Reload the page." });

@@ -1,19 +1,20 @@
-// Better Auth lives in the database of the tasks: its tables are in the schema public, theirs in the schema todo.
+// Better Auth can share the service's database. Its tables are in the schema public, the tasks in the schema todo.
 
 import type { BetterAuthOptions } from "better-auth";
 import { jwt } from "better-auth/plugins";
 import { Pool } from "pg";
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 5000 });
-// A connection that was idle is lost when the database restarts. The next one is new; without this Node would end.
+// When the database restarts, idle connections emit an error, and the pool opens new ones. Without this listener, the
+// error would end the process.
 pool.on("error", () => {});
 
 export const options = {
-  baseURL: process.env.BETTER_AUTH_URL, // What tokens have as their issuer and audience.
+  baseURL: process.env.BETTER_AUTH_URL, // Tokens have it as `iss` and `aud`.
   secret: process.env.BETTER_AUTH_SECRET,
   database: pool,
   emailAndPassword: { enabled: true },
-  // The service needs to know who somebody is (`sub`), and nothing else of them.
+  // The service needs only the user's ID (`sub`), so the token has no other user data.
   plugins: [jwt({ jwt: { expirationTime: process.env.JWT_LIFETIME ?? "15m", definePayload: () => ({}) } })],
   telemetry: { enabled: false },
 } satisfies BetterAuthOptions;

@@ -1,2 +1,2 @@
-/** Where the task service is. Read when it is asked, not when this is built: one build serves everywhere. */
+/** The task service's address. It is read at run time, not at build time, so one build works everywhere. */
 export const apiUrl = () => process.env.API_URL ?? "http://localhost:8000";

@@ -16,7 +16,7 @@ interface List {
 export const toProblem = (error: unknown): ApiProblem =>
   error instanceof ApiProblem ? error : new ApiProblem(500, { detail: "Something went wrong here." });
 
-/** The tasks of a query, page by page. What is shown stays until there is something newer, also if the service is away. */
+/** Loads the tasks of a query, page by page. Keeps the current list until a newer one arrives, even after an error. */
 export function useTasks(api: TasksApi, query: TaskQuery) {
   const [list, setList] = useState<List>({ isLoading: true });
   const running = useRef<AbortController>(null);
@@ -41,7 +41,7 @@ export function useTasks(api: TasksApi, query: TaskQuery) {
     [api],
   );
 
-  /** As many as are shown, in one request. */
+  /** Fetches as many tasks as the list shows, in one request. */
   const reload = useCallback(() => {
     const limit = Math.min(1000, Math.max(PAGE_SIZE, shown.current));
     return fetchPage({ ...(JSON.parse(key) as TaskQuery), limit });
@@ -69,8 +69,8 @@ export function useTasks(api: TasksApi, query: TaskQuery) {
     ...list,
     reload,
     loadMore: () => list.next && fetchPage(list.next, list.tasks),
-    /** Shows a task as it is to be, before the service has said so. */
+    /** Shows a changed task before the service confirms the change. */
     show: (task: Task) =>
-      setList((list) => ({ ...list, tasks: list.tasks?.map((one) => (one.id === task.id ? task : one)) })),
+      setList((list) => ({ ...list, tasks: list.tasks?.map((item) => (item.id === task.id ? task : item)) })),
   };
 }

@@ -1,4 +1,4 @@
-// A task as a form has it.
+// Converts between tasks and the values of a form.
 
 import type { NewTask, Task, TaskChanges } from "./api";
 
@@ -22,26 +22,26 @@ export const toValues = (task: Task): Values => ({
   completed: task.completed ? "yes" : "no",
 });
 
-/** What the form has; what it does not have is as before. */
+/** Reads the form's values. Fields that the form does not have keep their values from `before`. */
 export function readValues(form: HTMLFormElement, before: Partial<Values> = {}): Partial<Values> {
   return { ...before, ...(Object.fromEntries(new FormData(form)) as Partial<Values>) };
 }
 
-export const toNewTask = (values: Partial<Values>): NewTask => ({ title: "", ...toMembers(values) });
+export const toNewTask = (values: Partial<Values>): NewTask => ({ title: "", ...toFields(values) });
 
-/** The members that differ: what nobody touched here is left as it is there. */
+/** Returns the changed fields only, so that an update does not overwrite other clients' changes to the rest. */
 export function findChanges(before: Values, after: Partial<Values>): TaskChanges {
   const changed = Object.entries(after).filter(([name, value]) => value !== before[name as Field]);
-  return toMembers(Object.fromEntries(changed) as Partial<Values>);
+  return toFields(Object.fromEntries(changed) as Partial<Values>);
 }
 
-function toMembers({ tags, completed: _, ...rest }: Partial<Values>): TaskChanges {
-  const members = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value || null]));
-  if (tags !== undefined) members.tags = tags.split(",").map((tag) => tag.trim()).filter(Boolean) as never;
-  return { ...members, ...(rest.title === undefined ? {} : { title: rest.title }) };
+function toFields({ tags, completed: _, ...rest }: Partial<Values>): TaskChanges {
+  const fields = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value || null]));
+  if (tags !== undefined) fields.tags = tags.split(",").map((tag) => tag.trim()).filter(Boolean) as never;
+  return { ...fields, ...(rest.title === undefined ? {} : { title: rest.title }) };
 }
 
-/** When it is due, as people say it, and whether that is over. An instant is told in the reader's time zone. */
+/** Describes a due date ("Today") and tells whether it is over. A date-time is shown in the user's time zone. */
 export function describeDue(due: string, now = new Date()): { text: string; isOver: boolean } {
   const isDay = due.length === 10;
   const date = new Date(isDay ? `${due}T00:00` : due);
