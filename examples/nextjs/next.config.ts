@@ -1,6 +1,6 @@
 import type { NextConfig } from "next";
 
-// Nothing outside is asked: no telemetry (see .env), no advisories when it is built.
+// Contact no external address: telemetry is off (see .env), and so is the build's check for advisories.
 const config: NextConfig = {
   experimental: { agentUpgrade: false },
   poweredByHeader: false,

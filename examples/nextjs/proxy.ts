@@ -1,4 +1,4 @@
-// Each page says what it may load and whom it may ask: itself and the task service, nobody else.
+// Sets a Content-Security-Policy: a page may load only from itself, and send requests only to itself and the service.
 
 import { NextResponse, type NextRequest } from "next/server";
 import { apiUrl } from "./lib/settings";
@@ -18,10 +18,10 @@ export function proxy(request: NextRequest) {
     "frame-ancestors 'none'",
   ].join("; ");
   const headers = new Headers(request.headers);
-  headers.set("Content-Security-Policy", policy); // Next reads the nonce here.
+  headers.set("Content-Security-Policy", policy); // Next.js reads the nonce from it.
   const response = NextResponse.next({ request: { headers } });
   response.headers.set("Content-Security-Policy", policy);
-  response.headers.set("Referrer-Policy", "no-referrer"); // The address has what somebody searches for.
+  response.headers.set("Referrer-Policy", "no-referrer"); // The URL contains the user's search words.
   response.headers.set("X-Content-Type-Options", "nosniff");
   return response;
 }

@@ -1,7 +1,7 @@
 import type { Metadata, Viewport } from "next";
 import "./globals.css";
 
-// Each page has a nonce of its own (see proxy.ts), so none can be made when this is built.
+// Each response has its own nonce (see proxy.ts), so pages cannot be rendered at build time.
 export const dynamic = "force-dynamic";
 
 export const metadata: Metadata = { title: "Tasks", description: "What you want to do, and what you have done." };

@@ -6,7 +6,7 @@ import { Problem } from "./problem";
 
 const RETRY_MILLISECONDS = 3000;
 
-/** Instead of the page, while nobody knows who is signed in: the database is away. It comes back by itself. */
+/** Replaces the page while the session cannot be read because the database is down. Retries regularly. */
 export function Away() {
   const router = useRouter();
   useEffect(() => {

@@ -22,7 +22,7 @@ export function DeleteTask({ api, task, onClose, onDeleted }: Props) {
       await api.delete(task.id);
     } catch (error) {
       const problem = toProblem(error);
-      if (problem.status !== 404) return setProblem(problem); // Gone already is gone.
+      if (problem.status !== 404) return setProblem(problem); // After a 404, the task is already deleted.
     }
     dialog.current?.close();
     onDeleted(task);

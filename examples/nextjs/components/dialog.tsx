@@ -9,7 +9,7 @@ interface Props {
   children: ReactNode;
 }
 
-/** The browser's own modal dialog: it keeps the focus, gives it back, and closes on Escape. */
+/** A native modal dialog. The browser traps the focus, restores it afterwards, and closes the dialog on Escape. */
 export function Dialog({ ref, title, onClose, children }: Props) {
   useEffect(() => {
     if (!ref.current?.open) ref.current?.showModal();

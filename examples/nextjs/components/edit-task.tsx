@@ -15,7 +15,7 @@ interface Props {
   onSaved: (task: Task) => void;
 }
 
-/** Changes a task as it was when this was opened. If it is another version by now, shows what changed, and asks. */
+/** Edits a task in the version that was opened. If it has changed since, shows both versions and asks the user. */
 export function EditTask({ api, id, onClose, onSaved }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [opened, setOpened] = useState<Versioned>();
@@ -43,7 +43,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
       onSaved(saved.task);
     } catch (error) {
       const problem = toProblem(error);
-      // Its answer has the newest version, or says that the task is gone.
+      // Fetch the current version. This fails with 404 if the task was deleted.
       if (problem.status === 412) await api.get(id).then((theirs) => setConflict({ theirs, mine }), (error: unknown) => setProblem(toProblem(error)));
       else setProblem(problem);
     }
@@ -92,7 +92,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
   );
 }
 
-/** What somebody else changed meanwhile, beside what was changed here. */
+/** Shows the fields that another client changed, next to the user's own changes. */
 function Conflict({ before, theirs, mine }: { before: Values; theirs: Values; mine: Partial<Values> }) {
   const changed = (Object.keys(LABELS) as Field[]).filter((name) => theirs[name] !== before[name]);
   return (

@@ -1,7 +1,7 @@
 import { LABELS, type Field, type Values } from "@/lib/values";
 
 interface Props {
-  /** Begins the elements' ids, of which two forms must not have the same. */
+  /** The prefix of the elements' IDs. It must differ between forms on the same page. */
   id: string;
   values?: Partial<Values>;
   errors?: Record<string, string[]>;
@@ -17,7 +17,7 @@ interface TextProps extends Props {
   type?: string;
 }
 
-/** A labelled input. What is allowed the service knows; what it says about a field stands under it. */
+/** A labelled input. The service validates the value; its messages for the field appear below the input. */
 export function TextField(props: TextProps) {
   const { id, name, values, errors, label = LABELS[name], placeholder, hint, isLong, isHalf, type } = props;
   const messages = errors?.[name];

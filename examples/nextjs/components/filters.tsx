@@ -63,7 +63,7 @@ export function Filters({ query, onChange }: Props) {
           type="button"
           className="tag chosen"
           aria-label={`No longer only tasks tagged ${tag}`}
-          onClick={() => onChange({ tag: query.tag?.filter((one) => one !== tag) })}
+          onClick={() => onChange({ tag: query.tag?.filter((other) => other !== tag) })}
         >
           #{tag} <span aria-hidden>×</span>
         </button>

@@ -8,7 +8,7 @@ import { DetailFields, TextField } from "./fields";
 import { Problem } from "./problem";
 
 export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task) => void }) {
-  // However often somebody presses "Add" until it works: one task has one key, and is created once.
+  // Keeps the key while the task is the same, so that pressing "Add" again after an error creates no duplicate.
   const intent = useRef({ task: "", key: "" });
   const [problem, setProblem] = useState<ApiProblem>();
   const [isBusy, setBusy] = useState(false);
@@ -34,7 +34,7 @@ export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task)
     form.querySelector("input")?.focus();
   }
 
-  // The other fields may be folded away.
+  // A title error appears at its input only. The other inputs may be collapsed, so repeat their errors below.
   const isAtTitle = problem?.errors.title !== undefined;
   return (
     <form onSubmit={(event) => void submit(event)} className="card new-task" aria-label="New task">

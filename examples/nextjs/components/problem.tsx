@@ -8,7 +8,7 @@ interface Props {
   children?: ReactNode;
 }
 
-/** What went wrong, read out as soon as it is there, and what can be done. */
+/** An error message with possible actions. Screen readers announce it when it appears. */
 export function Problem({ title, detail, isTemporary, onRetry, children }: Props) {
   return (
     <div role="alert" className="problem">

@@ -38,13 +38,13 @@ export function Tasks({ user, apiUrl }: Props) {
     return () => clearTimeout(timer);
   }, [message]);
 
-  // Whoever was in a row that is gone goes on from the list's beginning, not from the page's.
+  // If the focused row was removed, focus the list's heading. Otherwise the Tab key starts at the top of the page.
   useEffect(() => {
     if (message && document.activeElement === document.body) heading.current?.focus();
   }, [list.tasks, message]);
 
-  function finish(what: string, task: Task) {
-    setMessage(`${what} “${task.title}”.`);
+  function finish(verb: string, task: Task) {
+    setMessage(`${verb} “${task.title}”.`);
     void list.reload();
   }
 
@@ -63,7 +63,7 @@ export function Tasks({ user, apiUrl }: Props) {
 
   async function signOut() {
     await authClient.signOut();
-    location.assign("/"); // Anew, so that nothing of this user stays in memory.
+    location.assign("/"); // A full page load removes the user's data from memory.
   }
 
   const { sort: _, ...filters } = query;
@@ -155,19 +155,19 @@ function Skeleton() {
   );
 }
 
-const ASKED: (keyof TaskQuery)[] = ["status", "priority", "tag", "search", "sort"];
+const PARAMETERS: (keyof TaskQuery)[] = ["status", "priority", "tag", "search", "sort"];
 
-/** What is asked for, in the page's address: a reload shows the same. Changing it to undefined asks for all. */
+/** Keeps the query in the page's URL, so that it survives a reload. Changing it to undefined shows all tasks. */
 function useQuery(): [TaskQuery, (changes?: TaskQuery) => void] {
   const params = useSearchParams();
-  const names = ASKED.filter((name) => params.has(name));
+  const names = PARAMETERS.filter((name) => params.has(name));
   const query = Object.fromEntries(names.map((name) => [name, name === "tag" ? params.getAll(name) : params.get(name)])) as TaskQuery;
   const change = (changes?: TaskQuery) =>
     history.replaceState(null, "", changes ? toSearch({ ...query, ...changes }) || location.pathname : location.pathname);
   return [query, change];
 }
 
-/** Shows the sign-in, or the other user's page, as soon as another tab has signed out or somebody else in. */
+/** Refreshes the page when another tab signs out or signs in as another user. */
 function useSameUser(userId: string) {
   const router = useRouter();
   const { data, error, isPending } = authClient.useSession();
