@@ -1,8 +1,12 @@
-// A real Better Auth on 127.0.0.1 with a typical configuration, where tests sign users up.
+// A Better Auth server on 127.0.0.1 with a typical configuration. The tests sign up users with it.
 //
-// The argument is a JSON object: port, databaseUrl, secret, algorithm, rotationSeconds of the keys (default: never), path
-// of the API (default: /api/auth) and jwksPath below it (default: /jwks).
-// Prints "ready" when it serves. Mails are not sent: GET /mails returns the tokens in their links.
+// The only argument is a JSON object:
+// - port, databaseUrl, secret, algorithm
+// - rotationSeconds: how often the keys rotate; default: never
+// - path: the path of the API; default: /api/auth
+// - jwksPath: the path of the JWKS, below the API; default: /jwks
+//
+// Prints "ready" when it listens. Sends no mail: GET /mails returns the tokens of the verification links.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
@@ -15,13 +19,14 @@ const { port, databaseUrl, secret, algorithm, rotationSeconds, path, jwksPath } 
 const baseURL = `http://127.0.0.1:${port}${path ?? ""}`;
 const mails = [];
 
-// The jwt plugin does not support a shared secret. A custom signer does, but requires a remote JWKS, which is never used.
-const signWithTheSecret = (payload) =>
+// The jwt plugin cannot sign with a shared secret. A custom signer can, but the plugin then requires a remote JWKS URL.
+// It never fetches that URL.
+const signWithSecret = (payload) =>
   new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(new TextEncoder().encode(secret));
 
 const plugin =
   algorithm === "HS256"
-    ? jwt({ jwks: { remoteUrl: `${baseURL}/unused`, keyPairConfig: { alg: "EdDSA" } }, jwt: { sign: signWithTheSecret } })
+    ? jwt({ jwks: { remoteUrl: `${baseURL}/unused`, keyPairConfig: { alg: "EdDSA" } }, jwt: { sign: signWithSecret } })
     : jwt({
         jwks: { keyPairConfig: { alg: algorithm }, rotationInterval: rotationSeconds, jwksPath },
         sessionCookieCache: true,

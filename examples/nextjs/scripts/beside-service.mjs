@@ -1,4 +1,5 @@
-// What `make frontend` runs: installs, builds and serves this beside the service of `make run`, with its settings.
+// Installs, builds and serves the frontend next to the service of `make run`. `make frontend` runs this script with the
+// service's settings.
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -17,27 +18,28 @@ function fail(message) {
   process.exit(1);
 }
 
-/** When a file was changed, or the newest in a folder; 0 if it is not there. */
-function changed(path) {
+/** Returns the modification time of a file, or of the newest file in a folder; 0 if it does not exist. */
+function findModified(path) {
   const status = existsSync(path) && statSync(path);
   if (!status) return 0;
-  return status.isDirectory() ? Math.max(0, ...readdirSync(path).map((name) => changed(join(path, name)))) : status.mtimeMs;
+  if (!status.isDirectory()) return status.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => findModified(join(path, name))));
 }
 
-function run(what, program, ...parameters) {
-  console.log(what);
+function run(message, program, ...parameters) {
+  console.log(message);
   try {
     execFileSync(program, parameters, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, API_URL } });
   } catch {
-    fail(`${program} ${parameters.join(" ")} failed; what it said is above`);
+    fail(`${program} ${parameters.join(" ")} failed; see its output above`);
   }
 }
 
-if (!BETTER_AUTH_SECRET) fail("BETTER_AUTH_SECRET is not set: Better Auth signs its cookies with it; add it to .env");
+if (!BETTER_AUTH_SECRET) fail("BETTER_AUTH_SECRET is not set; add it to .env: Better Auth signs its cookies with it");
 if (!BETTER_AUTH_URL)
   fail("BETTER_AUTH_URL is not set: add BETTER_AUTH_URL=http://localhost:3000 to .env, and start make run again");
 if (DATABASE_URL && !/[?&]host=(%2F|\/)|@(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(DATABASE_URL) && !process.env.ANY_DATABASE)
-  fail("this would make Better Auth's tables in a database that is not on this machine; ANY_DATABASE=yes make frontend does");
+  fail("the database is not on this machine; to create Better Auth's tables in it, run ANY_DATABASE=yes make frontend");
 await fetch(`${API_URL}/healthz`).catch(() =>
   fail(`the task service does not answer at ${API_URL}; start it in another terminal: make run`),
 );
@@ -50,16 +52,16 @@ await new Promise((resolve) => {
   );
 });
 
-if (changed("node_modules/.package-lock.json") < changed("package-lock.json"))
+if (findModified("node_modules/.package-lock.json") < findModified("package-lock.json"))
   run("Installing the frontend: half a minute, once.", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
-run("Bringing Better Auth's tables up to date.", "npm", "run", "--silent", "migrate");
-if (changed(".next/BUILD_ID") < Math.max(...SOURCES.map(changed)))
+run("Migrating Better Auth's tables.", "npm", "run", "--silent", "migrate");
+if (findModified(".next/BUILD_ID") < Math.max(...SOURCES.map(findModified)))
   run("Building the frontend: half a minute.", "npm", "run", "--silent", "build");
 
 const start = ["node_modules/next/dist/bin/next", "start", "--hostname", hostname, "--port", port];
 const next = spawn(process.execPath, start, { stdio: "inherit", env: { ...process.env, API_URL } });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => next.kill(signal));
 next.on("exit", (code) => process.exit(code ?? 0));
-// Whoever opens it at once shall see it.
+// Print the address only when the server responds.
 while (!(await fetch(`http://${hostname}:${port}`).catch(() => undefined))) await sleep(100);
 console.log(`\nOpen ${BETTER_AUTH_URL}\n`);

@@ -1,16 +1,17 @@
-// Makes Better Auth's tables, or brings them up to date.
+// Creates or migrates Better Auth's tables.
 
 import nextEnv from "@next/env";
 import { getMigrations } from "better-auth/db/migration";
 
 nextEnv.loadEnvConfig(process.cwd(), false, { info: () => {}, error: console.error });
-const { options } = await import("../lib/auth-options"); // Reads the settings, so not before.
+const { options } = await import("../lib/auth-options"); // Import it only now: it reads the settings loaded above.
 try {
   const { runMigrations, toBeCreated } = await getMigrations(options);
   await runMigrations();
-  if (toBeCreated.length) console.log(`Made Better Auth's tables: ${toBeCreated.map(({ table }) => table).join(", ")}.`);
-  process.exit(); // The pool would keep it alive.
+  const created = toBeCreated.map(({ table }) => table);
+  if (created.length) console.log(`Created Better Auth's tables: ${created.join(", ")}.`);
+  process.exit(); // The connection pool would keep the process alive.
 } catch (error) {
-  console.error(`Error: Better Auth's tables were not made: ${(error as Error).message}`);
+  console.error(`Error: Better Auth's tables were not migrated: ${(error as Error).message}`);
   process.exit(1);
 }
