@@ -1,5 +1,5 @@
-// The client against the running service: API_URL and BETTER_AUTH_SECRET say which. Between them is a proxy that
-// passes everything on, but for the faults that a test orders.
+// Tests the client against a running service, given by API_URL and BETTER_AUTH_SECRET. A proxy between them forwards
+// the requests, and injects the faults that a test sets.
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -10,18 +10,18 @@ import { ApiProblem, createTasksApi, type Task } from "./api";
 
 const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "" } = process.env;
 
-type Fault = "answer lost" | "refused" | { status: number; retryAfter: number };
+type Fault = "response lost" | "request lost" | { status: number; retryAfter: number };
 let faults: Fault[] = [];
 let seen: string[] = [];
 
 const proxy = createServer((incoming, outgoing) => {
   seen.push(`${incoming.method} ${incoming.url}`);
   const fault = faults.shift();
-  if (fault === "refused") return void outgoing.destroy();
+  if (fault === "request lost") return void outgoing.destroy();
   if (typeof fault === "object") return void outgoing.writeHead(fault.status, { "Retry-After": fault.retryAfter }).end();
   const headers = { ...incoming.headers, "x-forwarded-host": "elsewhere.example" };
   const passed = request(API_URL + incoming.url, { method: incoming.method, headers }, (response) => {
-    if (fault === "answer lost") return response.resume().on("end", () => outgoing.destroy());
+    if (fault === "response lost") return response.resume().on("end", () => outgoing.destroy());
     response.pipe(outgoing.writeHead(response.statusCode ?? 500, response.headers));
   });
   incoming.pipe(passed);
@@ -36,7 +36,7 @@ function makeToken(user: string, seconds = 60): string {
   return `${signed}.${createHmac("sha256", BETTER_AUTH_SECRET).update(signed).digest("base64url")}`;
 }
 
-/** Somebody new, who has no tasks. */
+/** Creates a client for a new user, who has no tasks. `refused` has the argument of each call of `getToken`. */
 function makeApi(tokens?: string[]) {
   const user = crypto.randomUUID();
   const refused: (string | undefined)[] = [];
@@ -73,7 +73,7 @@ test("a task is created, read, changed, completed and deleted", async () => {
   await assert.rejects(api.delete(task.id), isProblem(404));
 });
 
-test("all pages have every task of a query once, and are asked for at baseUrl, whatever the link's host", async () => {
+test("paging returns each task once and uses only baseUrl", async () => {
   const { api } = makeApi();
   for (let number = 0; number < 7; number++) await api.create({ title: `${number}`, tags: ["a", `${number % 2}`] });
   seen = [];
@@ -86,15 +86,15 @@ test("all pages have every task of a query once, and are asked for at baseUrl, w
   assert.deepEqual([page.tasks.length, page.next], [7, undefined]);
 });
 
-test("a creation whose answer is lost is sent again, and creates one task", async () => {
+test("a create with a lost response creates exactly one task", async () => {
   const { api } = makeApi();
-  faults = ["answer lost", "answer lost"];
+  faults = ["response lost", "response lost"];
   const { task } = await api.create({ title: "Buy milk" });
   assert.equal(seen.length, 3);
   assert.deepEqual(await readAll(api), [task]);
 });
 
-test("who calls again with the same key gets the same task", async () => {
+test("a second create with the same key returns the same task", async () => {
   const { api } = makeApi();
   const first = await api.create({ title: "Buy milk" }, { key: "one" });
   assert.deepEqual(await api.create({ title: "Buy milk" }, { key: "one" }), first);
@@ -102,7 +102,7 @@ test("who calls again with the same key gets the same task", async () => {
   await assert.rejects(api.create({ title: "Buy bread" }, { key: "one" }), isProblem(422));
 });
 
-test("a change of another version is refused with 412, and nothing is written", async () => {
+test("a change of an old version fails with 412 and writes nothing", async () => {
   const { api } = makeApi();
   const { task, etag } = await api.create({ title: "Buy milk" });
   const newer = await api.update(task.id, { title: "Buy bread" }, { etag });
@@ -112,35 +112,36 @@ test("a change of another version is refused with 412, and nothing is written", 
   assert.deepEqual(await api.get(task.id), newer);
 });
 
-test("a change whose answer is lost is no conflict with itself, but one with somebody else's", async () => {
+test("a retried update does not conflict with itself", async () => {
   const { api } = makeApi();
   const { task, etag } = await api.create({ title: "Buy milk" });
-  faults = ["answer lost"];
+  faults = ["response lost"];
   const changed = await api.update(task.id, { title: "Buy bread", tags: ["home"] }, { etag });
   assert.equal(changed.task.title, "Buy bread");
-  faults = ["refused"];
+  faults = ["request lost"];
   await assert.rejects(api.update(task.id, { title: "Buy cake" }, { etag }), isProblem(412));
 });
 
-test("a change without a version is sent once: later it might undo another", async () => {
+test("an update without an ETag is not retried", async () => {
+  // A retry could undo a newer change.
   const { api } = makeApi();
   const { task } = await api.create({ title: "Buy milk" });
   seen = [];
-  faults = ["answer lost"];
+  faults = ["response lost"];
   await assert.rejects(api.update(task.id, { title: "Buy bread" }), isProblem(0));
   assert.equal(seen.length, 1);
   assert.equal((await api.get(task.id)).task.title, "Buy bread");
 });
 
-test("a deletion whose answer is lost has succeeded", async () => {
+test("a delete with a lost response succeeds", async () => {
   const { api } = makeApi();
   const { task } = await api.create({ title: "Buy milk" });
-  faults = ["answer lost"];
+  faults = ["response lost"];
   await api.delete(task.id);
   assert.deepEqual(await readAll(api), []);
 });
 
-test("a token that is refused is replaced once, and the call repeated", async () => {
+test("a refused token is replaced once and the request retried", async () => {
   const expired = makeToken("alice", -60);
   const { api, refused } = makeApi([expired]);
   const { task } = await api.create({ title: "Buy milk" });
@@ -152,7 +153,7 @@ test("a token that is refused is replaced once, and the call repeated", async ()
   assert.equal(other.refused.length, 2);
 });
 
-test("what is wrong with each field is in the problem", async () => {
+test("a problem has the messages of each invalid field", async () => {
   const { api } = makeApi();
   await assert.rejects(api.create({ title: " ", tags: [""] }), (problem) => {
     assert.ok(problem instanceof ApiProblem, String(problem));
@@ -163,7 +164,7 @@ test("what is wrong with each field is in the problem", async () => {
   });
 });
 
-test("the service says in Retry-After when to come again, and that is when the client does", async () => {
+test("the client waits as long as Retry-After says", async () => {
   const { api } = makeApi();
   const started = Date.now();
   for (const status of [503, 429]) {
@@ -171,26 +172,28 @@ test("the service says in Retry-After when to come again, and that is when the c
     await api.page();
   }
   assert.equal(seen.length, 4);
-  assert.ok(Date.now() - started >= 2000, "it came too early"); // Without a message, Node looks for one in the source for ever.
+  // Keep the message: without one, Node searches the source for it and never ends.
+  assert.ok(Date.now() - started >= 2000, "the retry came too early");
 });
 
-test("nobody is made to wait long, or for ever: then the problem says when to come again", async () => {
+test("the client gives up after maxWait or two retries", async () => {
   const { api } = makeApi();
   faults = [{ status: 503, retryAfter: 60 }];
   await assert.rejects(api.page(), (problem) => isProblem(503)(problem) && (problem as ApiProblem).retryAfter === 60);
-  faults = ["refused", "refused", "refused"];
+  faults = ["request lost", "request lost", "request lost"];
   await assert.rejects(api.page(), (problem) => isProblem(0)(problem) && (problem as ApiProblem).isTemporary);
   assert.equal(seen.length, 4);
 });
 
-test("a refusal because of too many requests is repeated whatever the call: nothing was done", async () => {
+test("every request is retried after a 429", async () => {
+  // The service did not carry out the request.
   const { api } = makeApi();
   const { task } = await api.create({ title: "Buy milk" });
   faults = [{ status: 429, retryAfter: 0 }];
   assert.equal((await api.update(task.id, { title: "Buy bread" })).task.title, "Buy bread");
 });
 
-test("who aborts is not kept waiting, and nothing more is sent", async () => {
+test("aborting ends the wait and sends no more requests", async () => {
   const { api } = makeApi();
   faults = [{ status: 503, retryAfter: 3 }];
   const abort = new AbortController();
@@ -198,7 +201,7 @@ test("who aborts is not kept waiting, and nothing more is sent", async () => {
   const page = api.page({}, { signal: abort.signal });
   setTimeout(() => abort.abort(), 200);
   await assert.rejects(page, { name: "AbortError" });
-  assert.ok(Date.now() - started < 2000, "it was kept waiting");
+  assert.ok(Date.now() - started < 2000, "the wait did not end");
   assert.equal(seen.length, 1);
   await assert.rejects(api.page({}, { signal: abort.signal }), { name: "AbortError" });
   assert.equal(seen.length, 1);

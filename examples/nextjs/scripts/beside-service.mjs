@@ -35,7 +35,7 @@ function run(message, program, ...parameters) {
   }
 }
 
-if (!BETTER_AUTH_SECRET) fail("BETTER_AUTH_SECRET is not set; add it to .env: Better Auth signs its cookies with it");
+if (!BETTER_AUTH_SECRET) fail("BETTER_AUTH_SECRET is not set; add it to .env (Better Auth signs its cookies with it)");
 if (!BETTER_AUTH_URL)
   fail("BETTER_AUTH_URL is not set: add BETTER_AUTH_URL=http://localhost:3000 to .env, and start make run again");
 if (DATABASE_URL && !/[?&]host=(%2F|\/)|@(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(DATABASE_URL) && !process.env.ANY_DATABASE)
