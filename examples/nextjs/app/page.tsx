@@ -1,7 +1,7 @@
 import { headers } from "next/headers";
-import { Away } from "@/components/away";
 import { SignIn } from "@/components/sign-in";
 import { Tasks } from "@/components/tasks";
+import { Unavailable } from "@/components/unavailable";
 import { auth } from "@/lib/auth";
 import { apiUrl } from "@/lib/settings";
 
@@ -10,7 +10,7 @@ export default async function Page() {
     console.error(error);
     return undefined;
   });
-  if (session === undefined) return <Away />;
+  if (session === undefined) return <Unavailable />;
   if (!session) return <SignIn />;
   const { id, name } = session.user;
   return <Tasks key={id} user={{ id, name }} apiUrl={apiUrl()} />;

@@ -147,7 +147,7 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       return toVersioned(await call("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }));
     },
 
-    /** Changes only the given fields. Without `etag`, it is not retried: a retry could undo a newer change. */
+    /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
     async update(id: number, changes: TaskChanges, options: ChangeOptions = {}): Promise<Versioned> {
       try {
         return await change(`/${id}`, changes, options, options.etag !== undefined);

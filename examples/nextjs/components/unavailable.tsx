@@ -7,7 +7,7 @@ import { Problem } from "./problem";
 const RETRY_MILLISECONDS = 3000;
 
 /** Replaces the page while the session cannot be read because the database is down. Retries regularly. */
-export function Away() {
+export function Unavailable() {
   const router = useRouter();
   useEffect(() => {
     const timer = setInterval(() => router.refresh(), RETRY_MILLISECONDS);
