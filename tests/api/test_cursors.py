@@ -48,9 +48,9 @@ def test_a_cursor_of_another_list_is_400(alice: Caller, fill: None, query: dict[
     assert "cursor" in problem["detail"]
 
 
-def forge(place: Any, sort: str) -> str:
-    """Forge a cursor: the checksum has no secret, so anybody can compute it."""
-    text, scope = orjson.dumps(place), orjson.dumps([sort, SORTS[sort].order, {}, []])
+def forge(place: Any, sort: str, table: str = "todo.tasks") -> str:
+    """Forge a cursor: the checksum has no secret, so any client can compute it."""
+    text, scope = orjson.dumps(place), orjson.dumps([table, sort, SORTS[sort].order, {}, []])
     checksum = hashlib.sha256(scope + b"\n" + text).digest()[:9]
     return base64.urlsafe_b64encode(checksum + text).decode().rstrip("=")
 
@@ -101,3 +101,9 @@ def test_a_cursor_grants_no_access(alice: Caller, bob: Caller, fill: None) -> No
     bob.add("his")
     url = str(read_next(alice.get("/api/tasks?limit=1&sort=title")))
     assert walk(bob, url) == [["his"]]
+
+
+def test_a_cursor_of_another_resource_is_400(alice: Caller, fill: None) -> None:
+    for table, status in (("todo.tasks", 200), ("todo.notes", 400)):
+        response = alice.get("/api/tasks", query_string={"cursor": forge([1], "created", table)})
+        assert response.status_code == status

@@ -1,6 +1,7 @@
 """POST /api/tasks with an Idempotency-Key: a repeated request creates one task."""
 
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import pytest
 from flask import Flask
@@ -107,3 +108,11 @@ def test_keys_expire_after_a_day(alice: Caller, database: Database) -> None:
     keys = "SELECT key FROM todo.idempotency_keys WHERE user_id = %s"
     assert database.run(keys, (alice.user_id,)) == [("y",)]
     assert read_task(create(alice, "x"), 201)["id"] != first["id"]
+
+
+def test_a_key_survives_a_release_that_adds_a_field(alice: Caller, database: Database) -> None:
+    """Its fingerprint has no defaults: with a new field, the same request would have another one."""
+    for key, body in (("short", {"title": "a"}), ("long", {"title": "a", "priority": None, "tags": []})):
+        create(alice, key, **body)
+    fingerprints = database.run("SELECT fingerprint FROM todo.idempotency_keys WHERE user_id = %s", (alice.user_id,))
+    assert {bytes(fingerprint) for (fingerprint,) in fingerprints} == {sha256(b'{"title":"a"}').digest()}

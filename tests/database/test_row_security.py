@@ -14,7 +14,7 @@ from tests.support.callers import Caller
 from tests.support.commands import ROOT
 from tests.support.databases import Database
 from todo.database import isolation
-from todo.database.statements import Statement
+from todo.database.statements import Statement, row_of
 from todo.extensions import db
 from todo.tasks.models import Task
 
@@ -127,3 +127,15 @@ def test_a_login_that_owns_nothing_reads_no_rows(database: Database, alice: Call
         cursor.execute("SELECT count(*) FROM todo.tasks")
         assert cursor.fetchone() == (0,)
     connection.close()
+
+
+def test_rows_with_other_columns_than_declared_are_refused(app: Flask, alice: Caller) -> None:
+    """A swapped column would put one field's value into another field."""
+    task_id = alice.add("hers")["id"]
+    swapped = Statement(text("SELECT title AS id, id AS title FROM todo.tasks"), row=row_of(Task, ["title", "id"]))
+    with app.app_context(), pytest.raises(TypeError, match="'id', 'title'"):
+        isolation.fetch(alice.user_id, swapped, {})
+    right = Statement(text("SELECT title, id FROM todo.tasks"), row=row_of(Task, ["title", "id"]))
+    with app.app_context():
+        [row] = isolation.fetch(alice.user_id, right, {})
+    assert (row.id, row.title) == (task_id, "hers")

@@ -1,20 +1,24 @@
-"""Statements that change one row: they lock it, compare its version, write, and return the row in one statement.
+"""Changes of one row. One statement locks the row, compares its version, writes, and returns the row.
 
 The lock makes concurrent changes wait for each other: the second one sees the result of the first. It also tells a
 deleted row from a changed one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, any_, bindparam, delete, exists, or_, select, update
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.database.resource import Resource
+from todo.database.creating import bind_new
+from todo.database.isolation import fetch
+from todo.database.resource import NO_ID, Resource
 from todo.database.statements import Statement, join_rows, row_like
+from todo.errors import Changed, NotFound
 
 M = TypeVar("M")
+T = TypeVar("T")
 
 ID = bindparam("row_id", type_=BigInteger)
 # The versions that may be changed; NULL for any.
@@ -77,3 +81,35 @@ def lock_row(resource: Resource[Any]) -> CTE:
 def is_row(resource: Resource[Any]) -> ColumnElement[bool]:
     """Build the condition of one row: the owner and the ID."""
     return resource.is_own & (resource.table.c.id == ID)
+
+
+def change_row(
+    user_id: str,
+    row_id: int,
+    statement: Statement[tuple[M, Outcome]],
+    versions: Sequence[int] | None,
+    columns: Mapping[str, Any] | None = None,
+) -> M:
+    """Change a row with one of these versions, and return it; None allows any version. Raises NotFound or Changed."""
+    values = bind_new(user_id, columns or {}) | {"versions": versions}
+    row, outcome = fetch_row(user_id, row_id, statement, values)
+    if not outcome.expected:
+        raise Changed
+    return row
+
+
+def fetch_row(
+    user_id: str,
+    row_id: int,
+    statement: Statement[T],
+    values: Mapping[str, Any] | None = None,
+    *,
+    repeatable: bool = False,
+) -> T:
+    """Run a statement about one row, and return the row; raises NotFound. NO_ID needs no statement."""
+    if row_id == NO_ID:
+        raise NotFound
+    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "row_id": row_id}, repeatable=repeatable)
+    if not rows:
+        raise NotFound
+    return rows[0]

@@ -81,6 +81,11 @@ def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Sta
     )
 
 
+def bind_new(user_id: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a statement that writes these columns: ``owner``, and ``new_…`` for each column."""
+    return {f"new_{name}": value for name, value in columns.items()} | {"owner": user_id}
+
+
 def write_insert(resource: Resource[Any], values: Mapping[str, str], source: str = "") -> str:
     """Return the SQL that inserts rows of the current user: the expression of each column, and where rows come from."""
     values = {"user_id": ":owner", **values}

@@ -56,10 +56,10 @@ class Listing(Generic[M]):
 class Query:
     """What a client asks of a list: an order, a place, the values of filters by name, and words to search for."""
 
-    sort: str
-    order: str | None
     limit: int
-    cursor: str | None
+    sort: str = "created"
+    order: str | None = None
+    cursor: str | None = None
     filters: Mapping[str, Any] = field(default_factory=dict)
     words: Sequence[str] = ()
 
@@ -78,7 +78,7 @@ def find_page(
     """Return a page of the user's rows; ``seconds`` is the timeout. Raises InvalidCursor, and what fetch raises."""
     sort = listing.sorts[query.sort]
     order = query.order or sort.order
-    scope = [query.sort, order, query.filters, list(query.words)]
+    scope = [str(listing.resource.table), query.sort, order, query.filters, list(query.words)]
     start: Start = "first"
     values: dict[str, Any] = {**query.filters, "owner": user_id, "size": query.limit + 1}
     if query.cursor is not None:

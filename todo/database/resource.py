@@ -11,6 +11,8 @@ from todo.database.statements import RowType, row_of
 
 M = TypeVar("M")
 
+# IDs are from 1 to MAX_ID; NO_ID is an ID that does not exist.
+NO_ID, MAX_ID = 0, 2**63 - 1
 # Called owner, because SQLAlchemy reserves the name of a column in INSERT and UPDATE.
 OWNER = bindparam("owner", type_=Text)
 

@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement
 
+from todo.database.resource import MAX_ID
 from todo.database.statements import UNSTORABLE
 from todo.errors import InvalidCursor
-
-MAX_ID = 2**63 - 1
 
 # What precedes the page: nothing, a row with a value to sort by, or a row without one.
 Start = Literal["first", "valued", "valueless"]

@@ -9,8 +9,8 @@ from marshmallow.exceptions import SCHEMA
 
 from todo.tasks.queries import create_tasks, find_tasks
 from todo.tasks.resource import TASKS
-from todo.tasks.schemas import MAX_LISTED, IncomingSchema
 from todo.web.fields import Moment
+from todo.web.schemas import MAX_LISTED, IncomingSchema
 
 
 class ExportedTaskSchema(IncomingSchema):

@@ -6,7 +6,7 @@ Statements filter by owner, and row security does too: either one is enough.
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from psycopg2.errors import QueryCanceled
@@ -14,18 +14,23 @@ from sqlalchemy import Boolean, ColumnElement, bindparam, case, text
 from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
-from todo.database.changing import Outcome, build_change, build_comparison, build_delete, build_get
-from todo.database.creating import build_create, build_create_many, build_create_once
+from todo.database.changing import (
+    Outcome,
+    build_change,
+    build_comparison,
+    build_delete,
+    build_get,
+    change_row,
+    fetch_row,
+)
+from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.statements import Statement, row_like
-from todo.errors import Changed, FieldError, KeyReused, KeyUnusable, NotFound
+from todo.errors import FieldError, KeyReused, KeyUnusable
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import DeletedTasks, Task
 from todo.tasks.resource import TASKS
-from todo.web.ids import NO_ID
-
-T = TypeVar("T")
 
 SEARCH_SECONDS = 1
 
@@ -92,8 +97,7 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it."""
-    values = name_values(TASKS.to_columns({**TASKS.defaults, **new}))
-    return fetch(user_id, CREATE, {**values, "owner": user_id})[0]
+    return fetch(user_id, CREATE, bind_new(user_id, TASKS.to_columns({**TASKS.defaults, **new})))[0]
 
 
 def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Task, bool]:
@@ -102,8 +106,11 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     Raises KeyReused if the key was used for another task, KeyUnusable if its task was deleted.
     """
     columns = TASKS.to_columns({**TASKS.defaults, **new})
-    fingerprint = sha256(orjson.dumps(columns, option=orjson.OPT_SORT_KEYS)).digest()
-    values = {**name_values(columns), "owner": user_id, "key": key, "fingerprint": fingerprint}
+    # Without defaults, so that a later release with another field computes the same fingerprint.
+    defaults = TASKS.to_columns(TASKS.defaults)
+    given = {name: value for name, value in columns.items() if value != defaults[name]}
+    fingerprint = sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).digest()
+    values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint}
     [(task, claim)] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
     if bytes(claim.fingerprint) != fingerprint:
         raise KeyReused
@@ -132,55 +139,19 @@ def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions
     """
     columns = TASKS.to_columns(changes)
     statement = build_task_change(frozenset(columns)) if columns else COMPARE
-    return change(user_id, task_id, statement, versions, name_values(columns))
+    return change_row(user_id, task_id, statement, versions, columns)
 
 
 def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Task:
     """Complete an open task, or reopen a completed one, and return it; raises NotFound or Changed."""
-    return change(user_id, task_id, TOGGLE, versions)
+    return change_row(user_id, task_id, TOGGLE, versions)
 
 
 def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> None:
     """Delete the user's task; raises NotFound or Changed."""
-    change(user_id, task_id, DELETE, versions)
+    change_row(user_id, task_id, DELETE, versions)
 
 
 def delete_everything(user_id: str) -> int:
     """Delete all data of a user, and return the number of tasks."""
     return fetch(user_id, DELETE_ALL, {"owner": user_id})[0].number
-
-
-def change(
-    user_id: str,
-    task_id: int,
-    statement: Statement[tuple[Task, Outcome]],
-    versions: Sequence[int] | None,
-    values: Mapping[str, Any] | None = None,
-) -> Task:
-    """Run a statement that compares the version; raises NotFound or Changed."""
-    task, outcome = fetch_row(user_id, task_id, statement, {**(values or {}), "versions": versions})
-    if not outcome.expected:
-        raise Changed
-    return task
-
-
-def fetch_row(
-    user_id: str,
-    task_id: int,
-    statement: Statement[T],
-    values: Mapping[str, Any] | None = None,
-    *,
-    repeatable: bool = False,
-) -> T:
-    """Run a statement about one task and return its row; raises NotFound without a row. NO_ID needs no statement."""
-    if task_id == NO_ID:
-        raise NotFound
-    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "row_id": task_id}, repeatable=repeatable)
-    if not rows:
-        raise NotFound
-    return rows[0]
-
-
-def name_values(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of new values."""
-    return {f"new_{name}": value for name, value in columns.items()}

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import Schema, fields
 
 from todo.tasks.due import end_of, start_of
 from todo.tasks.fields import PRIORITIES, DayLimit, NoOffset, TagFilter, Words
@@ -10,8 +10,8 @@ from todo.tasks.listing import SORTS
 from todo.tasks.resource import TASKS
 from todo.web.fields import Choice, StrictBoolean, WholeNumber
 from todo.web.parameters import Aliases
+from todo.web.schemas import MAX_LISTED, IncomingSchema
 
-MAX_LISTED = 1000
 # Names that frontends of other services use.
 ALIASES = Aliases(
     parameters={"sort_by": "sort", "sort_order": "order", "q": "search"},
@@ -37,18 +37,10 @@ ABOUT_QUERY = {
 }
 
 
-class IncomingSchema(Schema):
-    """Unknown and read-only fields are ignored, so clients can send back a task that they fetched."""
-
-    about = TASKS.about
-
-    class Meta:
-        unknown = EXCLUDE
-
-
 class NewTaskSchema(IncomingSchema):
     """A task to create."""
 
+    about = TASKS.about
     example: ClassVar[dict[str, Any]] = {
         "title": "Buy milk",
         "description": "Two bottles.",
@@ -72,6 +64,7 @@ class TaskChangesSchema(NewTaskSchema):
 class CompletionSchema(IncomingSchema):
     """Whether the task is to be completed; an empty body toggles it."""
 
+    about = TASKS.about
     example: ClassVar[dict[str, Any]] = {"completed": True}
     refused: ClassVar[dict[str, Any]] = {"completed": "yes"}
 

@@ -4,10 +4,7 @@ import re
 
 from werkzeug.routing import BaseConverter
 
-from todo.database.sorting import MAX_ID
-
-# IDs begin at 1.
-NO_ID = 0
+from todo.database.resource import MAX_ID, NO_ID
 
 
 class IdConverter(BaseConverter):
