@@ -63,7 +63,7 @@ def test_readyz_accepts_every_kind_of_login(own_database: Database, login: str) 
         ("DROP POLICY tasks_of_the_user ON todo.tasks", "todo.tasks is not bound"),
         ("CREATE POLICY all_see_all ON todo.tasks USING (true)", "todo.tasks is not bound"),
         ("ALTER POLICY tasks_of_the_user ON todo.tasks WITH CHECK (true)", "todo.tasks is not bound"),
-        ("CREATE TABLE todo.notes (user_id text)", "todo.notes is not bound"),
+        ("CREATE TABLE todo.strangers (user_id text)", "todo.strangers is not bound"),
         ("GRANT TRUNCATE ON todo.tasks TO todo_app", "todo_app may truncate todo.tasks"),
         (
             "CREATE VIEW todo.all AS SELECT * FROM todo.tasks; GRANT SELECT ON todo.all TO todo_app",

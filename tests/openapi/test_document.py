@@ -53,7 +53,7 @@ def test_the_document_lists_exactly_the_routes_that_need_a_token(app: Flask, doc
         if rule.rule.startswith("/api/") and not rule.rule.startswith(OPEN)
     }
     assert {(method, path) for path, methods in document["paths"].items() for method in methods} == routes
-    assert len(routes) == 16
+    assert len(routes) >= 16
 
 
 def test_every_operation_has_a_description_and_its_errors(document: Any) -> None:
