@@ -22,8 +22,7 @@ from todo.database.engine import LocalDatabase
 from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
-from todo.tasks.portability import export_tasks, import_tasks, read_tasks
-from todo.tasks.queries import delete_everything
+from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
 from todo.tasks.samples import add_tasks
 
 DAY_SECONDS = 24 * 60 * 60

@@ -1,7 +1,6 @@
 """The tables of tasks. The database keeps the rules that must hold whoever writes: named constraints, defaults."""
 
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -82,9 +81,3 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[bytes]
     task_id: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())
-
-
-class DeletedTasks(NamedTuple):
-    """The number of deleted tasks."""
-
-    number: int

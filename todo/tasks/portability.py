@@ -7,6 +7,8 @@ from typing import Any
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
+from todo.database.erasing import build_erase
+from todo.database.isolation import fetch
 from todo.tasks.queries import create_tasks, find_tasks
 from todo.tasks.resource import TASKS
 from todo.web.fields import Moment
@@ -60,6 +62,12 @@ def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool)
     """
     rows = json.dumps([TASKS.to_columns({**TASKS.defaults, **task}) | timestamps(task) for task in tasks], default=str)
     return create_tasks(user_id, rows, add=add) == len(tasks)
+
+
+def delete_everything(user_id: str) -> int:
+    """Delete all data of a user, and return the number of tasks."""
+    numbers = dict(fetch(user_id, build_erase(), {"owner": user_id}))
+    return numbers["tasks"]
 
 
 def timestamps(task: Mapping[str, Any]) -> dict[str, Any]:

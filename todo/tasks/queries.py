@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from psycopg2.errors import QueryCanceled
-from sqlalchemy import Boolean, ColumnElement, bindparam, case, text
+from sqlalchemy import Boolean, ColumnElement, bindparam, case
 from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
@@ -26,10 +26,10 @@ from todo.database.changing import (
 from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
-from todo.database.statements import Statement, row_like
+from todo.database.statements import Statement
 from todo.errors import FieldError, KeyReused, KeyUnusable
 from todo.tasks.listing import FILTERS, TASK_LISTING
-from todo.tasks.models import DeletedTasks, Task
+from todo.tasks.models import Task
 from todo.tasks.resource import TASKS
 
 SEARCH_SECONDS = 1
@@ -46,15 +46,6 @@ CREATE_MANY = build_create_many(TASKS, IMPORTED)
 COMPARE = build_comparison(TASKS)
 DELETE = build_delete(TASKS)
 TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
-# One statement, so that a creation with a key is deleted as a whole or not at all.
-DELETE_ALL = Statement(
-    text(
-        "WITH deleted AS (DELETE FROM todo.tasks WHERE user_id = :owner RETURNING id),"
-        " keys AS (DELETE FROM todo.idempotency_keys WHERE user_id = :owner)"
-        " SELECT count(*) AS number FROM deleted"
-    ),
-    row=row_like(DeletedTasks),
-)
 
 
 @cache
@@ -150,8 +141,3 @@ def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = Non
 def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> None:
     """Delete the user's task; raises NotFound or Changed."""
     change_row(user_id, task_id, DELETE, versions)
-
-
-def delete_everything(user_id: str) -> int:
-    """Delete all data of a user, and return the number of tasks."""
-    return fetch(user_id, DELETE_ALL, {"owner": user_id})[0].number
