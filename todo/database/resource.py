@@ -1,8 +1,9 @@
 """Describes a resource once. Columns, responses, request schemas and the OpenAPI document derive from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from copy import copy
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Generic, TypeVar, cast
 
 from marshmallow import fields
 from sqlalchemy import ColumnElement, Table, Text, bindparam
@@ -17,24 +18,35 @@ NO_ID, MAX_ID = 0, 2**63 - 1
 OWNER = bindparam("owner", type_=Text)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Field:
-    """A field of a resource.
+    """A field of a resource, with its description and an example for the OpenAPI document.
 
-    ``about`` describes it in the OpenAPI document. ``response`` is its schema in responses, ``request`` its schema in
-    requests; None means that it is read-only. ``column`` is the column of the field, if it has another name. Where one
-    column is not enough, ``also`` names the others, ``show`` returns the field of a row, and ``store`` returns the
-    columns of a value. ``default`` is the value in a new resource.
+    ``request`` is its schema in requests; without one, the field is read-only. ``response`` is its schema in responses,
+    if it is another. ``column`` is its column, if it has another name. Where one column is not enough, ``also`` names
+    the others, ``show`` returns the field of a row, and ``store`` returns the columns of a value. ``default`` is the
+    value in a new resource.
     """
 
     about: str
-    response: fields.Field[Any]
+    example: Any
+    _: KW_ONLY
     request: fields.Field[Any] | None = None
+    response: fields.Field[Any] | None = None
     column: str = ""
     also: tuple[str, ...] = ()
     show: Callable[[Any], Any] | None = None
     store: Callable[[Any], Mapping[str, Any]] | None = None
     default: Any = None
+
+    def build_response(self) -> fields.Field[Any]:
+        """Return the schema in responses, which always have the field."""
+        schema = copy(self.response or self.request)
+        if schema is None:
+            raise TypeError("A field needs a schema, for requests or for responses")
+        schema.required = True
+        schema.metadata = {**schema.metadata, **({} if self.request else {"readOnly": True})}
+        return schema
 
 
 class Resource(Generic[M]):
@@ -44,25 +56,24 @@ class Resource(Generic[M]):
     ``version``, which grows with each change and never comes back.
     """
 
-    def __init__(
-        self, model: type[M], table: Table, described: Mapping[str, Field], *, stamped: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, model: type[M], described: Mapping[str, Field], *, stamped: Sequence[str] = ()) -> None:
         """``stamped``: further columns that an UPDATE sets. /readyz checks the right to update them."""
         self.model = model
-        self.table = table
+        self.table: Table = cast(Any, model).__table__
         self.fields = described
         names = [field.column or name for name, field in described.items()]
         names += [column for field in described.values() for column in field.also]
-        self.columns: Sequence[ColumnElement[Any]] = [table.c[name] for name in (*names, "version")]
+        self.columns: Sequence[ColumnElement[Any]] = [self.table.c[name] for name in (*names, "version")]
         self.row: RowType[M] = row_of(model, [*names, "version"])
-        self.is_own = table.c.user_id == OWNER
+        self.is_own: ColumnElement[bool] = self.table.c.user_id == OWNER
         self.requests = {name: field.request for name, field in described.items() if field.request is not None}
-        self.responses = {name: field.response for name, field in described.items()}
+        self.responses = {name: field.build_response() for name, field in described.items()}
         self.about = {name: field.about for name, field in described.items()}
+        self.example = {name: field.example for name, field in described.items()}
         self.defaults = {name: described[name].default for name in self.requests}
         # Computed columns cannot be stored.
-        self.stored = [name for name in self.to_columns(self.defaults) if table.c[name].computed is None]
-        table.info["changed"] = [*self.stored, *stamped]
+        self.stored = [name for name in self.to_columns(self.defaults) if self.table.c[name].computed is None]
+        self.table.info["changed"] = [*self.stored, *stamped]
         self._names = tuple(described)
         self._shown = [(name, field.show) for name, field in described.items() if field.show is not None]
 

@@ -15,7 +15,7 @@ from todo.tasks.fields import MAX_DESCRIPTION, MAX_TAG_LENGTH, MAX_TAGS, MAX_TIT
 from todo.tasks.models import Task
 from todo.web.fields import Choice, StrictBoolean, Text
 
-READ_ONLY = {"readOnly": True}
+SOME_TIME = "2026-12-01T08:30:00.123456Z"
 
 
 def show_due_date(row: Task) -> str | None:
@@ -30,71 +30,55 @@ def store_due_date(due: Due | None) -> Mapping[str, Any]:
 
 TASKS = Resource(
     Task,
-    Task.metadata.tables["todo.tasks"],
     {
         "id": Field(
-            about="Assigned by the server, never reused.",
-            response=fields.Integer(
-                required=True, strict=True, metadata={"format": "int64", "minimum": 1, **READ_ONLY}
-            ),
+            "Assigned by the server, never reused.",
+            42,
+            response=fields.Integer(strict=True, metadata={"format": "int64", "minimum": 1}),
         ),
-        "user_id": Field(
-            about="The owner: the user of the token.",
-            response=fields.String(required=True, metadata=READ_ONLY),
-        ),
+        "user_id": Field("The owner: the user of the token.", "alice", response=fields.String()),
         "title": Field(
-            about=f"What to do: 1 to {MAX_TITLE} characters after trimming.",
-            response=Text(1, MAX_TITLE, required=True),
+            f"What to do: 1 to {MAX_TITLE} characters after trimming.",
+            "Buy milk",
             request=Text(1, MAX_TITLE, trim=True, required=True),
+            response=Text(1, MAX_TITLE),
             store=lambda title: {"title": title, "title_folded": fold_unless_ascii(title)},
         ),
         "description": Field(
-            about="Details.",
-            response=Text(0, MAX_DESCRIPTION, required=True, allow_none=True),
+            "Details.",
+            "Two bottles.",
             request=Text(0, MAX_DESCRIPTION, allow_none=True),
             store=lambda text: {"description": text, "description_folded": fold_unless_ascii(text)},
         ),
-        "completed": Field(  # Statements derive completed_at from it.
-            about="Whether the task is completed.",
-            response=StrictBoolean(required=True),
-            request=StrictBoolean(),
-            default=False,
-        ),
+        # Statements derive completed_at from it.
+        "completed": Field("Whether the task is completed.", False, request=StrictBoolean(), default=False),
         "completed_at": Field(
-            about="When the task was completed; null while it is not.",
-            response=fields.AwareDateTime(required=True, allow_none=True, metadata=READ_ONLY),
+            "When the task was completed; null while it is not.", None, response=fields.AwareDateTime(allow_none=True)
         ),
         "priority": Field(
-            about="How urgent the task is; null if unknown.",
-            response=Choice(*PRIORITIES, required=True, allow_none=True),
-            request=Choice(*PRIORITIES, allow_none=True),
+            "How urgent the task is; null if unknown.", "high", request=Choice(*PRIORITIES, allow_none=True)
         ),
         "tags": Field(
-            about=f"At most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} characters after trimming, in your order."
+            f"At most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} characters after trimming, in your order."
             " No two may be equal when case is ignored. null means no tags.",
-            response=fields.List(
-                Text(1, MAX_TAG_LENGTH), required=True, metadata={"maxItems": MAX_TAGS, "uniqueItems": True}
-            ),
+            ["home"],
             request=Tags(),
+            response=fields.List(Text(1, MAX_TAG_LENGTH), metadata={"maxItems": MAX_TAGS, "uniqueItems": True}),
             store=lambda tags: {"tags": tags, "tags_folded": [fold(tag) for tag in tags]},
             default=[],
         ),
         "due_date": Field(
-            about="A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which"
+            "A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which"
             " responses have in UTC.",
-            response=DueDate(required=True, allow_none=True),
+            "2026-12-31",
             request=DueDate(allow_none=True),
             column="due_at",
             also=("due_all_day",),
             show=show_due_date,
             store=store_due_date,
         ),
-        "created_at": Field(
-            about="When the task was created.", response=fields.AwareDateTime(required=True, metadata=READ_ONLY)
-        ),
-        "updated_at": Field(
-            about="When the task was last changed.", response=fields.AwareDateTime(required=True, metadata=READ_ONLY)
-        ),
+        "created_at": Field("When the task was created.", SOME_TIME, response=fields.AwareDateTime()),
+        "updated_at": Field("When the task was last changed.", SOME_TIME, response=fields.AwareDateTime()),
     },
     stamped=("completed_at", "updated_at", "version"),
 )

@@ -41,13 +41,7 @@ class NewTaskSchema(IncomingSchema):
     """A task to create."""
 
     about = TASKS.about
-    example: ClassVar[dict[str, Any]] = {
-        "title": "Buy milk",
-        "description": "Two bottles.",
-        "priority": "high",
-        "tags": ["home"],
-        "due_date": "2026-12-31",
-    }
+    example: ClassVar[dict[str, Any]] = {name: TASKS.example[name] for name in TASKS.requests if name != "completed"}
     refused: ClassVar[dict[str, Any]] = {"title": " "}
 
     class Meta(IncomingSchema.Meta):
@@ -96,15 +90,7 @@ class TaskSchema(Schema):
     """A task in a response. It documents and tests; rows become JSON without it."""
 
     about = TASKS.about
-    example: ClassVar[dict[str, Any]] = {
-        "id": 42,
-        "user_id": "alice",
-        **NewTaskSchema.example,
-        "completed": False,
-        "completed_at": None,
-        "created_at": "2026-12-01T08:30:00.123456Z",
-        "updated_at": "2026-12-01T08:30:00.123456Z",
-    }
+    example = TASKS.example
 
     class Meta:
         include = TASKS.responses

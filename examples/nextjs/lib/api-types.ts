@@ -423,13 +423,13 @@ export interface operations {
                      *         "user_id": "alice",
                      *         "title": "Buy milk",
                      *         "description": "Two bottles.",
+                     *         "completed": false,
+                     *         "completed_at": null,
                      *         "priority": "high",
                      *         "tags": [
                      *           "home"
                      *         ],
                      *         "due_date": "2026-12-31",
-                     *         "completed": false,
-                     *         "completed_at": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z"
                      *       }
@@ -507,13 +507,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -591,13 +591,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -663,13 +663,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -799,13 +799,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -899,13 +899,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -999,13 +999,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1107,13 +1107,13 @@ export interface operations {
                      *         "user_id": "alice",
                      *         "title": "Buy milk",
                      *         "description": "Two bottles.",
+                     *         "completed": false,
+                     *         "completed_at": null,
                      *         "priority": "high",
                      *         "tags": [
                      *           "home"
                      *         ],
                      *         "due_date": "2026-12-31",
-                     *         "completed": false,
-                     *         "completed_at": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z"
                      *       }
@@ -1198,13 +1198,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1288,13 +1288,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1365,13 +1365,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1511,13 +1511,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1616,13 +1616,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
@@ -1721,13 +1721,13 @@ export interface operations {
                      *       "user_id": "alice",
                      *       "title": "Buy milk",
                      *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
                      *       "priority": "high",
                      *       "tags": [
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
-                     *       "completed": false,
-                     *       "completed_at": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z"
                      *     }
