@@ -29,7 +29,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from embedded.errors import EmbeddedError
-from embedded.files import Home, is_held, is_shared
+from embedded.files import Home, check_links, is_held, is_shared
 from embedded.programs import PACKAGE
 
 __all__ = ["EmbeddedError", "EmbeddedPostgres", "is_installed"]
@@ -48,6 +48,7 @@ class EmbeddedPostgres:
     """A PostgreSQL cluster in one folder, running while a process that called start() lives."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.home = Home(path.resolve())
         self._users_lock: int | None = None
         self._start_lock = threading.Lock()
@@ -121,6 +122,7 @@ class EmbeddedPostgres:
     def _hold_users_lock(self) -> None:
         """Take the lock that keeps the server running; waits only while an unused server is being stopped."""
         if self._users_lock is None:
+            check_links(self.path)
             self.home.create()
             self._users_lock = self.home.open_users_lock()
             fcntl.flock(self._users_lock, fcntl.LOCK_SH)

@@ -56,7 +56,8 @@ class Home:
                 f"The folder of the embedded PostgreSQL, {self.path}, belongs to another user ({name_user(owner)}). "
                 "Run as that user, remove the folder, or set NEON_DB_URL"
             )
-        self.path.chmod(0o700)
+        if self.path.stat().st_mode & 0o077:
+            self.path.chmod(0o700)
         if self.path.stat().st_mode & 0o077:
             raise EmbeddedError(
                 f"The file system of {self.path} cannot keep the embedded PostgreSQL's data private: it ignores modes, "
@@ -85,6 +86,16 @@ class Home:
 
     def _open(self, name: str) -> int:
         return os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def check_links(path: Path) -> None:
+    """Raise EmbeddedError if root would follow a link of another user, who could lead it to any folder."""
+    for part in (path, *path.parents):
+        if os.geteuid() == 0 and part.is_symlink() and (owner := part.lstat().st_uid) != 0:
+            raise EmbeddedError(
+                f"The link {part} belongs to another user ({name_user(owner)}), and root does not follow it. "
+                "Run as that user, or set NEON_DB_URL"
+            )
 
 
 def name_user(uid: int) -> str:

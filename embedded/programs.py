@@ -14,6 +14,7 @@ programs; find_prefix returns the first that works here:
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -48,15 +49,18 @@ class Way:
 def find_programs(data: Path) -> Path:
     """Return the folder of the wheel's newest version, or of the version that created the existing cluster.
 
-    Raises EmbeddedError if the wheel lacks that version.
+    Raises EmbeddedError if the wheel lacks that version, or if its programs do not run.
     """
     spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
     versions = {}
     for folder in folders:
         for program in Path(folder).glob("pginstall*/bin/postgres"):
-            output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-            versions[output.split()[2].split(".")[0]] = program.parent
+            asked = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+            found = re.search(r"\b(\d+)\.", asked.stdout)
+            if asked.returncode != 0 or found is None:
+                raise EmbeddedError(f"{program} does not run: {(asked.stderr or asked.stdout).strip()}")
+            versions[found[1]] = program.parent
     wanted = read_version(data) or max(versions, key=int, default="")
     if wanted not in versions:
         raise EmbeddedError(f"No PostgreSQL {wanted} in {PACKAGE} for the data in {data}: it has {list(versions)}")

@@ -4,11 +4,10 @@ import os
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
-
-import psutil
 
 from embedded.cluster import Cluster, is_alive
 from embedded.errors import EmbeddedError
@@ -24,11 +23,11 @@ def main(home: Home) -> int:
     Also returns 0 if the supervisor was killed: the caller finds no server, and tries again.
     """
     read_end, write_end = os.pipe()
-    if os.fork() > 0:
+    if child := os.fork():
         os.close(write_end)
         with os.fdopen(read_end) as pipe:
             report = pipe.read()
-        if report in {READY, ""}:
+        if report == READY or (not report and os.WIFSIGNALED(os.waitpid(child, 0)[1])):
             return 0
         print(report)
         return 1
@@ -37,10 +36,12 @@ def main(home: Home) -> int:
     os.dup2(2, 1)
     try:
         supervise(home, write_end)
-    except (EmbeddedError, OSError, psutil.Error) as error:
+    except Exception as error:
+        if not isinstance(error, EmbeddedError):
+            traceback.print_exc()
         print(f"supervisor: {error}", flush=True)
         with suppress(OSError):  # The report was sent before.
-            send(write_end, str(error))
+            send(write_end, str(error) or type(error).__name__)
         return 1
     return 0
 
@@ -55,8 +56,8 @@ def send(write_end: int, report: str) -> None:
 def supervise(home: Home, write_end: int) -> None:
     """Start the server, report that it is ready, and keep it until no process holds users.lock.
 
-    Reports at once if another supervisor keeps the server. Raises EmbeddedError, OSError or psutil.Error if it cannot
-    start.
+    Reports at once if another supervisor keeps the server. Raises EmbeddedError, OSError or psutil.Error if it
+    cannot start.
     """
     own_lock, users_lock = home.open_supervisor_lock(), home.open_users_lock()
     if not try_lock(own_lock):

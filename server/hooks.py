@@ -14,6 +14,7 @@ from typing import Any
 import psycopg2
 
 from config import find_local_database, read_settings
+from server.reload import NOT_RELOADED, find_release, unload_release
 from todo.cli import format_first_call
 
 settings = read_settings()
@@ -27,6 +28,7 @@ def on_starting(server: Any) -> None:
     """Start the embedded PostgreSQL and open the metrics port, before there are workers."""
     if trying_out:
         check_port(settings.port)
+    survive_failed_reloads(server)
     server.embedded, server.metrics = embedded, open_metrics()
     if embedded is not None:
         try:
@@ -34,6 +36,29 @@ def on_starting(server: Any) -> None:
         except psycopg2.OperationalError as error:
             sys.exit(f"Error: {error}")
         server.log.warning("Using the embedded PostgreSQL in %s (set NEON_DB_URL for another).", embedded.home.path)
+
+
+def survive_failed_reloads(server: Any) -> None:
+    """Keep serving if gunicorn cannot finish a reload: a mistake in gunicorn.conf.py, or a new port that is in use.
+
+    gunicorn exits then, and has no hook around a reload. So its method is wrapped. When gunicorn is updated, check that
+    Arbiter.reload still raises SystemExit, and that the workers still have the listeners of before.
+    """
+    reload = server.reload
+
+    def reload_or_stay() -> None:
+        cfg, release = server.app.cfg, find_release()
+        try:
+            reload()
+        except SystemExit as error:
+            if os.getpid() != server.pid:
+                raise  # A worker of the reload has ended.
+            server.app.cfg = cfg
+            unload_release()
+            sys.modules.update(release)
+            server.log.error("%s: gunicorn stopped with %s", NOT_RELOADED, error)  # noqa: TRY400 - it was logged
+
+    server.reload = reload_or_stay
 
 
 def check_port(port: int) -> None:

@@ -2,8 +2,8 @@
 
 On a reload, gunicorn runs gunicorn.conf.py again in its master process, and then replaces the workers, which are copies
 of the master. The master has imported the application already, so a reload would bring no new code. And gunicorn ends
-the service if its configuration file fails. Both are solved here, before that file defines anything. Mistakes in the
-file itself still end the service; `gunicorn --check-config wsgi:app` finds them first, as in deploy/todo.service.
+the service if its configuration file fails. Both are solved here, before that file defines anything. hooks.py handles
+mistakes in the file itself.
 """
 
 import logging
@@ -53,7 +53,11 @@ def load_release() -> "Settings":
     return settings
 
 
+def find_release() -> dict[str, ModuleType]:
+    """Return our modules among those that Python has loaded, by name."""
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in OUR_PACKAGES}
+
+
 def unload_release() -> dict[str, ModuleType]:
-    """Remove our modules from the modules that Python has loaded, and return them by name."""
-    names = [name for name in sys.modules if name.partition(".")[0] in OUR_PACKAGES]
-    return {name: sys.modules.pop(name) for name in names}
+    """Remove our modules from those that Python has loaded, and return them by name."""
+    return {name: sys.modules.pop(name) for name in find_release()}

@@ -34,7 +34,9 @@ EXPAND = """
     op.add_column("tasks", sa.Column("colour", sa.Text()), schema="todo")
     op.add_column("tasks", sa.Column("pinned", sa.Boolean(), server_default=sa.false(), nullable=False), schema="todo")
     op.execute("GRANT UPDATE (colour, pinned) ON todo.tasks TO todo_app")
-    op.create_table("labels", sa.Column("user_id", sa.Text(), nullable=False), schema="todo")
+    op.create_table("labels", sa.Column("user_id", sa.Text(), nullable=False),
+                    sa.Column("id", sa.BigInteger(), sa.Identity(always=True)), schema="todo")
+    op.create_table("Tomorrow's", sa.Column("n", sa.Integer()), schema="todo")
     op.execute("ALTER TABLE todo.labels ENABLE ROW LEVEL SECURITY")
     op.execute("CREATE POLICY labels_of_the_user ON todo.labels TO todo_app"
                " USING (user_id = current_setting('todo.user_id', true))"

