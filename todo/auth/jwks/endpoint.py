@@ -58,8 +58,11 @@ def download(url: str, seconds: float) -> bytes:
                 raise ValueError(f"it answers {response.status}{redirects}")
             # Into a buffer of limited size: http.client accepts a chunk of -1 bytes and then reads without end.
             del body[response.readinto(body) :]
-        except TimeoutError:
-            raise ValueError("it does not answer in time") from None
+        except OSError as error:
+            # A connection that the timer has closed can also be reset: the endpoint may still be sending.
+            if late.is_set() or isinstance(error, TimeoutError):
+                raise ValueError("it does not answer in time") from None
+            raise
         except HTTPException as error:  # Its message quotes what the endpoint sent.
             raise ValueError(f"it does not answer in HTTP, or not in time ({type(error).__name__})") from None
         finally:
