@@ -55,6 +55,8 @@ def run_relay(listener: socket.socket, socket_path: Path, delay: float, counter:
     later = partial(loop.call_later, delay)
 
     async def connect(client_reader: StreamReader, client_writer: StreamWriter) -> None:
+        # asyncio does this only for sockets that were created with IPPROTO_TCP. Without it, a list takes 40 ms longer.
+        client_writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server_reader, server_writer = await asyncio.open_unix_connection(socket_path)
 
         async def relay_responses() -> None:
