@@ -1,7 +1,7 @@
 """A relay between a service and PostgreSQL: it adds network latency and counts round trips.
 
-Data leaves the relay a fixed time after it arrived. The bandwidth is not limited. A client waits for a response after a
-simple Query or a Sync message, so each of them counts as a round trip (PostgreSQL's manual, "Message Flow"). The relay
+Data leaves the relay a fixed time after it arrived. The bandwidth is not limited. Each simple Query and each Sync
+message counts as a round trip, because a client waits for its response (PostgreSQL's manual, "Message Flow"). The relay
 runs in a process of its own, so the benchmark's clients do not delay it.
 """
 

@@ -8,7 +8,7 @@ Each process that uses the server holds a shared lock on a file. The kernel rele
 also after kill -9, so the server neither stays nor stops too early. Only if the supervisor and all these processes are
 killed does the server stay, until the next supervisor takes it over.
 
-The server listens on no network, only on a socket in a private folder, and asks for a password that only the owner of
+The server listens on no network, only on a socket in a private folder. It asks for a password, which only the owner of
 the files can read. This package does not know the application. Only cluster.py and supervisor.py need a package
 (psutil) that production does not install.
 """

@@ -35,7 +35,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     - Waiting for a client to close its end happens in extra threads, not in the main thread.
     - A client that stops reading its response is disconnected.
     - When there are too many connections, the ones without a request are closed first, then the longest idle ones.
-    - A worker that stops serves all connections in the socket's queue, and then closes the socket, so that later ones
+    - A worker that stops serves all connections in the socket's queue, and then closes the socket. Later connections
       are refused or reach another process. gunicorn's own leaves them in the queue until they are disconnected.
     - A worker that stops waits 2 seconds for the first request of an open connection. gunicorn's own closes such a
       connection at once, or waits for it until the worker is killed.

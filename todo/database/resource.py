@@ -70,9 +70,9 @@ class Resource(Generic[M]):
         self.responses = {name: field.build_response() for name, field in described.items()}
         self.about = {name: field.about for name, field in described.items()}
         self.example = {name: field.example for name, field in described.items()}
-        self.defaults = {name: described[name].default for name in self.requests}
+        self._default_columns = self.to_columns({name: described[name].default for name in self.requests})
         # Computed columns cannot be stored.
-        self.stored = [name for name in self.to_columns(self.defaults) if self.table.c[name].computed is None]
+        self.stored = [name for name in self._default_columns if self.table.c[name].computed is None]
         self.table.info["changed"] = [*self.stored, *stamped]
         self._names = tuple(described)
         self._shown = [(name, field.show) for name, field in described.items() if field.show is not None]
@@ -91,3 +91,11 @@ class Resource(Generic[M]):
             store = self.fields[name].store
             columns |= store(value) if store is not None else {self.fields[name].column or name: value}
         return columns
+
+    def to_new_columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a new resource is stored as: its fields, and the defaults of the others."""
+        return self._default_columns | self.to_columns(values)
+
+    def drop_defaults(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns whose values are not the defaults."""
+        return {name: value for name, value in columns.items() if value != self._default_columns[name]}

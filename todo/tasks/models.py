@@ -1,4 +1,4 @@
-"""The tables of tasks. The database keeps the rules that must hold whoever writes: named constraints, defaults."""
+"""The tables of tasks. The database enforces the rules of the data, by named constraints and defaults."""
 
 from datetime import datetime
 

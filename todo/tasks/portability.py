@@ -60,7 +60,7 @@ def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool)
 
     Unless ``add`` is true, they are not stored if the user has tasks already.
     """
-    rows = json.dumps([TASKS.to_columns({**TASKS.defaults, **task}) | timestamps(task) for task in tasks], default=str)
+    rows = json.dumps([TASKS.to_new_columns(task) for task in tasks], default=str)
     return create_tasks(user_id, rows, add=add) == len(tasks)
 
 
@@ -68,7 +68,3 @@ def delete_everything(user_id: str) -> int:
     """Delete all data of a user, and return the number of tasks."""
     numbers = {erased.name: erased.number for erased in fetch(user_id, build_erase(), {"owner": user_id})}
     return numbers["tasks"]
-
-
-def timestamps(task: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: task[name] for name in ("created_at", "updated_at", "completed_at")}

@@ -88,7 +88,7 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it."""
-    return fetch(user_id, CREATE, bind_new(user_id, TASKS.to_columns({**TASKS.defaults, **new})))[0]
+    return fetch(user_id, CREATE, bind_new(user_id, TASKS.to_new_columns(new)))[0]
 
 
 def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Task, bool]:
@@ -96,11 +96,9 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
 
     Raises KeyReused if the key was used for another task, KeyUnusable if its task was deleted.
     """
-    columns = TASKS.to_columns({**TASKS.defaults, **new})
+    columns = TASKS.to_new_columns(new)
     # Without defaults, so that a later release with another field computes the same fingerprint.
-    defaults = TASKS.to_columns(TASKS.defaults)
-    given = {name: value for name, value in columns.items() if value != defaults[name]}
-    fingerprint = sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).digest()
+    fingerprint = sha256(orjson.dumps(TASKS.drop_defaults(columns), option=orjson.OPT_SORT_KEYS)).digest()
     values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint}
     [(task, claim)] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
     if bytes(claim.fingerprint) != fingerprint:
