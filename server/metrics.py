@@ -84,9 +84,10 @@ class Metrics:
         """Start counting the worker's requests and its application's connections."""
         worker.log.listeners.append(self.count)
         isolation: Isolation = app.extensions["isolation"]
-        self._engine = isolation.engine
+        connections = isolation.connections
+        self._engine = connections.engine
         self._size.set(find_pool(self._engine).size())
-        take = isolation.take_connection
+        take = connections.take
 
         def take_counted() -> Any:
             with self._waiting.track_inprogress():
@@ -94,7 +95,7 @@ class Metrics:
             self._record_pool()
             return connection
 
-        isolation.take_connection = take_counted
+        connections.take = take_counted
         count_signals()
 
     def count(self, request: Request) -> None:

@@ -17,6 +17,7 @@ from tests.support.callers import Caller, operations_on_a_task, read_problem, re
 from tests.support.databases import Database, Server, closing_pool
 from tests.support.pages import read_next
 from todo import create_app
+from todo.database.connections import Connections
 from todo.database.isolation import Isolation
 from todo.database.statements import Statement
 from todo.extensions import db
@@ -60,7 +61,7 @@ class Service:
         self.app = create_app(self.settings)
         if walls == "the database alone":
             with self.app.app_context():
-                self.app.extensions["isolation"] = Ownerless(db.engine, self.settings)
+                self.app.extensions["isolation"] = Ownerless(Connections(db.engine, self.settings), self.settings)
         if walls == "the application alone":
             database.run("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY")
 

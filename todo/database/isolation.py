@@ -10,33 +10,26 @@ reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode
 one in a transaction (statements.py).
 
 ``fetch`` is the only way to the tables, and its first argument is the user. Any other statement raises NoUserError
-before it is sent, unless it declares itself as administration. Only this file takes a connection from the pool. This
+before it is sent, unless it declares itself as administration. Only this file uses a raw cursor. This
 protects against a forgotten filter. It does not protect against injected SQL, which could reset the role. So values are
 bound as parameters, and never formatted into a statement.
 """
 
-import select
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg2
 from flask import current_app
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError
 
 from config import Settings
 from todo import signals
+from todo.database.connections import Connections
 from todo.database.statements import FORMS, SETTINGS, Statement
-from todo.database.watchdog import Watchdog
 from todo.extensions import db
 
 T = TypeVar("T")
-
-# How much longer than PostgreSQL's own timeout a statement may take before its connection counts as lost.
-GRACE_SECONDS = 2
 
 
 class NoUserError(RuntimeError):
@@ -44,16 +37,12 @@ class NoUserError(RuntimeError):
 
 
 class Isolation:
-    """Sends statements as users over the connections of an engine."""
+    """Sends statements as users over connections of the pool."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
-        self.engine = engine
-        # From the pool: SQLAlchemy's Connection costs three times as much as psycopg2 itself. Metrics wrap it.
-        self.take_connection: Callable[[], Any] = engine.raw_connection
+    def __init__(self, connections: Connections, settings: Settings) -> None:
+        self.connections = connections
         self._seconds = settings.statement_seconds
         self._lock_seconds = settings.lock_seconds
-        self._lost_at = 0.0
         # Citus logs in to its shards as the role.
         self.role_may_log_in = settings.transactions == "explicit"
         self._form = FORMS[settings.transactions](SETTINGS)
@@ -85,53 +74,14 @@ class Isolation:
         return self._send(statement, bound)
 
     def _send(self, statement: Statement[T], values: Mapping[str, Any]) -> Sequence[T]:
-        """Send a statement once. A server that does not respond in time loses the connection."""
-        connection: Any = None
-        try:
-            connection = self._connect()
-            with self.watchdog.watch(connection.fileno()), connection.cursor() as cursor:
-                rows = self._form.run(cursor, statement, values)
-        except psycopg2.Error as error:
-            lost = connection is not None and bool(connection.dbapi_connection.closed)
-            if lost:
-                self._lost_at = time.time()
-                signals.connection_lost.send()
-            raise DBAPIError.instance(
-                statement.text, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
-            ) from error
-        else:
-            return rows
-        finally:
-            if connection is not None:
-                # A closed connection, or one inside a transaction, must not go back to the pool.
-                if connection.dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-                    connection.invalidate()
-                connection.close()
-
-    def _connect(self) -> Any:
-        """Take a connection from the pool; raises psycopg2.Error."""
-        try:
-            return self.take_connection()
-        except InvalidRequestError as error:  # Two new connections in a row were closed before their first use.
-            raise psycopg2.OperationalError("Connections are closed as soon as they are made") from error
-
-    def refuse_dead(self, connection: Any, record: Any, proxy: Any) -> None:
-        """Raise DisconnectionError for a dead connection: SQLAlchemy's checkout event.
-
-        This costs no round trip. Data waiting on an idle connection usually means that the server closed it. A notice
-        looks the same, and only costs a reconnection. After one connection was lost in use, for example by a failover,
-        all older connections are replaced when they are needed: they may be dead without a sign.
-        """
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
-        if record.last_connect_time < self._lost_at or poll.poll(0):
-            raise DisconnectionError("The connection was closed while it was idle")
+        """Send a statement once."""
+        with self.connections.use(statement.text) as connection, connection.cursor() as cursor:
+            return self._form.run(cursor, statement, values)
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:
     """Make ``fetch`` the only way to the tables of this engine."""
-    isolation = app.extensions["isolation"] = Isolation(engine, settings)
-    event.listen(engine, "checkout", isolation.refuse_dead)
+    app.extensions["isolation"] = Isolation(Connections(engine, settings), settings)
     event.listen(engine, "before_cursor_execute", refuse_without_user)
 
 
@@ -164,7 +114,7 @@ def administration() -> Iterator[Connection]:
 def watched_administration() -> Iterator[Connection]:
     """Give such a connection for a request: a server that does not respond in time loses it."""
     isolation: Isolation = current_app.extensions["isolation"]
-    with administration() as connection, isolation.watchdog.watch(connection.connection.fileno()):
+    with administration() as connection, isolation.connections.watchdog.watch(connection.connection.fileno()):
         yield connection
 
 
