@@ -60,7 +60,7 @@ class Settings:
         "WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS), default=min(os.cpu_count() or 1, MAX_WORKERS)
     )
     threads: int = setting("THREADS", read=readers.integer_to(256), default=8)
-    transactions: str = setting("TRANSACTIONS", read=readers.one_of("implicit", "explicit"), default="implicit")
+    citus: str = setting("CITUS", read=readers.one_of("off", "on"), default="off")
     list_format: str = setting("LIST_FORMAT", read=readers.one_of("array", "object"), default="array")
     delete_format: str = setting("DELETE_FORMAT", read=readers.one_of("empty", "json"), default="empty")
     connect_seconds: int = setting("CONNECT_SECONDS", read=readers.integer_to(60), default=5)

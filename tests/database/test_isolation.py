@@ -44,12 +44,14 @@ class Ownerless(Isolation):
     removed = 0
 
     def fetch(self, user_id: str, statement: Statement[Any], *rest: Any, **options: Any) -> Sequence[Any]:
-        statement = copy(statement)
-        found = [re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", part) for part in statement.parts]
-        statement.parts = [part for part, _ in found]
-        statement.text = "; ".join(statement.parts)
-        self.removed += sum(count for _, count in found)
-        return super().fetch(user_id, statement, *rest, **options)
+        changed = copy(statement)
+        changed.name += "_ownerless"
+        changed.text, removed = re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", statement.text)
+        # A prepared statement keeps its number of parameters.
+        number = r"todo\.tasks\.user_id = (\$\d+)"
+        changed.preparation = re.sub(number, r"(\1::text IS NOT NULL)", statement.preparation)
+        self.removed += removed
+        return super().fetch(user_id, changed, *rest, **options)
 
 
 class Service:

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations, islice, product
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from config import Settings
-from tests.support.callers import Caller, read_problem
+from tests.support.callers import Caller, read_internal_problem, read_task
 from tests.support.databases import Database, closing_pool
 from tests.support.wire import Wire
 from todo import create_app
 from todo.database import isolation
+from todo.database.messages import MAX_PREPARED
 from todo.extensions import db
+from todo.tasks.listing import SORTS
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def wire(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]]:
-    settings = replace(wire.settings(database), transactions="implicit")
+    settings = replace(wire.settings(database), citus="off")
     with closing_pool(create_app(settings)) as app:
         yield app, settings
 
@@ -55,27 +59,73 @@ def test_an_operation_is_one_message(
 ) -> None:
     app, settings = wired_app
     caller = Caller(app.test_client(), settings)
-    path = path.format(id=caller.add()["id"], user=caller.user_id)
+    task_id = caller.add()["id"]
     wire.messages.clear()
-    assert caller.call(method, path, json=body).status_code == status
+    assert caller.call(method, path.format(id=task_id, user=caller.user_id), json=body).status_code == status
     assert [kind for kind, _ in wire.messages] == ["Q"]
-    assert wire.messages[0][1].startswith("SELECT set_config('role', 'todo_app', true)")
+    assert caller.user_id in wire.messages[0][1]
 
 
-def test_explicit_transactions_set_the_user_before_the_statement(wire: Wire, database: Database) -> None:
-    """TRANSACTIONS=explicit, as Citus needs: several messages, of which the first sets the user."""
-    settings = replace(wire.settings(database), transactions="explicit")
+def test_a_statement_is_prepared_once_per_connection(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    caller.titles()
+    if is_pooled(caller, wire):
+        pytest.skip("A pooler's clients cannot prepare statements.")
+    with app.app_context():
+        db.engine.dispose()
+    for prepares in (True, False, False):
+        wire.messages.clear()
+        caller.titles()
+        [message] = [text for kind, text in wire.messages if kind != "p"]  # p: the password of a new connection
+        words = message.split()
+        assert (words.count("PREPARE"), words.count("EXECUTE")) == (2 * prepares, 2)
+
+
+def test_an_error_does_not_spoil_prepared_statements(
+    wire: Wire, wired_app: tuple[Flask, Settings], database: Database
+) -> None:
+    """The first use of a statement on a connection fails, before or after the statement is prepared."""
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    task = caller.add()
+    for body in ({"title": "locked"}, {"priority": "low"}, {"title": "locked", "priority": "low"}):
+        with database.transaction() as execute:
+            execute("SELECT FROM todo.tasks WHERE id = %s FOR UPDATE", (task["id"],))
+            read_internal_problem(caller.patch(f"/api/tasks/{task['id']}", json=body), 503)
+        assert (
+            read_task(caller.patch(f"/api/tasks/{task['id']}", json=body)) | body
+            == caller.get(f"/api/tasks/{task['id']}").json
+        )
+
+
+def test_a_connection_keeps_a_limited_number_of_plans(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    caller.titles()
+    if is_pooled(caller, wire):
+        pytest.skip("A pooler's clients cannot prepare statements.")
+    for query in write_queries(2 * MAX_PREPARED):
+        assert caller.get(f"/api/tasks?{query}").status_code == 200
+        assert caller.titles() == []
+    with app.app_context(), isolation.administration() as connection:
+        prepared = connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+    assert 0 < prepared <= MAX_PREPARED + 1
+
+
+def test_citus_gets_the_settings_in_the_same_message(wire: Wire, database: Database) -> None:
+    """CITUS=on: a block passes the settings on to the shards. On a single PostgreSQL it changes nothing."""
+    settings = replace(wire.settings(database), citus="on")
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         caller.add()
         wire.messages.clear()
         assert caller.titles() == ["Buy milk"]
-        sent = [statement.split()[0].strip(";") for _, statement in wire.messages]
-        assert sent == ["BEGIN", "SELECT", "COMMIT"]
-        assert "SET LOCAL role = 'todo_app'; SET LOCAL todo.user_id = " in wire.messages[0][1]
-        wire.messages.clear()
-        read_problem(caller.patch("/api/tasks/1000000000", json={"title": "x"}), 404)
-        assert [statement.split()[0].strip(";") for _, statement in wire.messages][-1] == "COMMIT"
+        [(kind, message)] = wire.messages
+        assert kind == "Q"
+        assert message.startswith("SELECT pg_catalog.set_config('citus.propagate_set_commands', 'local', true), ")
+        assert "; DO $$ " in message
+        assert "PREPARE" not in message
 
 
 @pytest.mark.parametrize(
@@ -111,3 +161,19 @@ def test_a_query_without_a_user_never_reaches_the_database(wire: Wire, wired_app
     with app.app_context(), pytest.raises(isolation.NoUserError):
         db.session.connection().exec_driver_sql("SELECT 1")
     assert wire.messages == []
+
+
+def is_pooled(caller: Caller, wire: Wire) -> bool:
+    """Return whether the service met a pooler, as in one of CI's environments."""
+    wire.messages.clear()
+    caller.titles()
+    return "EXECUTE" not in wire.messages[0][1]
+
+
+def write_queries(number: int) -> Iterator[str]:
+    """Yield queries of lists that are different statements."""
+    orders = [(sort, order) for sort in SORTS for order in ("asc", "desc")]
+    filters = ["status=pending", "priority=low", "tag=t", "due_before=2027-01-01", "due_after=2026-01-01", "search=x"]
+    choices = [chosen for size in range(len(filters)) for chosen in combinations(filters, size)]
+    for (sort, order), chosen in islice(product(orders, choices), number):
+        yield "&".join([f"sort={sort}", f"order={order}", *chosen])

@@ -73,6 +73,20 @@ def test_services_on_one_connection_keep_users_apart(single: Pooler, database: D
         assert backends == [(1,)]
 
 
+def test_a_pooler_that_is_not_recognized_is_noticed(single: Pooler, database: Database) -> None:
+    """Two processes drop each other's prepared statements on the one connection of the server."""
+    settings = settings_through(single, database)
+    with ExitStack() as stack:
+        apps = [stack.enter_context(closing_pool(create_app(settings))) for _ in range(2)]
+        for app in apps:
+            app.extensions["isolation"].messages.is_text = False
+        writer, reader = (Caller(app.test_client(), settings, "alice") for app in apps)
+        for number in range(3):
+            writer.add(str(number))
+            assert len(reader.titles()) == number + 1
+        assert any(app.extensions["isolation"].messages.is_text for app in apps)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_service_survives_restarts_of_pgbouncer(
     signum: signal.Signals, empty_database: Database, tmp_path: Path

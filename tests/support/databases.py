@@ -18,8 +18,8 @@ from todo import create_app
 from todo.extensions import db
 
 Run = Callable[..., list[tuple[Any, ...]]]
-# CI runs the tests with both values of TRANSACTIONS.
-TRANSACTIONS = os.environ.get("TEST_TRANSACTIONS", "implicit")
+# CI runs the tests with both values of CITUS.
+CITUS = os.environ.get("TEST_CITUS", "off")
 SECRET = "throwaway-test-secret-not-for-production-0123456789"
 
 
@@ -138,7 +138,7 @@ class Database:
     def settings(self, login: str = "owner", **values: Any) -> Settings:
         """Return the settings of the service for this database."""
         url = sqlalchemy_url(self.url(login))
-        given = {"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, "transactions": TRANSACTIONS}
+        given = {"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, "citus": CITUS}
         return Settings(**{**given, **values})
 
     def migrate(self, login: str = "owner") -> None:

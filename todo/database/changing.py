@@ -37,22 +37,23 @@ def build_get(resource: Resource[M]) -> Statement[M]:
 
 
 def build_change(
-    resource: Resource[M], assign: Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
+    resource: Resource[M], assign: Callable[[CTE], Mapping[str, ColumnElement[Any]]]
 ) -> Statement[tuple[M, Outcome]]:
     """Build the statement that sets columns of one row, unless all have their new values already.
 
-    ``assign`` takes the timestamp of the change, which is read once and after the lock, and returns the new values.
+    ``assign`` takes the locked row and returns the new values. Columns that rows do not have follow from the others, so
+    they are not compared. The column ``now`` is the timestamp of the change: it is read after the lock, and never goes
+    back for a row.
     """
     table, old = resource.table, lock_row(resource)
-    clock = select(sql.clock_timestamp().label("now")).select_from(old).cte("clock")
-    now = select(clock.c.now).scalar_subquery()
-    values = assign(now)
+    locked = select(old, sql.greatest(old.c.updated_at, sql.clock_timestamp()).label("now")).cte("locked")
+    values = assign(locked)
+    differences = [locked.c[name].is_distinct_from(value) for name, value in values.items() if name in locked.c]
     new = (
         update(table)
-        .where(old.c.expected, table.c.user_id == old.c.user_id, table.c.id == old.c.id)
-        .where(or_(*(table.c[name].is_distinct_from(value) for name, value in values.items())))
-        .values(**values, version=table.c.version + 1, updated_at=now)
-        .returning(*resource.columns, old.c.expected)
+        .where(is_row(resource), locked.c.expected, or_(*differences))
+        .values(**values, version=table.c.version + 1, updated_at=locked.c.now)
+        .returning(*resource.columns, locked.c.expected)
         .cte("new")
     )
     unchanged = select(old).where(~exists(select(new)))
@@ -66,13 +67,16 @@ def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
 
 def build_delete(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
     """Build the statement that deletes one row and returns it."""
-    table, old = resource.table, lock_row(resource)
-    deleted = delete(table).where(old.c.expected, table.c.user_id == old.c.user_id, table.c.id == old.c.id)
+    old = lock_row(resource)
+    deleted = delete(resource.table).where(is_row(resource), select(old.c.expected).scalar_subquery())
     return Statement(select(old).add_cte(deleted.cte("deleted")), row=join_rows(resource.row, row_like(Outcome)))
 
 
 def lock_row(resource: Resource[Any]) -> CTE:
-    """Build the part that locks the row, and compares its version with the expected ones."""
+    """Build the part that locks the row, and compares its version with the expected ones.
+
+    The other parts name the owner and the ID again, as constants: so PostgreSQL plans one partition, and Citus a shard.
+    """
     version = resource.table.c.version
     expected = or_(VERSIONS.is_(None), version == any_(VERSIONS)).label("expected")
     return select(*resource.columns, expected).where(is_row(resource)).with_for_update().cte("old")

@@ -6,8 +6,7 @@ connection this takes one round trip:
     SELECT set_config('role', 'todo_app', true), set_config('todo.user_id', …, true), …; UPDATE …
 
 The UPDATE runs as ``todo_app``, a role that owns nothing and that row security binds. Afterwards, role and settings are
-reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode. On Citus, the settings are sent one by
-one in a transaction (statements.py).
+reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode. messages.py writes such messages.
 
 ``fetch`` is the only way to the tables, and its first argument is the user. Any other statement raises NoUserError
 before it is sent, unless it declares itself as administration. Only this file uses a raw cursor. This
@@ -19,14 +18,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import psycopg2
 from flask import current_app
+from psycopg2.extensions import register_type
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from config import Settings
 from todo import signals
 from todo.database.connections import Connections
-from todo.database.statements import FORMS, SETTINGS, Statement
+from todo.database.messages import OF_POOLER, Messages
+from todo.database.statements import TIME, Statement
 from todo.extensions import db
 
 T = TypeVar("T")
@@ -44,8 +46,8 @@ class Isolation:
         self._seconds = settings.statement_seconds
         self._lock_seconds = settings.lock_seconds
         # Citus logs in to its shards as the role.
-        self.role_may_log_in = settings.transactions == "explicit"
-        self._form = FORMS[settings.transactions](SETTINGS)
+        self.role_may_log_in = settings.citus == "on"
+        self.messages = Messages(citus=settings.citus == "on")
 
     def fetch(
         self,
@@ -68,7 +70,8 @@ class Isolation:
         try:
             return self._send(statement, bound)
         except DBAPIError as error:
-            if not (repeatable and error.connection_invalidated):
+            # After an error of the pooler, nothing was done.
+            if not (repeatable and error.connection_invalidated) and not isinstance(error.orig, OF_POOLER):
                 raise
         signals.statement_repeated.send()
         return self._send(statement, bound)
@@ -76,7 +79,14 @@ class Isolation:
     def _send(self, statement: Statement[T], values: Mapping[str, Any]) -> Sequence[T]:
         """Send a statement once."""
         with self.connections.use(statement.text) as connection, connection.cursor() as cursor:
-            return self._form.run(cursor, statement, values)
+            register_type(TIME, cursor)
+            message = self.messages.write(statement, cursor, connection.info)
+            try:
+                cursor.execute(message, values)
+            except psycopg2.Error as error:
+                self.messages.note_error(error, connection.info)
+                raise
+            return statement.read_rows(cursor)
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:

@@ -1,23 +1,21 @@
-"""Statements, compiled once, and the two forms in which they are sent after the user's settings.
-
-In both forms, the settings end with the transaction of the statement.
-"""
+"""Statements, compiled once, and the types of their rows."""
 
 import re
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Generic, NewType, TypeVar
 
-import psycopg2
-from psycopg2.extensions import new_type, register_type
+from psycopg2.extensions import new_type
 from sqlalchemy import ClauseElement, make_url
+from sqlalchemy.types import NullType
 
-ROLE = "todo_app"
 # Characters that PostgreSQL, or its driver, cannot store as text.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-DIALECT = make_url("postgresql+psycopg2://").get_dialect()()
+DIALECT: Any = make_url("postgresql+psycopg2://").get_dialect()
+# Parameters by name, as psycopg2 takes them, and by number, as PREPARE takes them.
+NAMED, NUMBERED = DIALECT(), DIALECT(paramstyle="numeric_dollar")
 
 # A timestamp in a row: text in UTC, as RFC 3339 writes it.
 Time = NewType("Time", str)
@@ -81,11 +79,15 @@ class Statement(Generic[T]):
     """
 
     def __init__(self, *parts: ClauseElement, row: RowType[T] | None = None) -> None:
-        compiled = [part.compile(dialect=DIALECT) for part in parts]
+        compiled = [part.compile(dialect=NAMED) for part in parts]
         self.parts = [str(part) for part in compiled]
         self.text = "; ".join(self.parts)
         # Values of the statement itself. Request parameters have no value yet, so they are skipped.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
+        # The name depends on the text, so another release has other names, also on a connection that it shares.
+        self.name = f"todo_{sha256(self.text.encode()).hexdigest()[:16]}"
+        prepared = [write_prepared(f"{self.name}_{number}", part) for number, part in enumerate(parts)]
+        self.preparation, self.execution = ("; ".join(texts) for texts in zip(*prepared, strict=True))
         self._row = row
         self._is_checked = False
 
@@ -101,52 +103,18 @@ class Statement(Generic[T]):
         return list(map(self._row.create, rows))
 
 
-# The settings of each statement. The answers are in UTC whatever the server's or the role's default is.
-SETTINGS = {
-    "role": f"'{ROLE}'",
-    "todo.user_id": "%(todo_user_id)s",
-    "statement_timeout": "%(todo_statement_timeout)s",
-    "lock_timeout": "%(todo_lock_timeout)s",
-    "jit": "'off'",  # Statements are small: compiling one costs more than it saves.
-    "timezone": "'UTC'",
-    "datestyle": "'ISO'",
-}
+def write_prepared(name: str, part: ClauseElement) -> tuple[str, str]:
+    """Return the SQL that prepares a statement under a name, and the SQL that executes it with its parameters.
 
-
-class Message:
-    """Sends settings and statement in one message, so in one round trip. PostgreSQL runs it as one transaction."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        self._prefix = ", ".join(f"set_config('{name}', {value}, true)" for name, value in settings.items())
-
-    def run(self, cursor: Any, statement: Statement[T], values: Mapping[str, Any]) -> list[T]:
-        """Run the statement and return its rows."""
-        register_type(TIME, cursor)
-        cursor.execute(f"SELECT {self._prefix}; {statement.text}", values)
-        return statement.read_rows(cursor)
-
-
-class Transaction:
-    """Sends the same in three or more round trips. Citus needs it: its shards see only what SET LOCAL sets."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        lines = "; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items())
-        self._begin = f"BEGIN; {lines}"
-
-    def run(self, cursor: Any, statement: Statement[T], values: Mapping[str, Any]) -> list[T]:
-        """Run the statement and return its rows."""
-        register_type(TIME, cursor)
-        try:
-            cursor.execute(self._begin, values)
-            for part in statement.parts:
-                cursor.execute(part, values)
-            rows = statement.read_rows(cursor)
-            cursor.execute("COMMIT")
-        except BaseException:
-            with suppress(psycopg2.Error):  # The connection may be lost.
-                cursor.execute("ROLLBACK")
-            raise
-        return rows
-
-
-FORMS: dict[str, type[Message] | type[Transaction]] = {"implicit": Message, "explicit": Transaction}
+    The types are declared where they are known: PostgreSQL takes a number for a text if nothing else tells its type.
+    """
+    compiled: Any = part.compile(dialect=NUMBERED)
+    types = [compiled.binds[parameter].type for parameter in compiled.positiontup]
+    types = [
+        "unknown" if isinstance(each, NullType) else each.compile(NUMBERED).partition(" COLLATE")[0] for each in types
+    ]
+    arguments = [f"%({parameter})s" for parameter in compiled.positiontup]
+    declared, given = (f" ({', '.join(texts)})" if texts else "" for texts in (types, arguments))
+    # psycopg2 reads a single percent sign as the start of a parameter.
+    preparation = str(compiled).replace("%", "%%")
+    return f"PREPARE {name}{declared} AS {preparation}", f"EXECUTE {name}{given}"
