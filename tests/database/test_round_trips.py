@@ -77,9 +77,21 @@ def test_a_statement_is_prepared_once_per_connection(wire: Wire, wired_app: tupl
     for prepares in (True, False, False):
         wire.messages.clear()
         caller.titles()
-        [message] = [text for kind, text in wire.messages if kind != "p"]  # p: the password of a new connection
-        words = message.split()
-        assert (words.count("PREPARE"), words.count("EXECUTE")) == (2 * prepares, 2)
+        [message] = [text for kind, text in wire.messages if kind == "Q"]
+        assert message.count("PREPARE todo_") == 2 * prepares
+        assert message.count("EXECUTE todo_") == 2
+
+
+def test_prepared_statements_keep_no_values_of_users(wired_app: tuple[Flask, Settings]) -> None:
+    """PostgreSQL keeps the text of each prepared statement for as long as the connection lasts."""
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings, "a-user-who-comes-first")
+    with app.app_context():
+        db.engine.dispose()
+    caller.add("private")
+    with app.app_context(), isolation.administration() as connection:
+        texts = connection.execute(text("SELECT statement FROM pg_prepared_statements")).scalars().all()
+    assert not [each for each in texts if "private" in each or caller.user_id in each]
 
 
 def test_an_error_does_not_spoil_prepared_statements(
@@ -123,7 +135,7 @@ def test_citus_gets_the_settings_in_the_same_message(wire: Wire, database: Datab
         assert caller.titles() == ["Buy milk"]
         [(kind, message)] = wire.messages
         assert kind == "Q"
-        assert message.startswith("SELECT pg_catalog.set_config('citus.propagate_set_commands', 'local', true), ")
+        assert "pg_catalog.set_config('citus.propagate_set_commands', 'local', true), " in message.split("SELECT")[1]
         assert "; DO $$ " in message
         assert "PREPARE" not in message
 

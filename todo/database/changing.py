@@ -1,13 +1,26 @@
-"""Changes of one row. One statement locks the row, compares its version, writes, and returns the row.
+"""Changes of one row. One statement compares its version, writes, and returns the row.
 
-The lock makes concurrent changes wait for each other: the second one sees the result of the first. It also tells a
-deleted row from a changed one.
+Concurrent changes wait for each other, and the second one compares with the result of the first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, any_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Delete,
+    Update,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    or_,
+    select,
+    true,
+    update,
+)  # fmt: skip
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -25,8 +38,12 @@ ID = bindparam("row_id", type_=BigInteger)
 VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
 
 
+# How often a change is tried while other requests change the row between its two parts.
+ATTEMPTS = 10
+
+
 class Outcome(NamedTuple):
-    """Whether the row had an expected version; if not, nothing was written."""
+    """Whether the row had an expected version, and has its new values; if not, nothing was written."""
 
     expected: bool
 
@@ -37,49 +54,50 @@ def build_get(resource: Resource[M]) -> Statement[M]:
 
 
 def build_change(
-    resource: Resource[M], assign: Callable[[CTE], Mapping[str, ColumnElement[Any]]]
+    resource: Resource[M], assign: Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
 ) -> Statement[tuple[M, Outcome]]:
     """Build the statement that sets columns of one row, unless all have their new values already.
 
-    ``assign`` takes the locked row and returns the new values. Columns that rows do not have follow from the others, so
-    they are not compared. The column ``now`` is the timestamp of the change: it is read after the lock, and never goes
-    back for a row.
+    ``assign`` takes the timestamp of the change, which never goes back for a row, and returns the new values.
     """
-    table, old = resource.table, lock_row(resource)
-    locked = select(old, sql.greatest(old.c.updated_at, sql.clock_timestamp()).label("now")).cte("locked")
-    values = assign(locked)
-    differences = [locked.c[name].is_distinct_from(value) for name, value in values.items() if name in locked.c]
-    new = (
-        update(table)
-        .where(is_row(resource), locked.c.expected, or_(*differences))
-        .values(**values, version=table.c.version + 1, updated_at=locked.c.now)
-        .returning(*resource.columns, locked.c.expected)
-        .cte("new")
-    )
-    unchanged = select(old).where(~exists(select(new)))
-    return Statement(select(new).union_all(unchanged), row=join_rows(resource.row, row_like(Outcome)))
-
-
-def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
-    """Build the statement that compares the version of one row, and changes nothing."""
-    return Statement(select(lock_row(resource)), row=join_rows(resource.row, row_like(Outcome)))
+    table = resource.table
+    now = sql.greatest(table.c.updated_at, sql.clock_timestamp())
+    values = assign(now)
+    differs = or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
+    change = update(table).where(is_row(resource), is_expected(resource), differs)
+    change = change.values(**values, version=table.c.version + 1, updated_at=now)
+    return build_write(resource, change, is_expected(resource) & ~differs)
 
 
 def build_delete(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
     """Build the statement that deletes one row and returns it."""
-    old = lock_row(resource)
-    deleted = delete(resource.table).where(is_row(resource), select(old.c.expected).scalar_subquery())
-    return Statement(select(old).add_cte(deleted.cte("deleted")), row=join_rows(resource.row, row_like(Outcome)))
+    return build_write(resource, delete(resource.table).where(is_row(resource), is_expected(resource)), false())
 
 
-def lock_row(resource: Resource[Any]) -> CTE:
-    """Build the part that locks the row, and compares its version with the expected ones.
+def build_write(
+    resource: Resource[M], write: Update | Delete, is_done: ColumnElement[bool]
+) -> Statement[tuple[M, Outcome]]:
+    """Build the statement that returns the row of a write, or else the row that was not written.
 
-    The other parts name the owner and the ID again, as constants: so PostgreSQL plans one partition, and Citus a shard.
+    A write that waited for another transaction compares with the row of that transaction. The row that was not written
+    is locked, because only a locked row is not read from the statement's snapshot. ``is_done`` tells whether it needs
+    no write. Each part names the owner and the ID as constants, so PostgreSQL plans one partition, and Citus a shard.
     """
-    version = resource.table.c.version
-    expected = or_(VERSIONS.is_(None), version == any_(VERSIONS)).label("expected")
-    return select(*resource.columns, expected).where(is_row(resource)).with_for_update().cte("old")
+    written = write.returning(*resource.columns).cte("written")
+    rest = select(*resource.columns, is_done.label("expected")).where(is_row(resource), ~exists(select(written)))
+    both = select(written, true().label("expected")).union_all(select(rest.with_for_update().cte("rest")))
+    return Statement(both, row=join_rows(resource.row, row_like(Outcome)))
+
+
+def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
+    """Build the statement that compares the version of one row, and changes nothing."""
+    row = select(*resource.columns, is_expected(resource).label("expected")).where(is_row(resource))
+    return Statement(row, row=join_rows(resource.row, row_like(Outcome)))
+
+
+def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
+    """Build the condition of a row with one of the expected versions."""
+    return or_(VERSIONS.is_(None), resource.table.c.version == any_(VERSIONS))
 
 
 def is_row(resource: Resource[Any]) -> ColumnElement[bool]:
@@ -96,10 +114,14 @@ def change_row(
 ) -> M:
     """Change a row with one of these versions, and return it; None allows any version. Raises NotFound or Changed."""
     values = bind_new(user_id, columns or {}) | {"versions": versions}
-    row, outcome = fetch_row(user_id, row_id, statement, values)
-    if not outcome.expected:
-        raise Changed
-    return row
+    for _ in range(ATTEMPTS):
+        row, outcome = fetch_row(user_id, row_id, statement, values)
+        if outcome.expected:
+            return row
+        if versions is not None:
+            break
+        # The row needed no write, and another request changed it before it was locked.
+    raise Changed
 
 
 def fetch_row(

@@ -5,6 +5,7 @@ third to a half of its work for a request. Behind a pooler, connections of the s
 are sent as text.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
@@ -14,12 +15,22 @@ from sqlalchemy import text
 from todo.database.statements import Statement
 
 ROLE = "todo_app"
-# The settings of each statement. The answers are in UTC whatever the server's or the role's default is.
+# The settings of each statement.
 SETTINGS = {
     "role": f"'{ROLE}'",
     "todo.user_id": ":todo_user_id",
     "statement_timeout": ":todo_statement_timeout",
     "lock_timeout": ":todo_lock_timeout",
+}
+# Nothing that a promise rests on is left to the settings of the server, the database or the login. All names in this
+# module are qualified, because the search path is theirs until the first statement has run.
+CONSTANTS = {
+    "search_path": "''",  # No functions and operators of other roles.
+    "row_security": "'on'",  # With "off", row security refuses every statement.
+    # A commit waits for the disk. Stronger values than "on" remain.
+    "synchronous_commit": "CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'"
+    " THEN 'on' ELSE pg_catalog.current_setting('synchronous_commit') END",
+    "default_transaction_isolation": "'read committed'",
     "jit": "'off'",  # Statements are small: compiling one costs more than it saves.
     "timezone": "'UTC'",
     "datestyle": "'ISO'",
@@ -34,23 +45,30 @@ PROPAGATION = (
 # A backend keeps the plans of its prepared statements in its memory.
 MAX_PREPARED = 100
 OF_POOLER = (InvalidSqlStatementName, DuplicatePreparedStatement)
+# Changes wait for each other, and then see each other. This is possible only before the first query.
+ISOLATION_LEVEL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 
-def build_prefix(settings: dict[str, str]) -> Statement[Any]:
-    """Build the statement that makes settings for the current transaction."""
-    calls = ", ".join(f"pg_catalog.set_config('{name}', {value}, true)" for name, value in settings.items())
-    return Statement(text(f"SELECT {calls}"))
+def write_settings(settings: Mapping[str, str], *, local: bool = True) -> str:
+    """Return the query that makes settings for the transaction, or for the session."""
+    return "SELECT " + ", ".join(
+        f"pg_catalog.set_config('{name}', {value}, {str(local).lower()})" for name, value in settings.items()
+    )
 
 
-PREFIX = build_prefix(SETTINGS)
-CITUS_PREFIX = build_prefix({"citus.propagate_set_commands": "'local'", **SETTINGS})
+PREFIX: Statement[Any] = Statement(text(write_settings(SETTINGS)))
+# Nobody else uses a direct connection, so constant settings are made once.
+START = f"{ISOLATION_LEVEL}; DEALLOCATE ALL; {write_settings(CONSTANTS, local=False)}; {PREFIX.preparation}"
+TEXT_PREFIX = f"{ISOLATION_LEVEL}; {Statement(text(write_settings(SETTINGS | CONSTANTS))).text}"
+CITUS_SETTINGS = {"citus.propagate_set_commands": "'local'", **SETTINGS, **CONSTANTS}
+CITUS_PREFIX = f"{ISOLATION_LEVEL}; {Statement(text(write_settings(CITUS_SETTINGS))).text}; {PROPAGATION}"
 
 
 class Messages:
     """Writes the message of each statement, and keeps in mind which statements each connection has prepared."""
 
     def __init__(self, *, citus: bool) -> None:
-        self._prefix = f"{CITUS_PREFIX.text}; {PROPAGATION}" if citus else PREFIX.text
+        self._prefix = CITUS_PREFIX if citus else TEXT_PREFIX
         # Whether prepared statements cannot be used; None until the first connection tells.
         self.is_text: bool | None = citus or None
 
@@ -69,7 +87,7 @@ class Messages:
         start = ""
         if not 0 < len(prepared) < MAX_PREPARED:
             prepared.clear()
-            start = f"DEALLOCATE ALL; {PREFIX.preparation}; "
+            start = f"{START}; "
         prepared.add(statement.name)
         # Prepared as the role: otherwise PostgreSQL would plan the statement again, with the role's row security.
         return f"{start}{PREFIX.execution}; {statement.preparation}; {statement.execution}"

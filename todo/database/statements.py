@@ -87,7 +87,10 @@ class Statement(Generic[T]):
         # The name depends on the text, so another release has other names, also on a connection that it shares.
         self.name = f"todo_{sha256(self.text.encode()).hexdigest()[:16]}"
         prepared = [write_prepared(f"{self.name}_{number}", part) for number, part in enumerate(parts)]
-        self.preparation, self.execution = ("; ".join(texts) for texts in zip(*prepared, strict=True))
+        # PostgreSQL keeps the text around a PREPARE. Inside DO, that is the PREPARE alone, without values of a user.
+        preparations = "".join(f"EXECUTE $prepare${text}$prepare$; " for text, _ in prepared)
+        self.preparation = f"DO $do$ BEGIN {preparations}END $do$"
+        self.execution = "; ".join(execution for _, execution in prepared)
         self._row = row
         self._is_checked = False
 

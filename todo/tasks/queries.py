@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from psycopg2.errors import QueryCanceled
-from sqlalchemy import CTE, Boolean, ColumnElement, bindparam, case
+from sqlalchemy import Boolean, ColumnElement, bindparam, case
 from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
@@ -45,19 +45,19 @@ CREATE_ONCE = build_create_once(TASKS, NEW)
 CREATE_MANY = build_create_many(TASKS, IMPORTED)
 COMPARE = build_comparison(TASKS)
 DELETE = build_delete(TASKS)
-TOGGLE = build_change(TASKS, lambda locked: {"completed_at": case((~locked.c.completed, locked.c.now))})
+TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
 
 
 @cache
 def build_task_change(names: frozenset[str]) -> Statement[tuple[Task, Outcome]]:
     """Build the statement that sets these columns of a task; ``completed`` stands for ``completed_at``."""
 
-    def assign(locked: CTE) -> Mapping[str, ColumnElement[Any]]:
+    def assign(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
         values: dict[str, ColumnElement[Any]] = {
             name: bindparam(f"new_{name}", type_=TASKS.table.c[name].type) for name in names
         }
         if values.pop("completed", None) is not None:
-            values["completed_at"] = case((COMPLETED, sql.coalesce(locked.c.completed_at, locked.c.now)))
+            values["completed_at"] = case((COMPLETED, sql.coalesce(TASKS.table.c.completed_at, now)))
         return values
 
     return build_change(TASKS, assign)
