@@ -67,7 +67,7 @@ def reader(server: Server, million: Million) -> Iterator[Reader]:
     with Wire(server.superuser_url) as wire:
         settings = wire.settings(million.database, "web")
         with closing_pool(create_app(settings)) as app:
-            yield Reader(wire, Caller(app.test_client(), settings, BIG), million.database)
+            yield Reader(app, wire, Caller(app.test_client(), settings, BIG), million.database)
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,12 @@ from threading import Event
 from typing import Any
 
 import psycopg2
+from flask import Flask
 
 from tests.support.callers import Caller, read_tasks
 from tests.support.databases import Database
 from tests.support.wire import Wire
+from todo.extensions import db
 
 OWN = 20_000
 BIG = "user-with-20000-tasks"
@@ -57,6 +59,10 @@ class Writer:
         connection.close()
 
 
+# PostgreSQL plans a prepared statement this often for its values, before it decides to keep a plan for all values.
+CUSTOM_PLANS = 5
+
+
 @dataclass
 class Million:
     """The database after the upgrade, and the client that wrote during it."""
@@ -70,18 +76,24 @@ class Million:
 class Reader:
     """The user with 20,000 tasks, and the plans of PostgreSQL for that user."""
 
+    app: Flask
     wire: Wire
     caller: Caller
     database: Database
 
     def explain(self, path: str) -> "Plan":
-        """Return the plan of the statement that a request sent."""
+        """Return the plan that PostgreSQL keeps for the statement that a request sent."""
+        with self.app.app_context():
+            db.engine.dispose()  # The first message of a connection prepares the statement.
         self.wire.messages.clear()
         found = len(read_tasks(self.caller.get(path)))
-        sent = [message for _, message in self.wire.messages if message.startswith("SELECT set_config('role'")]
-        [(prefix, statement)] = [message.split("; ", 1) for message in sent]
+        [message] = [message for kind, message in self.wire.messages if kind == "Q" and "EXECUTE todo_" in message]
+        preparation, execution = message.rsplit("; EXECUTE ", 1)
         with closing(psycopg2.connect(self.database.url("web"))) as connection, connection.cursor() as cursor:
-            cursor.execute(f"{prefix}; EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+            cursor.execute(preparation)
+            for _ in range(CUSTOM_PLANS):
+                cursor.execute(f"EXECUTE {execution}")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {execution}")
             [(plan,)] = cursor.fetchall()
         return Plan(found, plan[0]["Plan"])
 

@@ -1,0 +1,125 @@
+"""Settings of the database or the login that would break a promise, and objects of other roles in the search path."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from config import Settings
+from tests.support.callers import Caller, operations_on_a_task, read_task, read_tasks
+from tests.support.databases import Database, closing_pool
+from todo import create_app
+from todo.database import isolation
+from todo.database.statements import Statement
+
+# Created by another role, these match better than PostgreSQL's own, which take any array.
+SHADOWS = """
+    CREATE TABLE public.stolen (thief text, seen text);
+    GRANT INSERT ON public.stolen TO PUBLIC;
+    CREATE FUNCTION public.steal(text[], text[]) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN false; END $$;
+    CREATE FUNCTION public.steal(text[], text) RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN $1; END $$;
+    CREATE OPERATOR public.@> (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
+    CREATE OPERATOR public.<@ (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
+    CREATE OPERATOR public.&& (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
+    CREATE OPERATOR public.= (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
+    CREATE OPERATOR public.<> (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
+    CREATE OPERATOR public.|| (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text);
+    CREATE FUNCTION public.unnest(text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN; END $$;
+    CREATE FUNCTION public.cardinality(text[]) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN 0; END $$;
+    CREATE FUNCTION public.array_to_string(text[], text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN ''; END $$;
+    CREATE FUNCTION public.array_length(text[], integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN 0; END $$;
+"""
+
+
+@pytest.fixture(params=["ROLE", "DATABASE"])
+def alter(request: pytest.FixtureRequest, own_database: Database) -> Callable[[str], None]:
+    """Change a setting of the login, or of the database."""
+    names = {"ROLE": own_database.role("web"), "DATABASE": own_database.name}
+
+    def alter(setting: str) -> None:
+        own_database.run(f"ALTER {request.param} {names[request.param]} SET {setting}")
+
+    return alter
+
+
+@pytest.fixture
+def settings(own_database: Database) -> Settings:
+    return own_database.settings("web")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    with closing_pool(create_app(settings)) as app:
+        yield app
+
+
+@pytest.fixture
+def show(app: Flask, alice: Caller) -> Callable[[str], str]:
+    """Return the value of a setting within a request."""
+
+    def show(name: str) -> str:
+        statement: Statement[Any] = Statement(text(f"SELECT current_setting('{name}')"))
+        with app.app_context():
+            return str(isolation.fetch(alice.user_id, statement, {})[0][0])
+
+    return show
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("synchronous_commit", "off", "on"),
+        ("synchronous_commit", "local", "local"),
+        ("synchronous_commit", "remote_apply", "remote_apply"),
+        ("row_security", "off", "on"),
+        ("default_transaction_isolation", "serializable", "read committed"),
+        ("search_path", "public, pg_catalog", ""),
+    ],
+)
+def test_requests_do_not_depend_on_default_settings(
+    alter: Callable[[str], None], show: Callable[[str], str], alice: Caller, name: str, value: str, wanted: str
+) -> None:
+    alter(f"{name} = {value}")
+    assert show(name).strip('"') == wanted
+    assert show("transaction_isolation") == "read committed"
+    task = alice.add("hers", tags=["home"])
+    assert read_task(alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"}))["title"] == "new"
+    keyed = [alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert read_task(keyed[0], 201) == read_task(keyed[1], 201)
+    assert [each["title"] for each in read_tasks(alice.get("/api/tasks?tag=home"))] == ["new"]
+
+
+@pytest.fixture
+def shadows(own_database: Database) -> Iterator[None]:
+    """Functions and operators of a role that may create them in public, as anyone may up to PostgreSQL 14."""
+    mallory = own_database.role("mallory")
+    own_database.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    own_database.run(f"CREATE ROLE {mallory}")
+    with own_database.transaction() as execute:
+        execute(f"SET LOCAL ROLE {mallory}")
+        execute(SHADOWS)
+    yield
+    own_database.run(f"DROP OWNED BY {mallory} CASCADE; DROP ROLE {mallory}")
+
+
+@pytest.mark.usefixtures("shadows")
+def test_requests_call_no_functions_of_other_roles(own_database: Database, app: Flask, alice: Caller) -> None:
+    alice.add("hers", tags=["home"])
+    found = [read_tasks(alice.get(f"/api/tasks?{query}")) for query in ("tag=home", "search=home", "search=hers")]
+    assert [[task["title"] for task in tasks] for tasks in found] == [["hers"], [], ["hers"]]
+    for method, path in operations_on_a_task(app):
+        task = alice.add("each", tags=["home"])
+        url = path.format(task_id=task["id"], user_id=alice.user_id)
+        assert alice.call(method, url, json={"title": "x", "tags": ["new"]}).status_code in {200, 204}
+    assert alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": "k"}).status_code == 201
+    for arguments in (["export", alice.user_id], ["delete", alice.user_id, "--yes"]):
+        assert app.test_cli_runner().invoke(args=["user", *arguments]).exit_code == 0
+    assert own_database.run("SELECT * FROM public.stolen") == []
