@@ -5,7 +5,8 @@ import sys
 import click
 
 from bench.clients import OPERATIONS, Load
-from bench.data import choose_users, create_tables, postgres_running
+from bench.data import choose_users, create_tables
+from bench.postgres import postgres_running
 from bench.report import Goal, conclude
 from bench.services import serving
 

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from bench.data import create_database, fill, make_token, postgres_running
+from bench.data import create_database, fill, make_token
+from bench.postgres import postgres_running
 from bench.report import Goal, conclude, print_table
 from bench.services import serving
 

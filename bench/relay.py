@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,19 +26,19 @@ class Relay:
     counter: Any
 
     def redirect(self, database_url: str) -> str:
-        """Return the URL of the same database through the relay. The original URL has no host, but a socket folder."""
+        """Return the URL of the same database through the relay."""
         parts = urlsplit(database_url)
-        netloc = f"{parts.netloc}127.0.0.1:{self.port}"
+        netloc = f"{parts.username}:{parts.password}@127.0.0.1:{self.port}"
         return parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable").geturl()
 
 
 @contextmanager
-def relaying(socket_path: Path, delay: float) -> Iterator[Relay]:
-    """Relay to PostgreSQL's socket while the context lasts. ``delay`` is in seconds, for each direction."""
+def relaying(port: int, delay: float) -> Iterator[Relay]:
+    """Relay to PostgreSQL's port while the context lasts. ``delay`` is in seconds, for each direction."""
     context = get_context("spawn")
     counter = context.Value("q", 0, lock=False)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = context.Process(target=run_relay, args=(listener, socket_path, delay, counter), daemon=True)
+        process = context.Process(target=run_relay, args=(listener, port, delay, counter), daemon=True)
         process.start()
         try:
             yield Relay(listener.getsockname()[1], counter)
@@ -48,7 +47,7 @@ def relaying(socket_path: Path, delay: float) -> Iterator[Relay]:
             process.join()
 
 
-def run_relay(listener: socket.socket, socket_path: Path, delay: float, counter: Any) -> None:
+def run_relay(listener: socket.socket, port: int, delay: float, counter: Any) -> None:
     """Relay all connections until the process is terminated."""
     # asyncio's default selector, epoll, rounds delays up to whole milliseconds.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
@@ -57,7 +56,7 @@ def run_relay(listener: socket.socket, socket_path: Path, delay: float, counter:
     async def connect(client_reader: StreamReader, client_writer: StreamWriter) -> None:
         # asyncio does this only for sockets that were created with IPPROTO_TCP. Without it, a list takes 40 ms longer.
         client_writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server_reader, server_writer = await asyncio.open_unix_connection(socket_path)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
 
         async def relay_responses() -> None:
             with suppress(ConnectionError):

@@ -17,7 +17,8 @@ import click
 
 from bench.chart import draw_chart
 from bench.clients import OPERATIONS, PAGE_SIZE, Load, WrongResponse, send_load
-from bench.data import Users, choose_users, create_tables, execute, postgres_running
+from bench.data import Users, choose_users, create_tables
+from bench.postgres import execute, postgres_running
 from bench.relay import Relay, relaying
 from bench.report import Phase, Round, Setting, print_results
 from bench.services import COMMANDS, Service, serving
@@ -47,9 +48,8 @@ def main(quick: bool, chart: Path | None) -> None:
     with postgres_running() as postgres:
         database_url = create_tables(postgres, QUICK_USERS if quick else USERS)
         users = choose_users(database_url)
-        postgres_socket = Path(postgres.home.read_socket_directory()) / ".s.PGSQL.5432"
         for setting in QUICK_SETTINGS if quick else SETTINGS:
-            with serving_all(setting, database_url, postgres_socket) as (services, relay):
+            with serving_all(setting, database_url, postgres.port) as (services, relay):
                 if not phases:
                     check_responses(services, users)
                 phases.append(measure_phase(setting, services, users))
@@ -62,12 +62,12 @@ def main(quick: bool, chart: Path | None) -> None:
 
 
 @contextmanager
-def serving_all(setting: Setting, database_url: str, postgres_socket: Path) -> Iterator[tuple[Services, Relay | None]]:
+def serving_all(setting: Setting, database_url: str, postgres_port: int) -> Iterator[tuple[Services, Relay | None]]:
     """Serve all three while the context lasts; through a relay if the setting has a delay."""
     with ExitStack() as stack:
         relay = None
         if setting.delay_ms:
-            relay = stack.enter_context(relaying(postgres_socket, setting.delay_ms / 1000))
+            relay = stack.enter_context(relaying(postgres_port, setting.delay_ms / 1000))
             database_url = relay.redirect(database_url)
         yield {name: stack.enter_context(serving(name, database_url, setting.workers)) for name in COMMANDS}, relay
 
