@@ -1,4 +1,7 @@
-"""A bar chart of the CPU time per request, as an SVG. Its colors follow the reader's light or dark mode."""
+"""A bar chart of the CPU time per request, as an SVG. Its colors follow the reader's light or dark mode.
+
+The light part of a bar is the database's CPU time, and the dark part below it the service's.
+"""
 
 from collections.abc import Iterator
 
@@ -12,12 +15,13 @@ BAR, GAP = 40, 6
 
 HEAD = f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t d">
-<title id="t">CPU time of the server per request, in microseconds</title>
+<title id="t">CPU time of service and database per request, in microseconds</title>
 <style>
   text {{ font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }}
   .title {{ font-size: 16px; font-weight: 600 }}
   .quiet {{ fill: #59636e }}
   .value {{ font-size: 12px }}
+  .database {{ fill-opacity: 0.5 }}
   .card {{ fill: #ffffff; stroke: #d1d9e0 }}
   .ours {{ fill: #0969da }} .peer {{ fill: #bc6a00 }} .floor {{ fill: #818b98 }}
   @media (prefers-color-scheme: dark) {{
@@ -28,28 +32,34 @@ HEAD = f"""\
   }}
 </style>
 <rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="6"/>
-<text class="title" x="{MARGIN}" y="32">CPU time of the server per request, µs</text>"""
+<text class="title" x="{MARGIN}" y="32">CPU time per request, µs</text>"""
 
 
 def draw_chart(phase: Phase) -> str:
     """Return the SVG: a group of bars for each operation, a bar for each service."""
     groups = {
-        operation: {service: phase.find_median(operation, service, "cpu_us") for service in LEGEND}
+        operation: {
+            service: [phase.find_median(operation, service, figure) for figure in ("service_us", "database_us")]
+            for service in LEGEND
+        }
         for operation in OPERATIONS
     }
-    scale = (BOTTOM - TOP) / max(value for group in groups.values() for value in group.values())
+    scale = (BOTTOM - TOP) / max(sum(parts) for group in groups.values() for parts in group.values())
     width = (WIDTH - 2 * MARGIN) / len(groups)
     lines = [HEAD, *draw_legend(phase.setting.name)]
     sentences = []
     for number, (operation, group) in enumerate(groups.items()):
         lines += draw_group(operation, group, MARGIN + width * (number + 0.5), scale)
-        sentences.append(f"{operation}: " + ", ".join(f"{LEGEND[name]} {value:.0f}" for name, value in group.items()))
+        sums = (f"{LEGEND[name]} {parts[0]:.0f} + {parts[1]:.0f}" for name, parts in group.items())
+        sentences.append(f"{operation}: {', '.join(sums)}")
     return "\n".join([*lines, f'<desc id="d">{"; ".join(sentences)}.</desc>', "</svg>", ""])
 
 
 def draw_legend(setting: str) -> Iterator[str]:
-    """Yield the setting, and the color of each service."""
-    yield f'<text class="quiet" x="{WIDTH - MARGIN}" y="32" text-anchor="end">less is better; {setting}</text>'
+    """Yield the setting, the color of each service, and the meaning of the parts."""
+    right = f'x="{WIDTH - MARGIN}" text-anchor="end"'
+    yield f'<text class="quiet" y="32" {right}>less is better; {setting}</text>'
+    yield f'<text class="quiet" y="59" {right}>dark: service; light: database</text>'
     x = MARGIN
     for service, name in LEGEND.items():
         yield f'<rect class="{service}" x="{x}" y="48" width="12" height="12" rx="2"/>'
@@ -57,12 +67,15 @@ def draw_legend(setting: str) -> Iterator[str]:
         x += 50 + 7 * len(name)
 
 
-def draw_group(operation: str, group: dict[str, float], center: float, scale: float) -> Iterator[str]:
-    """Yield the bars of an operation, each below its value."""
+def draw_group(operation: str, group: dict[str, list[float]], center: float, scale: float) -> Iterator[str]:
+    """Yield the bars of an operation, each below the sum of its parts."""
     x = center - (len(group) * (BAR + GAP) - GAP) / 2
-    for service, value in group.items():
-        y = BOTTOM - value * scale
-        yield f'<rect class="{service}" x="{x:.1f}" y="{y:.1f}" width="{BAR}" height="{value * scale:.1f}" rx="2"/>'
-        yield f'<text class="value" x="{x + BAR / 2:.1f}" y="{y - 6:.1f}" text-anchor="middle">{value:.0f}</text>'
+    for service, parts in group.items():
+        y: float = BOTTOM
+        for part, value in zip((service, f"{service} database"), parts, strict=True):
+            y -= value * scale
+            yield f'<rect class="{part}" x="{x:.1f}" y="{y:.1f}" width="{BAR}" height="{value * scale:.1f}"/>'
+        middle = f'x="{x + BAR / 2:.1f}" text-anchor="middle"'
+        yield f'<text class="value" y="{y - 6:.1f}" {middle}>{sum(parts):.0f}</text>'
         x += BAR + GAP
     yield f'<text x="{center:.1f}" y="{BOTTOM + 24}" text-anchor="middle">{operation}</text>'

@@ -27,7 +27,7 @@ def main(quick: bool) -> None:
         users = choose_users(database_url)
         memory = []
         with (
-            serving("ours", database_url, workers=1) as service,
+            serving("ours", postgres, database_url, workers=1) as service,
             click.progressbar(range(PARTS), label=f"{requests:,} requests", file=sys.stderr) as bar,
         ):
             for part in bar:

@@ -117,7 +117,7 @@ def main(quick: bool, also: tuple[int, ...]) -> None:
         database_urls = [create_database(postgres, f"with_{size}") for size in sizes]
         for size, database_url in zip(sizes, database_urls, strict=True):
             fill(database_url, list_amounts(size), f"{size:9,} tasks of other people")
-        services = [stack.enter_context(serving("ours", url, workers=1)) for url in database_urls]
+        services = [stack.enter_context(serving("ours", postgres, url, workers=1)) for url in database_urls]
         results = measure([Client(service.port) for service in services], rounds=5 if quick else 31)
     rows = [[name, *(f"{milliseconds:.1f}" for milliseconds in medians)] for name, medians in results.items()]
     print_table("p50 in milliseconds", [["tasks of other people:", *(f"{size:,}" for size in sizes)], *rows])

@@ -17,11 +17,15 @@ from bench.services import Sample
 # By operation, then by service.
 Round = Mapping[str, Mapping[str, Sample]]
 RoundTrips = Mapping[str, Mapping[str, float]]
+Row = Sequence[str]
 
-# How a table shows the fields of Sample, in their order.
-COLUMNS = {"requests/s": ".0f", "p50, ms": ".2f", "p99, ms": ".2f", "CPU, µs/request": ".0f"}
+# The two services to compare with, as a table names them.
+OTHERS = {"peer": "… of FastAPI + SQLModel", "floor": "… of the bare WSGI callable"}
+CPU = {"service": "service_us", "database": "database_us", "service and database": "total_us"}
 # As a share of the peer's CPU time per request: the aim and the limit. A result above the limit is a failure.
 CPU_GOALS = {"list": (0.33, 0.40), "get": (0.50, 0.60), "create": (0.50, 0.50), "update": (0.50, 0.50)}
+# As a share of the floor's and of the peer's CPU time in the database.
+DATABASE_GOALS = {"floor": 1.4, "peer": 1.0}
 FLOOR_GOAL = (2.0, 2.5)
 # The limit as a share of the peer's p50, with a distant database.
 DISTANCE_GOALS = {"list": 0.55, "get": 0.55, "create": 0.25, "update": 0.25}
@@ -79,12 +83,16 @@ def list_goals(near: Phase, far: Phase, round_trips: RoundTrips) -> Iterator[Goa
     for operation in OPERATIONS:
         yield Goal(f"round trips, ours, {operation}", round_trips[operation]["ours"], aim=1, limit=1, exactly=True)
     for operation, (aim, limit) in CPU_GOALS.items():
-        yield Goal(f"CPU, ours ÷ peer, {operation}", near.find_ratio(operation, "peer", "cpu_us"), aim, limit)
+        ratio = near.find_ratio(operation, "peer", "service_us")
+        yield Goal(f"CPU of the service, ours ÷ peer, {operation}", ratio, aim, limit)
     means = [
-        geometric_mean(each[operation]["ours"].cpu_us / each[operation]["floor"].cpu_us for operation in OPERATIONS)
+        geometric_mean(each[name]["ours"].service_us / each[name]["floor"].service_us for name in OPERATIONS)
         for each in near.rounds
     ]
-    yield Goal("CPU, ours ÷ floor, geometric mean of all four", median(means), *FLOOR_GOAL)
+    yield Goal("CPU of the service, ours ÷ floor, geometric mean of all four", median(means), *FLOOR_GOAL)
+    for (other, aim), operation in product(DATABASE_GOALS.items(), OPERATIONS):
+        ratio = near.find_ratio(operation, other, "database_us")
+        yield Goal(f"CPU of the database, ours ÷ {other}, {operation}", ratio, aim, aim)
     for operation, aim in DISTANCE_GOALS.items():
         ratio = far.find_ratio(operation, "peer", "p50_ms")
         yield Goal(f"p50, {far.setting.name}, ours ÷ peer, {operation}", ratio, aim, aim)
@@ -100,33 +108,42 @@ def describe_machine(postgres_version: str) -> str:
     )
 
 
-def list_figures(phase: Phase, round_trips: RoundTrips) -> Iterator[Sequence[str]]:
-    """Yield the header and the rows of a table of all operations and services."""
-    yield "operation, service", *COLUMNS, "ours ÷ it", "round trips"
-    for operation, service in product(OPERATIONS, phase.memory):
-        medians = [phase.find_median(operation, service, figure) for figure in Sample._fields]
-        yield (
-            f"{operation}, {service}",
-            *map(format, medians, COLUMNS.values()),
-            f"{phase.find_ratio(operation, service, 'cpu_us'):.2f}",
-            f"{round_trips[operation][service]:g}",
-        )
+def list_figures(phases: Sequence[Phase], round_trips: RoundTrips) -> Iterator[Row]:
+    """Yield the header and the rows of the table in docs/scaling.md: this service's figures, and those of the others.
+
+    In parentheses after the figure of another service is ours ÷ its.
+    """
+    near, *more, far = phases
+
+    def compare(phase: Phase, figure: str, name: str, others: Iterable[str] = (), form: str = ".0f") -> Iterator[Row]:
+        yield name, *(format(phase.find_median(operation, "ours", figure), form) for operation in OPERATIONS)
+        for other in others:
+            pairs = (
+                (phase.find_median(operation, other, figure), phase.find_ratio(operation, other, figure))
+                for operation in OPERATIONS
+            )
+            yield OTHERS[other], *(f"{value:{form}} ({ratio:.2f})" for value, ratio in pairs)
+
+    yield f"medians of {near.setting.rounds} rounds, {near.setting.name}", *OPERATIONS
+    for name, figure in CPU.items():
+        yield from compare(near, figure, f"CPU of {name}, µs per request", OTHERS)
+    yield from compare(near, "per_second", "requests per second")
+    for phase in more:
+        yield from compare(phase, "per_second", f"… with {phase.setting.name}")
+    for service, name in {"ours": "round trips to the database", "peer": OTHERS["peer"]}.items():
+        yield name, *(f"{round_trips[operation][service]:g}" for operation in OPERATIONS)
+    yield from compare(far, "p50_ms", f"p50 in ms, {far.setting.name}", ["peer"], ".1f")
 
 
 def print_results(postgres_version: str, phases: Sequence[Phase], round_trips: RoundTrips, quick: bool) -> None:
     """Print what was measured on which machine, and the goals. Exits with 1 if a goal is missed."""
-    print(f"{describe_machine(postgres_version)}\n")
-    memory: list[Sequence[str]] = [["workers, service", "RSS", "USS", "PSS"]]
-    for phase in phases:
-        print_table(f"{phase.setting.name}; median of {len(phase.rounds)} rounds", list_figures(phase, round_trips))
-        if not phase.setting.delay_ms:
-            for service, sizes in phase.memory.items():
-                memory.append([f"{phase.setting.workers}, {service}", *map("{:.1f}".format, sizes.values())])
-    print_table("memory of one worker after that, MiB", memory)
+    print_table(describe_machine(postgres_version), list_figures(phases, round_trips))
+    sizes = [(service, *(f"{size:.1f}" for size in of.values())) for service, of in phases[0].memory.items()]
+    print_table("Memory of the worker after that, MiB", [("service", "RSS", "USS", "PSS"), *sizes])
     conclude(list(list_goals(phases[0], phases[-1], round_trips)), quick)
 
 
-def print_table(title: str, rows: Iterable[Sequence[str]]) -> None:
+def print_table(title: str, rows: Iterable[Row]) -> None:
     """Print a Markdown table. The first row is the header; all columns but the first contain numbers."""
     header, *others = rows
     first, *widths = (max(map(len, column)) for column in zip(header, *others, strict=True))

@@ -2,7 +2,8 @@
 
 ``ours`` is this repository in production configuration: it writes a log line per request, to a file. Its rate limiter
 runs with a limit that no request reaches. ``peer`` and ``floor`` are described in their modules; they write no log. All
-three run in the same virtual environment, on the same PostgreSQL.
+three run in the same virtual environment, on the same PostgreSQL. They get requests in turns, so the CPU time of
+PostgreSQL during a load was used for one service.
 """
 
 import heapq
@@ -11,12 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ import click
 import psutil
 
 from bench.clients import Load, send_load
+from bench.postgres import Postgres, read_cpu_seconds
 from config import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -44,39 +45,45 @@ SETTLE_SECONDS = 0.05
 
 
 class Sample(NamedTuple):
-    """The result of a load. ``cpu_us`` is the CPU time of the service's processes per request, in microseconds."""
+    """The result of a load. CPU times are in microseconds per request."""
 
     per_second: float
     p50_ms: float
-    p99_ms: float
-    cpu_us: float
+    service_us: float
+    database_us: float
+
+    @property
+    def total_us(self) -> float:
+        """The CPU time of service and database."""
+        return self.service_us + self.database_us
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service."""
+    """A running service, and the PostgreSQL that it uses."""
 
     port: int
     process: psutil.Process
+    postgres: Postgres
     workers: int
 
     def find_processes(self) -> list[psutil.Process]:
         """Return all processes of the service."""
         return [self.process, *self.process.children(recursive=True)]
 
+    def read_cpu_seconds(self) -> tuple[float, float]:
+        """Return the CPU times so far: of the service's processes, and of PostgreSQL's."""
+        return sum(map(read_cpu_seconds, self.find_processes())), self.postgres.read_cpu_seconds()
+
     def measure(self, load: Load) -> Sample:
         """Send a load to the service. Raises WrongResponse."""
-        before = sum(map(read_cpu_seconds, self.find_processes()))
+        before = self.read_cpu_seconds()
         responses = send_load(self.port, load)
         time.sleep(SETTLE_SECONDS)
-        cpu_seconds = sum(map(read_cpu_seconds, self.find_processes())) - before
-        latencies = sorted(responses.latencies)
-        return Sample(
-            per_second=len(latencies) / responses.seconds,
-            p50_ms=find_percentile(latencies, 0.50) * 1000,
-            p99_ms=find_percentile(latencies, 0.99) * 1000,
-            cpu_us=cpu_seconds / len(latencies) * 1_000_000,
-        )
+        after = self.read_cpu_seconds()
+        number = len(responses.latencies)
+        service_us, database_us = (1e6 * (end - start) / number for start, end in zip(before, after, strict=True))
+        return Sample(number / responses.seconds, median(responses.latencies) * 1000, service_us, database_us)
 
     def measure_memory(self) -> dict[str, float]:
         """Return the average memory of a worker in MiB: all, unshared, and unshared plus its part of what is shared."""
@@ -86,23 +93,9 @@ class Service:
         return {name: mean(getattr(info, name, 0) for info in workers) / 2**20 for name in ("rss", "uss", "pss")}
 
 
-def read_cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process so far, in user and kernel mode."""
-    if psutil.LINUX:
-        # The clock of clock_getcpuclockid(3) counts nanoseconds; /proc counts hundredths of a second.
-        return time.clock_gettime(~process.pid << 3 | 2)
-    times = process.cpu_times()
-    return times.user + times.system
-
-
-def find_percentile(ascending: Sequence[float], share: float) -> float:
-    """Return the percentile by nearest rank: the smallest value that at least this share of values do not exceed."""
-    return ascending[ceil(share * len(ascending)) - 1]
-
-
 @contextmanager
-def serving(name: str, database_url: str, workers: int) -> Iterator[Service]:
-    """Run one of the three services while the context lasts. Waits until it listens."""
+def serving(name: str, postgres: Postgres, database_url: str, workers: int) -> Iterator[Service]:
+    """Run one of the three services on a database while the context lasts. Waits until it listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     environment = make_environment(database_url, PORT=str(port), WEB_CONCURRENCY=str(workers))
@@ -114,7 +107,7 @@ def serving(name: str, database_url: str, workers: int) -> Iterator[Service]:
                 if process.poll() is not None:
                     raise click.ClickException(f"{name} ended with {process.returncode}")
                 time.sleep(0.1)
-            yield Service(port, psutil.Process(process.pid), workers)
+            yield Service(port, psutil.Process(process.pid), postgres, workers)
         finally:
             process.terminate()
             process.wait()

@@ -1,8 +1,11 @@
 """CPU time, latency, throughput, round trips and memory of this service, beside a peer and a floor.
 
 The three services have the same tasks in the same PostgreSQL. They run at the same time and get the same requests in
-turns, so other load on the machine hits all alike. CPU time per request is the figure that noise affects least. Exits
-with 1 if a goal is missed.
+turns, so other load on the machine hits all alike. CPU time per request is the figure that noise affects least.
+
+The CPU time of the database is that of all PostgreSQL's processes. They work for one service at a time: autovacuum and
+checkpoints are off. Between rounds, created tasks are deleted and the tables vacuumed.
+Exits with 1 if a goal is missed.
 """
 
 import json
@@ -17,20 +20,18 @@ import click
 
 from bench.chart import draw_chart
 from bench.clients import OPERATIONS, PAGE_SIZE, Load, WrongResponse, send_load
-from bench.data import Users, choose_users, create_tables
-from bench.postgres import execute, postgres_running
+from bench.data import Users, choose_users, create_tables, restore_tables
+from bench.postgres import Postgres, execute, postgres_option, postgres_running
 from bench.relay import Relay, relaying
 from bench.report import Phase, Round, Setting, print_results
 from bench.services import COMMANDS, Service, serving
 
 FAR_MS = 5
-SETTINGS = [
-    Setting("one worker, 8 connections", workers=1, delay_ms=0, rounds=21, seconds=0.5),
-    Setting("two workers, 8 connections", workers=2, delay_ms=0, rounds=6, seconds=0.5),
-    Setting(f"database {FAR_MS} ms away each way", workers=1, delay_ms=FAR_MS, rounds=6, seconds=0.7),
-]
-QUICK_SETTINGS = [replace(setting, rounds=1, seconds=0.3) for setting in SETTINGS if setting.workers == 1]
-USERS, QUICK_USERS = 2000, 100
+NEAR = Setting("one worker", workers=1, delay_ms=0, rounds=8, seconds=1)
+FAR = Setting(f"database {FAR_MS} ms each way", workers=1, delay_ms=FAR_MS, rounds=4, seconds=0.7)
+SETTINGS = [NEAR, Setting("two workers", workers=2, delay_ms=0, rounds=4, seconds=0.5), FAR]
+QUICK_SETTINGS = [replace(NEAR, rounds=5, seconds=0.6), replace(FAR, rounds=1, seconds=0.3)]
+USERS = 2000
 WARM_UP_REQUESTS = 400
 COUNTED_REQUESTS = 20
 # These fields must be equal in all services. The format of date-times may differ.
@@ -40,19 +41,20 @@ Services = Mapping[str, Service]
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Little data and one round, to check that it works: under a minute.")
+@click.option("--quick", is_flag=True, help="Few and short rounds, to compare two versions: a minute and a half.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Draw the CPU time per request into this SVG file.")
-def main(quick: bool, chart: Path | None) -> None:
+@postgres_option
+def main(quick: bool, chart: Path | None, programs: Path | None) -> None:
     """Measure this service beside two others."""
     phases: list[Phase] = []
-    with postgres_running() as postgres:
-        database_url = create_tables(postgres, QUICK_USERS if quick else USERS)
+    with postgres_running(programs, autovacuum="off") as postgres:
+        database_url = create_tables(postgres, USERS)
         users = choose_users(database_url)
         for setting in QUICK_SETTINGS if quick else SETTINGS:
-            with serving_all(setting, database_url, postgres.port) as (services, relay):
+            with serving_all(setting, postgres, database_url) as (services, relay):
                 if not phases:
                     check_responses(services, users)
-                phases.append(measure_phase(setting, services, users))
+                phases.append(measure_phase(setting, services, users, database_url))
                 if relay:
                     round_trips = count_round_trips(services, users, relay)
         version = execute(database_url, "SHOW server_version")[0][0]
@@ -62,14 +64,15 @@ def main(quick: bool, chart: Path | None) -> None:
 
 
 @contextmanager
-def serving_all(setting: Setting, database_url: str, postgres_port: int) -> Iterator[tuple[Services, Relay | None]]:
+def serving_all(setting: Setting, postgres: Postgres, database_url: str) -> Iterator[tuple[Services, Relay | None]]:
     """Serve all three while the context lasts; through a relay if the setting has a delay."""
     with ExitStack() as stack:
         relay = None
         if setting.delay_ms:
-            relay = stack.enter_context(relaying(postgres_port, setting.delay_ms / 1000))
+            relay = stack.enter_context(relaying(postgres.port, setting.delay_ms / 1000))
             database_url = relay.redirect(database_url)
-        yield {name: stack.enter_context(serving(name, database_url, setting.workers)) for name in COMMANDS}, relay
+        contexts = {name: serving(name, postgres, database_url, setting.workers) for name in COMMANDS}
+        yield {name: stack.enter_context(context) for name, context in contexts.items()}, relay
 
 
 def check_responses(services: Services, users: Users) -> None:
@@ -94,13 +97,16 @@ def fetch_tasks(service: Service, load: Load) -> list[dict[str, Any]]:
     return body if isinstance(body, list) else [body]
 
 
-def measure_phase(setting: Setting, services: Services, users: Users) -> Phase:
+def measure_phase(setting: Setting, services: Services, users: Users, database_url: str) -> Phase:
     """Measure all services in a setting, after requests that fill pools and caches."""
     for operation in OPERATIONS:
         for service in services.values():
             service.measure(Load(operation, users[operation], seed=0, requests=WARM_UP_REQUESTS))
-    with click.progressbar(range(setting.rounds), label=f"{setting.name:36}", file=sys.stderr) as bar:
-        rounds = [measure_round(setting, services, users, number) for number in bar]
+    rounds = []
+    with click.progressbar(range(setting.rounds), label=f"{setting.name:24}", file=sys.stderr) as bar:
+        for number in bar:
+            restore_tables(database_url)
+            rounds.append(measure_round(setting, services, users, number))
     memory = {name: service.measure_memory() for name, service in services.items()}
     return Phase(setting, rounds, memory)
 

@@ -18,9 +18,8 @@ import psutil
 from bench import floor
 from bench.clients import NEW_TASK, PAGE_SIZE
 from bench.data import connect_app, create_tables, restore_tables
-from bench.postgres import execute, postgres_option, postgres_running
+from bench.postgres import execute, postgres_option, postgres_running, read_cpu_seconds
 from bench.report import print_table
-from bench.services import read_cpu_seconds
 from todo.database.isolation import administration
 from todo.tasks import queries
 from todo.tasks.schemas import NewTaskSchema, TaskQuerySchema

@@ -6,14 +6,18 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import psutil
 import pytest
 
+from bench.postgres import Postgres, read_cpu_seconds
 from bench.relay import needs_response, read_messages, relaying
 from bench.report import Goal, Phase, Setting
-from bench.services import Sample, find_percentile
+from bench.services import Sample
+from embedded import EmbeddedPostgres
+from tests.support.clusters import server_of
 
 DELAY = 0.02
 STARTUP = struct.pack("!II", 8, 3 << 16)
@@ -23,20 +27,29 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!I", len(body) + 4) + body
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1, 100)])
-def test_a_percentile_is_the_nearest_rank(share: float, value: int) -> None:
-    assert find_percentile(range(1, 101), share) == value
-    assert find_percentile([7], share) == 7
-
-
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
     rounds = [
-        {"list": {"ours": Sample(1, 1, 1, ours), "peer": Sample(1, 1, 1, peer)}}
+        {"list": {"ours": Sample(1, 1, ours, 100), "peer": Sample(1, 1, peer, 50)}}
         for ours, peer in ((100, 400), (300, 600), (200, 100))
     ]
     phase = Phase(Setting("", 1, 0, 3, 1), rounds, {})
-    assert phase.find_ratio("list", "peer", "cpu_us") == 0.5
-    assert phase.find_median("list", "ours", "cpu_us") == 200
+    assert phase.find_ratio("list", "peer", "service_us") == 0.5
+    assert phase.find_median("list", "ours", "service_us") == 200
+    assert phase.find_ratio("list", "peer", "total_us") == 400 / 650
+
+
+def test_the_cpu_of_the_database_includes_ended_backends(tmp_path: Path) -> None:
+    embedded = EmbeddedPostgres(tmp_path / "postgres")
+    with closing(embedded), closing(embedded.connect()) as connection, connection.cursor() as cursor:
+        postgres = Postgres(embedded.url(), 5432, server_of(embedded.path))
+        before = postgres.read_cpu_seconds()
+        cursor.execute("SELECT count(*) FROM generate_series(1, 1000000)")
+        backend = psutil.Process(connection.info.backend_pid)
+        used = read_cpu_seconds(backend)
+        connection.close()
+        backend.wait(10)
+        assert used > 0.05
+        assert postgres.read_cpu_seconds() - before > used - 0.03  # The kernel counts ended ones in hundredths.
 
 
 @pytest.mark.parametrize(
@@ -79,13 +92,9 @@ def test_round_trips_are_counted_for_any_chunk_size(size: int) -> None:
 
 
 @pytest.fixture
-def echo() -> Iterator[Path]:
-    """A server that sends back its input."""
-    # A short path, because the path of a socket is limited to about 100 bytes.
-    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
-        path = Path(folder) / "echo"
-        listener.bind(str(path))
-        listener.listen()
+def echo() -> Iterator[int]:
+    """The port of a server that sends back its input."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -95,11 +104,11 @@ def echo() -> Iterator[Path]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield path
+        yield listener.getsockname()[1]
         thread.join(10)
 
 
-def test_the_relay_delays_without_throttling_and_counts(echo: Path) -> None:
+def test_the_relay_delays_without_throttling_and_counts(echo: int) -> None:
     query = message(b"Q", b"SELECT 1")
     with relaying(echo, DELAY) as relay, socket.create_connection(("127.0.0.1", relay.port), timeout=10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
