@@ -1,6 +1,6 @@
 """A bar chart of the CPU time per request, as an SVG. Its colors follow the reader's light or dark mode.
 
-The light part of a bar is the database's CPU time, and the dark part below it the service's.
+The faint part of a bar is the CPU time of the database, and the solid part below it that of the service.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def draw_legend(setting: str) -> Iterator[str]:
     """Yield the setting, the color of each service, and the meaning of the parts."""
     right = f'x="{WIDTH - MARGIN}" text-anchor="end"'
     yield f'<text class="quiet" y="32" {right}>less is better; {setting}</text>'
-    yield f'<text class="quiet" y="59" {right}>dark: service; light: database</text>'
+    yield f'<text class="quiet" y="59" {right}>solid: service; faint: database</text>'
     x = MARGIN
     for service, name in LEGEND.items():
         yield f'<rect class="{service}" x="{x}" y="48" width="12" height="12" rx="2"/>'

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server
@@ -59,12 +59,14 @@ class Postgres:
 
 
 def read_cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process so far, in user and kernel mode."""
-    if psutil.LINUX:
-        # The clock of clock_getcpuclockid(3) counts nanoseconds; /proc counts hundredths of a second.
-        return time.clock_gettime(~process.pid << 3 | 2)
-    times = process.cpu_times()
-    return times.user + times.system
+    """Return the CPU time of a process so far, in user and kernel mode; 0 if it has ended."""
+    with suppress(OSError, psutil.NoSuchProcess):
+        if psutil.LINUX:
+            # The clock of clock_getcpuclockid(3) counts nanoseconds; /proc counts hundredths of a second.
+            return time.clock_gettime(~process.pid << 3 | 2)
+        times = process.cpu_times()
+        return times.user + times.system
+    return 0
 
 
 @contextmanager
