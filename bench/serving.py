@@ -32,7 +32,7 @@ FAR = Setting(f"database {FAR_MS} ms each way", workers=1, delay_ms=FAR_MS, roun
 SETTINGS = [NEAR, Setting("two workers", workers=2, delay_ms=0, rounds=4, seconds=0.5), FAR]
 QUICK_SETTINGS = [replace(NEAR, rounds=5, seconds=0.6), replace(FAR, rounds=1, seconds=0.3)]
 USERS = 2000
-WARM_UP_REQUESTS = 400
+WARM_UP_REQUESTS = 160
 COUNTED_REQUESTS = 20
 # These fields must be equal in all services. The format of date-times may differ.
 COMPARED = ("id", "user_id", "title", "description", "completed", "priority", "tags")
@@ -98,10 +98,7 @@ def fetch_tasks(service: Service, load: Load) -> list[dict[str, Any]]:
 
 
 def measure_phase(setting: Setting, services: Services, users: Users, database_url: str) -> Phase:
-    """Measure all services in a setting, after requests that fill pools and caches."""
-    for operation in OPERATIONS:
-        for service in services.values():
-            service.measure(Load(operation, users[operation], seed=0, requests=WARM_UP_REQUESTS))
+    """Measure all services in a setting."""
     rounds = []
     with click.progressbar(range(setting.rounds), label=f"{setting.name:24}", file=sys.stderr) as bar:
         for number in bar:
@@ -112,12 +109,17 @@ def measure_phase(setting: Setting, services: Services, users: Users, database_u
 
 
 def measure_round(setting: Setting, services: Services, users: Users, number: int) -> Round:
-    """Measure each operation on all services in turns. Each round starts with another service."""
+    """Measure each operation on all services in turns. Each round starts with another service.
+
+    Other requests come first: they fill pools and caches, and PostgreSQL plans again after each VACUUM.
+    """
     names = list(services)
     order = names[number % 3 :] + names[: number % 3]
     measured = {}
     for place, operation in enumerate(OPERATIONS, 1):
         load = Load(operation, users[operation], seed=10 * number + place, seconds=setting.seconds)
+        for name in order:
+            services[name].measure(replace(load, seed=-load.seed, requests=WARM_UP_REQUESTS))
         measured[operation] = {name: services[name].measure(load) for name in order}
     return measured
 
