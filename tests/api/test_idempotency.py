@@ -110,6 +110,19 @@ def test_keys_expire_after_a_day(alice: Caller, database: Database) -> None:
     assert read_task(create(alice, "x"), 201)["id"] != first["id"]
 
 
+def test_each_creation_deletes_the_two_oldest_expired_keys(alice: Caller, database: Database) -> None:
+    for hours in (25, 27, 26, 1):
+        database.run(
+            "INSERT INTO todo.idempotency_keys VALUES (%s, %s, '', 1, now() - %s * interval '1 hour')",
+            (alice.user_id, f"{hours}", hours),
+        )
+    create(alice, "x")
+    keys = "SELECT key FROM todo.idempotency_keys WHERE user_id = %s ORDER BY created_at"
+    assert database.run(keys, (alice.user_id,)) == [("25",), ("1",), ("x",)]
+    create(alice, "y")
+    assert database.run(keys, (alice.user_id,)) == [("1",), ("x",), ("y",)]
+
+
 def test_a_key_survives_a_release_that_adds_a_field(alice: Caller, database: Database) -> None:
     """Its fingerprint has no defaults: with a new field, the same request would have another one."""
     for key, body in (("short", {"title": "a"}), ("long", {"title": "a", "priority": None, "tags": []})):

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import text
 
 from todo.database.resource import Resource
-from todo.database.statements import Statement, join_rows, row_like
+from todo.database.statements import DIALECT, Statement, join_rows, row_like
 
 M = TypeVar("M")
 
-# A key is kept at least this long. The user's next creation with a key deletes the older ones.
-KEY_HOURS = 24
+# A key is kept for at least a day. Each creation with a key deletes the user's two oldest, so old keys only get fewer.
+EXPIRED = (
+    "SELECT ctid FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '24 hours'"
+    " ORDER BY created_at LIMIT 1"
+)
 
 
 class Claim(NamedTuple):
@@ -40,16 +43,18 @@ def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> State
     """
     table = resource.table
     return Statement(
+        # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
+        # statistics do not know that there are millions.
         text(
-            "DELETE FROM todo.idempotency_keys WHERE user_id = :owner"
-            f" AND created_at < now() - interval '{KEY_HOURS} hours'"
+            f"DELETE FROM todo.idempotency_keys"
+            f" WHERE user_id = :owner AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])"
         ),
         text(
             f"""
             WITH claimed AS (
               INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
               VALUES (:owner, :key, :fingerprint, nextval('{table}_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
-            ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")}
+            ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")} RETURNING id
             """
         ),
         text(
@@ -70,13 +75,18 @@ def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Sta
     Unless ``add`` is true, it creates nothing if the user has rows already. The lock lets the second of two concurrent
     statements see the rows of the first.
     """
+    columns = ", ".join(f"{name} {resource.table.c[name].type.compile(DIALECT)}" for name in values)
     source = (
-        f"FROM json_populate_recordset(CAST(NULL AS {resource.table}), CAST(:rows AS json))"
-        f" WHERE :add OR NOT EXISTS (SELECT FROM {resource.table} WHERE user_id = :owner)"
+        f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), existing WHERE :add OR existing.number = 0"
     )
     return Statement(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
-        text(f"{write_insert(resource, values, source)} RETURNING id"),
+        # Materialized, so that Citus assigns the IDs on its coordinator.
+        text(
+            f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
+            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT 1) AS one)"
+            f" {write_insert(resource, values, source)} RETURNING id"
+        ),
         row=row_like(Created),
     )
 

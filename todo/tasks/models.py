@@ -73,6 +73,8 @@ class IdempotencyKey(Base):
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "key"),
         CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key_length"),
+        # Partial, although all rows are in it: it must not be used to find a key among all of a user's keys.
+        Index("idempotency_keys_by_age", "user_id", "created_at", postgresql_where=text("created_at IS NOT NULL")),
     )
 
     user_id: Mapped[str] = mapped_column(Text(collation="C"))
