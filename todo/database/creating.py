@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import text
 
 from todo.database.resource import Resource
-from todo.database.statements import DIALECT, Statement, join_rows, row_like
+from todo.database.statements import NAMED, Statement, join_rows, row_like
 
 M = TypeVar("M")
 
@@ -75,7 +75,7 @@ def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Sta
     Unless ``add`` is true, it creates nothing if the user has rows already. The lock lets the second of two concurrent
     statements see the rows of the first.
     """
-    columns = ", ".join(f"{name} {resource.table.c[name].type.compile(DIALECT)}" for name in values)
+    columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in values)
     source = (
         f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), existing WHERE :add OR existing.number = 0"
     )
