@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
     true,
     update,
-)  # fmt: skip
+)
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -36,8 +36,6 @@ T = TypeVar("T")
 ID = bindparam("row_id", type_=BigInteger)
 # The versions that may be changed; NULL for any.
 VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
-
-
 # How often a change is tried while other requests change the row between its two parts.
 ATTEMPTS = 10
 

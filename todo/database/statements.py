@@ -80,8 +80,7 @@ class Statement(Generic[T]):
 
     def __init__(self, *parts: ClauseElement, row: RowType[T] | None = None) -> None:
         compiled = [part.compile(dialect=NAMED) for part in parts]
-        self.parts = [str(part) for part in compiled]
-        self.text = "; ".join(self.parts)
+        self.text = "; ".join(map(str, compiled))
         # Values of the statement itself. Request parameters have no value yet, so they are skipped.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
         # The name depends on the text, so another release has other names, also on a connection that it shares.
