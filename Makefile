@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 FRONTEND := examples/nextjs
 FRONTEND_URL := http://localhost:3000
 
-.PHONY: help install run frontend lint test proofs check bench bench-endurance bench-finding pins audit document format clean
+.PHONY: help install run frontend lint test proofs check bench bench-statements bench-endurance bench-finding pins audit document format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,8 +57,11 @@ lint: install ## Check style and types
 
 check: lint test proofs ## Run everything that must pass: lint, test and proofs
 
-bench: install ## Measure CPU time and latency beside two other services: 6 minutes; ARGS=--quick for a trial
+bench: install ## Measure CPU time and latency beside two other services: 6 minutes; ARGS=--quick takes two
 	$(BIN)/python -m bench.serving $(ARGS)
+
+bench-statements: install ## Measure the CPU time of a PostgreSQL backend for each statement: half a minute
+	$(BIN)/python -m bench.statements $(ARGS)
 
 bench-endurance: install ## Measure memory during a million requests: half an hour; ARGS=--quick for a trial
 	$(BIN)/python -m bench.endurance $(ARGS)

@@ -20,7 +20,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "shared_buffers": "1GB",  # A usual share of a server's memory; the default is 128 MB.
     "checkpoint_timeout": "1h",  # A checkpoint would be charged to the service that is measured just then.
-    "max_wal_size": "8GB",
+    "max_wal_size": "4GB",
     "log_min_messages": "fatal",
 }
 
