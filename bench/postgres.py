@@ -1,5 +1,7 @@
 """The PostgreSQL that the benchmarks use: a cluster of their own over TCP, and the CPU time of its processes."""
 
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -75,6 +77,7 @@ def postgres_running(programs: Path | None = None, **settings: str) -> Iterator[
 
     ``programs`` is the folder of its programs, by default the embedded one's; ``settings`` are PostgreSQL's.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Otherwise the server would stay.
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
