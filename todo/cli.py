@@ -19,6 +19,7 @@ from config import Settings
 from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
 from todo.database.engine import LocalDatabase
+from todo.database.restoring import NotRenewed, renew
 from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
@@ -88,7 +89,21 @@ def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | Non
         """Print the URL of the database, with its password, for other programs on this machine."""
         click.echo(find_database_url(settings, local_database))
 
+    app.cli.add_command(renew_numbers)
     app.cli.add_command(user)
+
+
+@click.command("after-restore")
+@click.option("--trust-clock", is_flag=True, help="Also if rows have dates in the future.")
+@with_appcontext
+def renew_numbers(trust_clock: bool) -> None:
+    """Make all IDs and versions new after a backup was restored. Needs the owner of the tables."""
+    try:
+        with reporting():
+            for line in renew(trust_clock=trust_clock):
+                click.echo(line, err=True)
+    except NotRenewed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.group()

@@ -26,6 +26,7 @@ OPTIONAL = (
     "todo.auth.jwks",
     "todo.database.audit",
     "todo.database.erasing",
+    "todo.database.restoring",
     "todo.database.watchdog",
     "todo.tasks.portability",
     "todo.tasks.samples",
