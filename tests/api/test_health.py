@@ -41,12 +41,14 @@ def test_readyz_fails_before_the_migrations(empty_database: Database, caplog: py
         "CREATE POLICY none_on_sundays ON todo.tasks AS RESTRICTIVE USING (extract(dow FROM now()) < 7)",
         "CREATE VIEW todo.mine WITH (security_invoker = on) AS TABLE todo.tasks; GRANT ALL ON todo.mine TO todo_app",
         "CREATE VIEW todo.all AS SELECT * FROM todo.tasks",
+        "CREATE SCHEMA shared; GRANT CREATE ON SCHEMA shared TO PUBLIC",
+        "GRANT CREATE ON SCHEMA public TO PUBLIC; ALTER ROLE {login} SET search_path = ''",
+        "ALTER ROLE {login} SET quote_all_identifiers = on",
+        "INSERT INTO todo.tasks (user_id, title) SELECT 'u', 't' FROM generate_series(1, 200); ANALYZE todo.tasks",
     ],
 )
-def test_readyz_accepts_policies_and_views_of_other_roles(
-    own_database: Database, own_app: Flask, harmless: str
-) -> None:
-    own_database.run(harmless)
+def test_readyz_accepts_what_does_not_weaken_isolation(own_database: Database, own_app: Flask, harmless: str) -> None:
+    own_database.run(harmless.replace("{login}", own_database.role("owner")))
     assert own_app.test_client().get("/readyz").status_code == 200
 
 
@@ -84,12 +86,19 @@ def test_readyz_accepts_every_kind_of_login(own_database: Database, login: str) 
         ("REVOKE UPDATE (due_at) ON todo.tasks FROM todo_app", "todo_app may not UPDATE todo.tasks.due_at"),
         ("REVOKE ALL ON SEQUENCE todo.tasks_id_seq FROM todo_app", "todo_app may not use todo.tasks_id_seq"),
         ("DROP TABLE todo.alembic_version", "the database is at migration None"),
+        ("GRANT CREATE ON SCHEMA public TO PUBLIC", "anyone may create objects in the schema public"),
+        ("ALTER ROLE {login} SET default_transaction_read_only = on", "default_transaction_read_only is on"),
+        (
+            "INSERT INTO todo.tasks (user_id, title) SELECT 'u', 't' FROM generate_series(1, 200);"  # noqa: ISC004
+            " ANALYZE todo.tasks; SELECT setval('todo.tasks_id_seq', 20)",
+            "todo.tasks_id_seq is behind the IDs of its table",
+        ),
     ],
 )
 def test_readyz_fails_without_isolation_or_needed_rights(
     own_database: Database, own_app: Flask, caplog: pytest.LogCaptureFixture, breach: str, reason: str
 ) -> None:
-    own_database.run(breach)
+    own_database.run(breach.replace("{login}", own_database.role("owner")))
     response = own_app.test_client().get("/readyz")
     read_problem(response, 503)
     assert reason in caplog.text

@@ -8,8 +8,10 @@ from flask import Flask
 from sqlalchemy import text
 
 from config import Settings
-from tests.support.callers import Caller, operations_on_a_task, read_task, read_tasks
-from tests.support.databases import Database, closing_pool
+from tests.support.callers import Caller, operations_on_a_task, read_internal_problem, read_task, read_tasks
+from tests.support.commands import invoke
+from tests.support.databases import SECRET, Database, closing_pool
+from tests.support.logs import Log
 from todo import create_app
 from todo.database import isolation
 from todo.database.statements import Statement
@@ -122,4 +124,20 @@ def test_requests_call_no_functions_of_other_roles(own_database: Database, app: 
     assert alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": "k"}).status_code == 201
     for arguments in (["export", alice.user_id], ["delete", alice.user_id, "--yes"]):
         assert app.test_cli_runner().invoke(args=["user", *arguments]).exit_code == 0
+    assert app.test_client().get("/readyz").status_code == 503, "anyone may create objects in the search path"
     assert own_database.run("SELECT * FROM public.stolen") == []
+
+
+def test_a_taken_id_is_503_and_the_log_has_the_cure(
+    own_database: Database, settings: Settings, alice: Caller, log: Log
+) -> None:
+    """The sequence is as in a logical replica that was promoted: replication does not move it."""
+    ids = [alice.add()["id"] for _ in range(3)]
+    own_database.run("ALTER SEQUENCE todo.tasks_id_seq RESTART")
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        log_before = len(log.lines)
+        read_internal_problem(alice.post("/api/tasks", json={"title": "new"}, headers=headers), 503)
+        assert "flask after-restore" in log.lines[log_before]["message"]
+    cured = invoke("after-restore", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
+    assert cured.exit_code == 0
+    assert read_task(alice.post("/api/tasks", json={"title": "new"}, headers=headers), 201)["id"] > max(ids)

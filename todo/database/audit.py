@@ -15,7 +15,14 @@ from todo.database.isolation import Isolation
 from todo.extensions import SCHEMA, db
 from todo.logs.causes import describe
 
-MISFITS, BREACHES = (text((Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql"))
+# Before each query: the login's search path is noted, and not used. The rules of row security are compared as texts.
+PREPARE = (
+    "SELECT pg_catalog.set_config('todo.search_path', pg_catalog.current_schemas(false)::pg_catalog.text, true),"
+    " pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('quote_all_identifiers', 'off', true); "
+)
+MISFITS, BREACHES = (
+    text(PREPARE + (Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql")
+)
 
 
 def find_faults(connection: Connection) -> list[str]:

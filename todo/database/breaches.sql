@@ -49,3 +49,11 @@ SELECT format('todo_app may change %I.%I.%I', n.nspname, c.relname, a.attname)
   JOIN pg_roles r ON r.rolname = 'todo_app'
   WHERE n.nspname = 'todo' AND c.relkind IN ('r', 'p')
     AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
+UNION ALL
+SELECT format('anyone may create objects in the schema %I, which is in the search path of %I', n.nspname, current_user)
+  FROM pg_namespace n, aclexplode(n.nspacl) AS granted
+  WHERE n.nspname = ANY (current_setting('todo.search_path')::name[])
+    AND granted.grantee = 0 AND granted.privilege_type = 'CREATE'
+UNION ALL
+SELECT format('default_transaction_read_only is on (set by: %s), so every change is refused', source) FROM pg_settings
+  WHERE name = 'default_transaction_read_only' AND reset_val = 'on' AND NOT pg_is_in_recovery()

@@ -1,6 +1,14 @@
 -- What the code does not find in the database, with a sentence for each. :tables and :columns are the columns of the
 -- models, :changed_tables and :changed_columns the columns that statements change.
 WITH known AS (SELECT * FROM unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) AS known (relname, attname)),
+  -- Bounded work: the number of rows is an estimate. Each row took an ID of its own.
+  behind AS (
+    SELECT numbers FROM (
+      SELECT c.oid, c.reltuples, pg_get_serial_sequence(format('todo.%I', relname), attname) AS numbers
+      FROM known JOIN pg_class c USING (relname) WHERE c.relnamespace = to_regnamespace('todo') AND attname = 'id'
+    ) AS sequences
+    WHERE has_sequence_privilege(numbers, 'USAGE') AND greatest(reltuples, pg_stat_get_live_tuples(oid))
+      > 100 + 2 * coalesce(pg_sequence_last_value(to_regclass(numbers)), 0)),
   stored AS (
     SELECT c.relname, a.attname, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS wanted
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -32,3 +40,5 @@ SELECT format('todo_app may not %s: was a backup restored without its rights?', 
             FROM stored JOIN known USING (relname, attname)) AS sequences
   ) AS needed
   WHERE r.rolname = 'todo_app' AND NOT may
+UNION ALL
+SELECT format('%s is behind the IDs of its table: run flask after-restore', numbers) FROM behind

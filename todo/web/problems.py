@@ -26,6 +26,7 @@ from psycopg2.errors import (
     ReadOnlySqlTransaction,
     UndefinedColumn,
     UndefinedTable,
+    UniqueViolation,
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -138,11 +139,16 @@ def handle_unavailable(error: SQLAlchemyError) -> Response:
 
 
 def handle_database_error(error: DBAPIError) -> Response:
-    """503 if the database is a replica, or lacks a migration; else 500."""
+    """503 if the database is a replica, lacks a migration, or gives out IDs again; else 500."""
     if isinstance(error.orig, ReadOnlySqlTransaction):
         return handle_unavailable(error)
     if isinstance(error.orig, NOT_MIGRATED):
         log.error("Is the database migrated? GET /readyz looks, and logs what is missing.")
+        return handle_unavailable(error)
+    if isinstance(error.orig, UniqueViolation):
+        log.error(
+            "The next ID is taken, so the sequence of IDs is behind. Run flask after-restore (docs/operating.md)."
+        )
         return handle_unavailable(error)
     return handle_unforeseen(error)
 
