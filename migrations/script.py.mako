@@ -10,7 +10,8 @@ depends_on = ${repr(depends_on)}
 
 
 # The previous release still serves after this migration (docs/deploy.md, "Migrations"), so only add here. Remove what
-# is unused one release later. Create an index CONCURRENTLY, as 0003 does.
+# is unused one release later. Create an index CONCURRENTLY, as 0003 does. It is the
+# only statement with a search path, so write pg_catalog before the functions of its expressions.
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 

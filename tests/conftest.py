@@ -25,6 +25,7 @@ from tests.support.callers import Caller
 from tests.support.databases import Database, Server, closing_pool
 from tests.support.jwks_server import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.support.logs import Log
+from tests.support.shadows import cast_shadows
 from todo import create_app
 
 
@@ -77,6 +78,15 @@ def empty_database(server: Server) -> Iterator[Database]:
     """A database without migrations that the test can break."""
     with server.database() as database:
         yield database
+
+
+@pytest.fixture
+def shadow() -> Iterator[Callable[[Database], None]]:
+    """Let another role put functions and operators into the search path of a database."""
+    roles: list[tuple[Database, str]] = []
+    yield lambda database: roles.append((database, cast_shadows(database)))
+    for database, role in roles:
+        database.run(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,25 @@
 """Migrations: atomic, one at a time, only in the schema todo, and with clear errors about missing rights."""
 
 import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import flask_migrate
 import psycopg2
 import pytest
 from click import ClickException
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, text
+from sqlalchemy.exc import OperationalError
 
 from tests.support.clusters import wait_until
-from tests.support.commands import run
+from tests.support.commands import ROOT, run, start
 from tests.support.databases import SECRET, Database, Server, closing_pool
 from todo import create_app
+from todo.database.blockers import Watch
+from todo.database.isolation import administration
 from todo.extensions import db
 
 WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
@@ -224,4 +229,92 @@ def test_a_migration_retries_while_a_table_is_locked(empty_database: Database) -
             assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]
         upgraded = upgrade.result()
     assert upgraded.returncode == 0, upgraded.stderr
-    assert "A table is in use. Trying again." in upgraded.stderr
+    assert "A table is in use. Trying again for" in upgraded.stderr
+
+
+@pytest.mark.parametrize(
+    ("revision", "statement", "lock"),
+    [
+        ("0001", "SELECT 'private' FROM todo.tasks", "Waiting for a lock of"),
+        ("0004", "INSERT INTO todo.idempotency_keys VALUES ('private', 'k', '', 1)", "Waiting for a lock of"),
+        ("0004", f"SELECT pg_advisory_xact_lock({int.from_bytes(b'todo', 'big')})", "Another migration runs in"),
+    ],
+    ids=["in a transaction", "outside a transaction", "another migration"],
+)
+def test_a_waiting_migration_names_the_session_it_waits_for(
+    empty_database: Database, revision: str, statement: str, lock: str
+) -> None:
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(revision=revision)
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()}
+    with empty_database.transaction() as execute:
+        execute("SET application_name = 'a report'")
+        [(pid,)] = execute("SELECT pg_backend_pid()")
+        execute(statement)
+        with start("flask", "db", "upgrade", settings=settings) as upgrade:
+            assert upgrade.stderr
+            said = upgrade.stderr.readline()
+            user = empty_database.server.superuser_url.username
+            assert said.startswith(f"{lock} session {pid} (user {user}, application a report")
+            assert "600 s" in said
+            assert upgrade.poll() is None
+            execute("ROLLBACK")
+            rest = upgrade.communicate(timeout=30)[1]
+    assert upgrade.returncode == 0, rest
+    assert "private" not in said + rest
+
+
+def test_a_wait_outside_a_transaction_ends(empty_database: Database) -> None:
+    """flask db upgrade has a patience of ten minutes, and this test has one of a second."""
+    empty_database.run("CREATE TABLE public.things (n int)")
+    told: list[str] = []
+    with (
+        create_app(empty_database.settings("super")).app_context(),
+        administration() as migration,
+        administration() as observer,
+        empty_database.transaction() as execute,
+    ):
+        execute("LOCK TABLE public.things")
+        watch = Watch(observer, told.append, 1)
+        watch.find_session(migration)
+        with watch.running(), pytest.raises(OperationalError, match="canceling statement due to user request"):
+            migration.execute(text("CREATE INDEX CONCURRENTLY slow ON public.things (n)"))
+    assert watch.gave_up
+    assert len(told) == 1
+
+
+CALLS = """
+from alembic import op
+
+revision, down_revision = "calls", None
+
+
+def upgrade() -> None:
+    op.execute("SELECT unnest(ARRAY['a']), pg_sleep(0.5)")
+    with op.get_context().autocommit_block():
+        op.execute("SELECT unnest(ARRAY['a'])")
+    op.execute("SELECT unnest(ARRAY['a']), pg_sleep(0.5)")
+"""
+
+
+def test_migrations_do_not_depend_on_defaults_of_the_role(
+    empty_database: Database, shadow: Callable[[Database], None], tmp_path: Path
+) -> None:
+    shadow(empty_database)
+    for setting in ("default_transaction_isolation = serializable", "statement_timeout = 300"):
+        empty_database.run(f"ALTER ROLE {empty_database.role('owner')} SET {setting}")
+    migrations = shutil.copytree(ROOT / "migrations", tmp_path / "migrations", ignore=lambda *_: ["versions"])
+    (migrations / "versions").mkdir()
+    (migrations / "versions" / "calls.py").write_text(CALLS)
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(directory=str(migrations))
+    assert empty_database.run("SELECT version_num FROM todo.alembic_version") == [("calls",)]
+    assert empty_database.run("SELECT * FROM public.stolen") == []
+
+
+def test_migrations_need_no_search_path(empty_database: Database) -> None:
+    """deploy/roles.sql sets it to nothing for the owner."""
+    empty_database.run(f"ALTER ROLE {empty_database.role('owner')} SET search_path = ''")
+    empty_database.migrate()
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.check()

@@ -16,30 +16,6 @@ from todo import create_app
 from todo.database import isolation
 from todo.database.statements import Statement
 
-# Created by another role, these match better than PostgreSQL's own, which take any array.
-SHADOWS = """
-    CREATE TABLE public.stolen (thief text, seen text);
-    GRANT INSERT ON public.stolen TO PUBLIC;
-    CREATE FUNCTION public.steal(text[], text[]) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN false; END $$;
-    CREATE FUNCTION public.steal(text[], text) RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN $1; END $$;
-    CREATE OPERATOR public.@> (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
-    CREATE OPERATOR public.<@ (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
-    CREATE OPERATOR public.&& (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
-    CREATE OPERATOR public.= (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
-    CREATE OPERATOR public.<> (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text[]);
-    CREATE OPERATOR public.|| (FUNCTION = public.steal, LEFTARG = text[], RIGHTARG = text);
-    CREATE FUNCTION public.unnest(text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN; END $$;
-    CREATE FUNCTION public.cardinality(text[]) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN 0; END $$;
-    CREATE FUNCTION public.array_to_string(text[], text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN ''; END $$;
-    CREATE FUNCTION public.array_length(text[], integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO public.stolen VALUES (current_user, $1::text); RETURN 0; END $$;
-"""
-
 
 @pytest.fixture(params=["ROLE", "DATABASE"])
 def alter(request: pytest.FixtureRequest, own_database: Database) -> Callable[[str], None]:
@@ -99,21 +75,10 @@ def test_requests_do_not_depend_on_default_settings(
     assert [each["title"] for each in read_tasks(alice.get("/api/tasks?tag=home"))] == ["new"]
 
 
-@pytest.fixture
-def shadows(own_database: Database) -> Iterator[None]:
-    """Functions and operators of a role that may create them in public, as anyone may up to PostgreSQL 14."""
-    mallory = own_database.role("mallory")
-    own_database.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
-    own_database.run(f"CREATE ROLE {mallory}")
-    with own_database.transaction() as execute:
-        execute(f"SET LOCAL ROLE {mallory}")
-        execute(SHADOWS)
-    yield
-    own_database.run(f"DROP OWNED BY {mallory} CASCADE; DROP ROLE {mallory}")
-
-
-@pytest.mark.usefixtures("shadows")
-def test_requests_call_no_functions_of_other_roles(own_database: Database, app: Flask, alice: Caller) -> None:
+def test_requests_call_no_functions_of_other_roles(
+    own_database: Database, app: Flask, alice: Caller, shadow: Callable[[Database], None]
+) -> None:
+    shadow(own_database)
     alice.add("hers", tags=["home"])
     found = [read_tasks(alice.get(f"/api/tasks?{query}")) for query in ("tag=home", "search=home", "search=hers")]
     assert [[task["title"] for task in tasks] for tasks in found] == [["hers"], [], ["hers"]]

@@ -25,6 +25,7 @@ CORE = ("todo.auth", "todo.web", "todo.database", "todo.tasks", "todo.errors", "
 OPTIONAL = (
     "todo.auth.jwks",
     "todo.database.audit",
+    "todo.database.blockers",
     "todo.database.erasing",
     "todo.database.restoring",
     "todo.database.watchdog",

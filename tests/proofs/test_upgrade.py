@@ -5,7 +5,7 @@ from sqlalchemy import make_url
 
 from embedded import EmbeddedPostgres
 from tests.support.clusters import wait_until
-from tests.support.commands import run
+from tests.support.commands import run, start
 from tests.support.databases import SECRET, Server
 from tests.support.million_tasks import Million
 from todo import create_app
@@ -47,3 +47,20 @@ def test_autovacuum_makes_way_for_the_upgrade(postgres: EmbeddedPostgres) -> Non
         wait_until(lambda: database.run(VACUUMS) != [], seconds=30)
         upgraded = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()})
     assert upgraded.returncode == 0, upgraded.stderr
+
+
+def test_an_upgrade_that_cannot_get_a_lock_gives_up_after_a_minute(server: Server) -> None:
+    with server.database() as database:
+        with create_app(database.settings()).app_context():
+            flask_migrate.upgrade(revision="0001")
+        settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
+        with database.transaction() as execute:
+            execute("LOCK TABLE todo.tasks IN ACCESS SHARE MODE")
+            [(pid,)] = execute("SELECT pg_backend_pid()")
+            with start("flask", "db", "upgrade", settings=settings) as upgrade:
+                _, said = upgrade.communicate(timeout=120)
+        print(f"\n{said}")
+        assert upgrade.returncode == 1
+        *_, last = said.splitlines()
+        assert last.startswith(f"Error: Gave up waiting for a lock of session {pid} (user ")
+        assert database.run("SELECT version_num FROM todo.alembic_version") == [("0001",)]

@@ -46,6 +46,19 @@ def run(
     )  # fmt: skip
 
 
+@contextmanager
+def start(program: str, *arguments: str, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a program of the virtual environment; kill it at the end."""
+    with subprocess.Popen(
+        [BIN / program, *arguments], cwd=ROOT, env=make_environment(settings),
+        text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def invoke(*arguments: str, settings: Mapping[str, str], answer: str = "") -> Result:
     """Run a flask command in this process, which is much faster than starting one. ``answer`` is its input."""
     with closing_pool(create_app(Settings.read(settings))) as app:

@@ -54,6 +54,3 @@ SELECT format('anyone may create objects in the schema %I, which is in the searc
   FROM pg_namespace n, aclexplode(n.nspacl) AS granted
   WHERE n.nspname = ANY (current_setting('todo.search_path')::name[])
     AND granted.grantee = 0 AND granted.privilege_type = 'CREATE'
-UNION ALL
-SELECT format('default_transaction_read_only is on (set by: %s), so every change is refused', source) FROM pg_settings
-  WHERE name = 'default_transaction_read_only' AND reset_val = 'on' AND NOT pg_is_in_recovery()
