@@ -15,9 +15,12 @@ from todo.database.isolation import Isolation
 from todo.extensions import SCHEMA, db
 from todo.logs.causes import describe
 
-# Before each query: the login's search path is noted, and not used. The rules of row security are compared as texts.
+# Before each query: the schemas of the login's search path are noted, and not used. Requests may have changed the path
+# of the session. The rules of row security are compared as texts, so their form is set.
 PREPARE = (
-    "SELECT pg_catalog.set_config('todo.search_path', pg_catalog.current_schemas(false)::pg_catalog.text, true),"
+    "SELECT pg_catalog.set_config('search_path', (SELECT reset_val FROM pg_catalog.pg_settings"
+    " WHERE name OPERATOR(pg_catalog.=) 'search_path'), true),"
+    " pg_catalog.set_config('todo.search_path', pg_catalog.current_schemas(false)::pg_catalog.text, true),"
     " pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('quote_all_identifiers', 'off', true); "
 )
 MISFITS, BREACHES = (
