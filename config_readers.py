@@ -4,22 +4,24 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from ipaddress import ip_address
+from ssl import get_default_verify_paths
 from typing import Any
 from urllib.parse import urlsplit
 
 from click import ClickException
 from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
-from psycopg2 import ProgrammingError
+from psycopg2 import DatabaseError, ProgrammingError, connect
 from psycopg2.extensions import parse_dsn
-from sqlalchemy import make_url
 
 Reader = Callable[[str, str], Any]
 
 # Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
-# https://www.postgresql.org/docs/current/libpq-connect.html
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# Parameters of a database URL. https://www.postgresql.org/docs/current/libpq-connect.html
+NUMBERS = (
+    "connect_timeout", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout",
+)  # fmt: skip
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
@@ -63,22 +65,78 @@ def one_of(*words: str) -> Reader:
 
 
 def read_database_url(name: str, text: str) -> str:
-    """Return the URL for SQLAlchemy with psycopg2, which is not what it takes ``postgresql://`` to mean."""
-    scheme, _, rest = text.strip().partition("://")
-    if scheme.lower() not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
+    """Return the URL in the form that libpq, PostgreSQL's client library, reads; messages quote no part of a password.
+
+    The command ``psql 'postgresql://…'``, which Neon's console offers to copy, is accepted too.
+    """
+    pasted = re.fullmatch(r"""(?s)(?:psql\s+)?(['"]?)(.*)\1""", text.strip())
+    found = re.fullmatch(r"(?i)postgres(?:ql)?(?:\+[a-z0-9]+)?://(\S+)", pasted[2] if pasted else "")
+    if found is None:
         raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
+    url = f"postgresql://{found[1]}"
+    # libpq takes the text before the first @ as user and password, unless there is a slash before it.
+    place, _, query = re.sub(r"\A[^@/]*@", "", found[1]).partition("?")
     try:
-        make_url(f"postgresql://{rest}")
-        parts = parse_dsn(f"postgresql://{rest}")  # libpq's own parser: it refuses unknown parameters.
-        ports = [int(port) for port in parts.get("port", "").split(",") if port]
-        valid = parts.get("sslmode", "prefer") in SSL_MODES and all(0 < port < 65536 for port in ports)
+        parts = {} if "@" in place else parse_dsn(url)
     except (ValueError, ProgrammingError):  # Their messages may quote the password.
-        valid = False
-    if not valid:
+        parts = {}
+        if "@" not in query and (unknown := find_unknown_parameter(query)):
+            raise SettingError(
+                name, f"has the parameter {unknown}, which PostgreSQL does not know: remove it"
+            ) from None
+    if not parts:
         raise SettingError(
-            name, "is a PostgreSQL URL that cannot be read: look at its port, its %-escapes and its parameters"
+            name,
+            "is a PostgreSQL URL that cannot be read: in its user, password and parameters, write @ as %40, / as %2F,"
+            " % as %25, and other special characters as %-escapes too",
         )
-    return f"postgresql+psycopg2://{rest}"
+    if problem := find_parameter_problem(parts):
+        raise SettingError(name, f"is a PostgreSQL URL that cannot be used: {problem}")
+    return url
+
+
+def find_unknown_parameter(query: str) -> str | None:
+    """Return the first parameter of a URL's query that libpq does not know."""
+    for parameter in re.findall(r"(?:\A|&)([A-Za-z_]+)=", query):
+        try:
+            parse_dsn(f"postgresql://?{parameter}=true")
+        except ProgrammingError:
+            return str(parameter)
+    return None
+
+
+def find_parameter_problem(parts: dict[str, str]) -> str | None:
+    """Return why libpq would refuse the values of these parameters."""
+    hosts, addresses, ports = (parts.get(key, "").split(",") for key in ("host", "hostaddr", "port"))
+    if not all(re.fullmatch(r"(?!0+$)[0-9]{1,5}|", port) and int(port or 1) < 65536 for port in ports):
+        return "its port must be a number from 1 to 65535"
+    if len(ports) not in {1, max(len(hosts), len(addresses))}:
+        return "it must have one port, or one for each host"
+    if "host" in parts and "hostaddr" in parts and len(hosts) != len(addresses):
+        return "it must have as many values in hostaddr as in host"
+    for key, value in parts.items():
+        if key in NUMBERS and not re.fullmatch(r"[0-9]{1,9}", value):
+            return f"its parameter {key} must be a whole number"
+        if key not in {"host", "hostaddr", "port", "user", "password", "dbname"} and not accepts_parameter(key, value):
+            return f"its parameter {key} has a value that PostgreSQL does not accept"
+    if parts.get("sslrootcert") == "system":
+        if parts.get("sslmode", "verify-full") != "verify-full":
+            return "sslrootcert=system needs sslmode=verify-full"
+        if get_default_verify_paths().cafile is None:
+            return "sslrootcert=system needs the certificates of the system: install ca-certificates"
+    return None
+
+
+def accepts_parameter(key: str, value: str) -> bool:
+    """Whether libpq accepts the value: it checks all values before it looks for the server, here a missing socket."""
+    if key == "sslrootcert":
+        return True
+    parameters: dict[str, Any] = {"host": "/nonexistent", "user": "nobody", key: value}
+    try:
+        connect(**parameters).close()
+    except DatabaseError as error:
+        return ".s.PGSQL." in str(error)
+    return True
 
 
 def read_secret(name: str, text: str) -> str:

@@ -158,7 +158,7 @@ def delete_user(user_id: str, yes: bool) -> None:
 def find_database_url(settings: Settings, local_database: LocalDatabase | None) -> str:
     """Return the URL for PostgreSQL's own programs; raises ClickException if the embedded PostgreSQL does not run."""
     if settings.database_url is not None:
-        return settings.database_url.replace("+psycopg2", "", 1)
+        return settings.database_url
     try:
         url = local_database.url() if local_database else ""
         psycopg2.connect(url).close()

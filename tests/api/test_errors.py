@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from tests.support.callers import Caller, read_internal_problem, read_task
-from tests.support.databases import Database, closing_pool, sqlalchemy_url
+from tests.support.databases import Database, closing_pool
 from tests.support.logs import Log
 from todo import create_app
 from todo.database import isolation
@@ -65,7 +65,7 @@ def test_an_unreachable_database_is_503_with_retry_after(database: Database, log
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     url = database.url(host="127.0.0.1", port=port, query={})
-    settings = database.settings(database_url=sqlalchemy_url(url))
+    settings = database.settings(database_url=url)
     caller = Caller(create_app(settings).test_client(), settings)
     response = caller.get("/api/tasks")
     problem = read_internal_problem(response, 503)

@@ -17,7 +17,7 @@ def own_app(own_database: Database) -> Iterator[Flask]:
 
 
 def test_healthz_needs_no_database(database: Database) -> None:
-    app = create_app(database.settings(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/nothing"))
+    app = create_app(database.settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
     response = app.test_client().get("/healthz")
     assert (response.status_code, response.json) == (200, {"status": "ok"})
     read_problem(app.test_client().get("/readyz"), 503)

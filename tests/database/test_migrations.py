@@ -201,7 +201,7 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
     try:
         database = Database(server, name)
         settings = database.settings(
-            database_url=server.superuser_url.set(drivername="postgresql+psycopg2", database=name).render_as_string(
+            database_url=server.superuser_url.set(drivername="postgresql", database=name).render_as_string(
                 hide_password=False
             )
         )

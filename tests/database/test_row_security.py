@@ -79,13 +79,14 @@ def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None
 
 
 def test_only_the_isolation_module_uses_raw_cursors() -> None:
-    """A raw cursor bypasses the guard of SQLAlchemy's events. One place uses it, and sets the user first."""
+    """A raw cursor bypasses the guard of SQLAlchemy's events. One place uses it for users, and sets the user first."""
     sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "todo").rglob("*.py")}
 
     def find_users(pattern: str) -> set[str]:
         return {path for path, source in sources.items() if re.search(pattern, source)}
 
-    assert find_users(r"\.cursor\(|connections\.use\(|driver_connection") == {"todo/database/isolation.py"}
+    assert find_users(r"connections\.use\(|driver_connection") == {"todo/database/isolation.py"}
+    assert find_users(r"\.cursor\(") == {"todo/database/isolation.py", "todo/database/opening.py"}  # SELECT 1
     assert find_users(r"raw_connection") == {"todo/database/connections.py"}
 
 

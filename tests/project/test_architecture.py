@@ -27,6 +27,7 @@ OPTIONAL = (
     "todo.database.audit",
     "todo.database.blockers",
     "todo.database.erasing",
+    "todo.database.opening",
     "todo.database.restoring",
     "todo.database.watchdog",
     "todo.tasks.portability",

@@ -59,7 +59,7 @@ def test_every_setting_in_env_reaches_the_service(compose: Any) -> None:
 def test_the_compose_settings_are_valid(compose: Any) -> None:
     for name, login in (("todo", "todo_web"), ("migrate", "todo_owner")):
         settings = Settings.read(compose["services"][name]["environment"] | {"BETTER_AUTH_SECRET": "s" * 32})
-        assert str(settings.database_url).startswith(f"postgresql+psycopg2://{login}:")
+        assert str(settings.database_url).startswith(f"postgresql://{login}:")
 
 
 def test_the_service_starts_after_the_migration_and_may_drain(compose: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from config import Settings
 from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.commands import free_port, run, serve
-from tests.support.databases import SECRET, Database, closing_pool, sqlalchemy_url
+from tests.support.databases import SECRET, Database, closing_pool
 from tests.support.load import working_users
 from tests.support.pgbouncer import PROGRAM, Pooler, client, pooling
 from todo import create_app
@@ -28,7 +28,7 @@ def single(database: Database) -> Iterator[Pooler]:
 
 
 def settings_through(pooler: Pooler, database: Database) -> Settings:
-    return database.settings(database_url=sqlalchemy_url(pooler.url(database, "web")))
+    return database.settings(database_url=pooler.url(database, "web"))
 
 
 def test_a_plain_set_leaks_on_a_shared_connection(single: Pooler, database: Database) -> None:

@@ -15,7 +15,7 @@ from todo.logs.causes import describe
 from todo.web.requests import Request
 
 REQUEST = Request("an-id", "alice", "GET", "/api/tasks/<task_id>", 404, 2.345, 116)
-SETTINGS = Settings(better_auth_secret=SECRET, database_url="postgresql+psycopg2://u:pass%2Fword@h/d")
+SETTINGS = Settings(better_auth_secret=SECRET, database_url="postgresql://u:pass%2Fword@h/d")
 
 
 class Terminal(StringIO):

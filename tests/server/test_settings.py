@@ -24,13 +24,13 @@ def test_only_the_secret_is_required() -> None:
 @pytest.mark.parametrize("url", ["postgres://u:p@h/d?sslmode=require", "PostgreSQL://u:p@h/d?sslmode=require"])
 @pytest.mark.parametrize("name", ["NEON_DB_URL", "DATABASE_URL"])
 def test_both_schemes_of_a_database_url_are_accepted(name: str, url: str) -> None:
-    assert Settings.read(SECRET | {name: url}).database_url == "postgresql+psycopg2://u:p@h/d?sslmode=require"
+    assert Settings.read(SECRET | {name: url}).database_url == "postgresql://u:p@h/d?sslmode=require"
 
 
 def test_neon_db_url_wins_over_database_url_unless_empty() -> None:
     urls = {"NEON_DB_URL": "postgres://neon/d", "DATABASE_URL": "postgres://other/d"}
-    assert Settings.read(SECRET | urls).database_url == "postgresql+psycopg2://neon/d"
-    assert Settings.read(SECRET | urls | {"NEON_DB_URL": " "}).database_url == "postgresql+psycopg2://other/d"
+    assert Settings.read(SECRET | urls).database_url == "postgresql://neon/d"
+    assert Settings.read(SECRET | urls | {"NEON_DB_URL": " "}).database_url == "postgresql://other/d"
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_neon_db_url_wins_over_database_url_unless_empty() -> None:
         ("DATABASE_URL", "sqlite:///x.db", "postgresql://"),
         ("DATABASE_URL", "localhost", "postgresql://"),
         ("NEON_DB_URL", "postgresql://u:p@h:port/d", "its port"),
-        ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "its parameters"),
-        ("NEON_DB_URL", "postgresql://u:p@h/d?sslmode=bogus", "its parameters"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?pgbouncer=true", "the parameter pgbouncer"),
+        ("NEON_DB_URL", "postgresql://u:p@h/d?sslmode=bogus", "its parameter sslmode"),
         ("NEON_DB_URL", "postgresql://u:p@h:99999/d", "its port"),
         ("NEON_DB_URL", "postgresql://u:p@h:0/d", "its port"),
-        ("NEON_DB_URL", "postgresql://u:p%00@h/d", "its %-escapes"),
+        ("NEON_DB_URL", "postgresql://u:p%00@h/d", "%-escapes"),
         ("BETTER_AUTH_SECRET", "\udcff" * 40, "UTF-8"),
         ("BETTER_AUTH_URL", "app.example.com", "https://app.example.com"),
         ("BETTER_AUTH_URL", "ftp://app.example.com", "https://app.example.com"),

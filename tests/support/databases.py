@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import flask_migrate
 import psycopg2
 from flask import Flask
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from config import Settings
 from todo import create_app
@@ -137,8 +137,7 @@ class Database:
 
     def settings(self, login: str = "owner", **values: Any) -> Settings:
         """Return the settings of the service for this database."""
-        url = sqlalchemy_url(self.url(login))
-        given = {"better_auth_secret": SECRET, "database_url": url, "rate_limit": None, "citus": CITUS}
+        given = {"better_auth_secret": SECRET, "database_url": self.url(login), "rate_limit": None, "citus": CITUS}
         return Settings(**{**given, **values})
 
     def migrate(self, login: str = "owner") -> None:
@@ -154,10 +153,6 @@ class Database:
     def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         """Run one statement in this database as the superuser."""
         return self.server.run(statement, values, self.name)
-
-
-def sqlalchemy_url(url: str) -> str:
-    return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
 def wait_for_a_lock(execute: Run) -> None:

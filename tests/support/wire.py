@@ -9,7 +9,7 @@ from typing import Self
 from sqlalchemy import URL
 
 from config import Settings
-from tests.support.databases import Database, sqlalchemy_url
+from tests.support.databases import Database
 
 
 class Wire:
@@ -38,7 +38,7 @@ class Wire:
         """Return the settings that reach a database through this proxy."""
         plain = {"sslmode": "disable", "gssencmode": "disable"}
         url = database.url(login, host="127.0.0.1", port=self.port, query=plain)
-        return database.settings(login, database_url=sqlalchemy_url(url))
+        return database.settings(login, database_url=url)
 
     def _connect(self) -> socket.socket:
         host = self._server_url.query.get("host") or self._server_url.host or "localhost"

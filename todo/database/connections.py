@@ -1,6 +1,5 @@
 """Connections of the pool: how they are taken, checked before use, and given up when they are lost."""
 
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +12,19 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
 from config import Settings
 from todo import signals
+from todo.database.opening import is_dead
 from todo.database.watchdog import Watchdog
 
 # How much longer than PostgreSQL's own timeout a statement may take before its connection counts as lost.
 GRACE_SECONDS = 2
+# SQLSTATEs after which a connection is of no use, although it may still be open: the server is a reader since a
+# failover (25006), is stopping or starting (57P), or a proxy lost it (08).
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNUSABLE = ("08", "57P", "25006")
+# A connection that is younger is not replaced after these errors: a replica refuses every write.
+YOUNG_SECONDS = 1
+# Connections that were idle for longer are replaced: firewalls drop them silently, the strictest after 4 minutes.
+IDLE_SECONDS = 200
 
 
 class Connections:
@@ -29,6 +37,7 @@ class Connections:
         self.take: Callable[[], Any] = engine.raw_connection
         self._lost_at = 0.0
         event.listen(engine, "checkout", self.refuse_dead)
+        event.listen(engine, "handle_error", self.note_error)
 
     @contextmanager
     def use(self, statement: str) -> Iterator[Any]:
@@ -38,22 +47,20 @@ class Connections:
         was lost, ``connection_invalidated`` is true. Raises its TimeoutError if no connection is free in time.
         """
         connection: Any = None
+        lost = False
         try:
             connection = self._connect()
             with self.watchdog.watch(connection.fileno()):
                 yield connection
         except psycopg2.Error as error:
-            lost = connection is not None and bool(connection.dbapi_connection.closed)
-            if lost:
-                self._lost_at = time.time()
-                signals.connection_lost.send()
+            lost = connection is not None and self._note_loss(connection, error)
             raise DBAPIError.instance(
                 statement, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
             ) from error
         finally:
             if connection is not None:
                 # A closed connection, or one inside a transaction, must not go back to the pool.
-                if connection.dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+                if lost or connection.dbapi_connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
                     connection.invalidate()
                 connection.close()
 
@@ -64,14 +71,34 @@ class Connections:
         except InvalidRequestError as error:  # Two new connections in a row were closed before their first use.
             raise psycopg2.OperationalError("Connections are closed as soon as they are made") from error
 
+    def _note_loss(self, connection: Any, error: psycopg2.Error) -> bool:
+        """Return whether the connection is lost. If so, all connections that are as old are replaced before use."""
+        opened_at = connection.info["opened_at"]
+        old = time.monotonic() - opened_at > YOUNG_SECONDS
+        if not (connection.dbapi_connection.closed or (old and str(error.pgcode).startswith(UNUSABLE))):
+            return False
+        if opened_at >= self._lost_at:
+            self._lost_at = time.monotonic()
+        signals.connection_lost.send()
+        return True
+
+    def note_error(self, context: Any) -> None:
+        """Do the same for a connection that was lost in administration: SQLAlchemy's event of an error.
+
+        SQLAlchemy itself compares the system's time, so it would replace connections without end after a step back.
+        """
+        if context.is_disconnect:
+            context.invalidate_pool_on_disconnect = False
+            self._lost_at = time.monotonic()
+
     def refuse_dead(self, connection: Any, record: Any, proxy: Any) -> None:
         """Raise DisconnectionError for a dead connection: SQLAlchemy's checkout event.
 
-        This costs no round trip. Data waiting on an idle connection usually means that the server closed it. A notice
-        looks the same, and only costs a reconnection. After one connection was lost in use, for example by a failover,
-        all older connections are replaced when they are needed: they may be dead without a sign.
+        This costs no round trip. After one connection was lost in use, for example by a failover, all older connections
+        are replaced when they are needed: they may be dead without a sign.
         """
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
-        if record.last_connect_time < self._lost_at or poll.poll(0):
+        now, info = time.monotonic(), record.info
+        is_old = info.setdefault("opened_at", now) < self._lost_at or now - info.get("used_at", now) > IDLE_SECONDS
+        if is_old or is_dead(connection):
             raise DisconnectionError("The connection was closed while it was idle")
+        info["used_at"] = now

@@ -6,6 +6,7 @@ from flask import Flask
 
 from config import Settings
 from todo.database import isolation
+from todo.database.opening import Opener
 from todo.extensions import db
 
 
@@ -31,10 +32,11 @@ def init_app(app: Flask, settings: Settings, local: LocalDatabase | None) -> Non
         "pool_use_lifo": True,
     }
     if settings.database_url is not None:
-        options["connect_args"] = {"connect_timeout": settings.connect_seconds, "client_encoding": "utf8"}
+        options["creator"] = Opener(settings).open
     elif local is not None:
         options["creator"] = local.connect
-    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url or "postgresql+psycopg2://"
+    # Only the dialect: libpq reads the URL, because SQLAlchemy reads some differently.
+    app.config["SQLALCHEMY_DATABASE_URI"] = "postgresql+psycopg2://"
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     with app.app_context():
