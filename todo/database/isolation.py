@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import psycopg2
 from flask import current_app
+from psycopg2.errors import ReadOnlySqlTransaction
 from psycopg2.extensions import register_type
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -70,8 +71,9 @@ class Isolation:
         try:
             return self._send(statement, bound)
         except DBAPIError as error:
-            # After an error of the pooler, nothing was done.
-            if not (repeatable and error.connection_invalidated) and not isinstance(error.orig, OF_POOLER):
+            # Nothing was done after an error of the pooler, or if a former primary refused to write.
+            undone = repeatable or isinstance(error.orig, ReadOnlySqlTransaction)
+            if not (undone and error.connection_invalidated) and not isinstance(error.orig, OF_POOLER):
                 raise
         signals.statement_repeated.send()
         return self._send(statement, bound)

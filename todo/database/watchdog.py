@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import psycopg2
+from sqlalchemy.exc import OperationalError
+
 CHECK_SECONDS = 0.5
 
 
@@ -25,8 +28,11 @@ class Watchdog:
 
     @contextmanager
     def watch(self, fileno: int) -> Iterator[None]:
-        """Shut the connection down unless the block ends in time; the waiting thread then sees it as lost."""
-        if self._thread is None:
+        """Shut the connection down unless the block ends in time; the waiting thread then sees it as lost.
+
+        Raises OperationalError if there is no thread that would do so: nothing must wait without a deadline.
+        """
+        if self._thread is None or not self._thread.is_alive():  # It ends by an error, or in a copy of the process.
             self._start()
         watch = object()
         self._watched[watch] = fileno, time.monotonic() + self._seconds
@@ -38,9 +44,14 @@ class Watchdog:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # The system allows no further thread.
+                    cause = psycopg2.OperationalError(f"No thread could be started for the watchdog: {error}")
+                    raise OperationalError(None, None, cause) from error
+                self._thread = thread
 
     def _run(self) -> None:
         while True:
