@@ -3,7 +3,7 @@
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -149,6 +149,23 @@ def test_known_keys_work_when_no_thread_can_start(ask: Ask, clock: Clock, monkey
         patch.setattr(Thread, "start", refuse)
         read_tasks(ask())
         read_unavailable(ask(NEW_KEY))
+    clock.passed += PAUSE_SECONDS
+    read_tasks(ask())
+
+
+def test_a_fetch_without_its_timer_fails_at_once(ask: Ask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Thread.start
+
+    def refuse_timer(thread: Thread) -> None:
+        if isinstance(thread, Timer):
+            raise RuntimeError("can't start new thread")  # noqa: TRY004 - as Thread.start does
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refuse_timer)
+        started = time.monotonic()
+        read_unavailable(ask())
+        assert time.monotonic() - started < 2
     clock.passed += PAUSE_SECONDS
     read_tasks(ask())
 

@@ -92,6 +92,19 @@ def test_a_token_is_verified_again_after_a_while(
     assert verified.calls == 2
 
 
+def test_a_clock_set_back_does_not_remember_a_token_longer(
+    client: FlaskClient, verified: Count, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier, "REMEMBERED_SECONDS", 0.1)
+    token = sign("alice")
+    assert ask(client, token) == 200
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: an_hour_ago)
+    time.sleep(0.1)
+    assert ask(client, token) == 200
+    assert verified.calls == 2
+
+
 def test_the_number_of_remembered_tokens_is_limited(
     client: FlaskClient, verified: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.messages: list[tuple[str, str]] = []
-        self._connections = 0
+        self.connections = 0
         self._silent = 0
 
     def __enter__(self) -> Self:
@@ -32,7 +32,11 @@ class Wire:
 
     def silence(self) -> None:
         """Stop forwarding on the existing connections without closing them, like a firewall that lost its state."""
-        self._silent = self._connections
+        self._silent = self.connections
+
+    def move(self, server_url: URL) -> None:
+        """Forward new connections to another server, like a host name that is moved. Existing connections stay."""
+        self._server_url = server_url
 
     def settings(self, database: Database, login: str = "owner") -> Settings:
         """Return the settings that reach a database through this proxy."""
@@ -54,8 +58,8 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 server = self._connect()
-                number = self._connections
-                self._connections += 1
+                number = self.connections
+                self.connections += 1
                 threading.Thread(target=self._forward, args=(number, server, client), daemon=True).start()
                 threading.Thread(target=self._forward_and_count, args=(number, client, server), daemon=True).start()
 

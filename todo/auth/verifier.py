@@ -32,10 +32,15 @@ class Verified(NamedTuple):
     """The result of verifying a token, and until when and with which key it is valid."""
 
     user_id: str
-    until: float  # Unix time in seconds
+    expires_at: float  # the token's exp, by the system's clock
+    forget_at: float  # by the monotonic clock
     algorithm: str
     kid: object
     key: Key
+
+    def is_over(self) -> bool:
+        """Whether the token has expired, or was verified too long ago."""
+        return self.expires_at <= time.time() or self.forget_at <= time.monotonic()
 
 
 class TokenVerifier:
@@ -56,7 +61,7 @@ class TokenVerifier:
         """Return the ID of the token's user; raises InvalidToken or KeysUnavailable."""
         digest = sha256(token.encode()).digest()
         known = self._remembered.get(digest)
-        if known is None or known.until <= time.time() or self._find_key(known.algorithm, known.kid) is not known.key:
+        if known is None or known.is_over() or self._find_key(known.algorithm, known.kid) is not known.key:
             known = self._verify(token)
             self._remember(digest, known)
         return known.user_id
@@ -77,7 +82,7 @@ class TokenVerifier:
         user_id = claims.get(self._claim)
         if problem := find_user_id_problem(user_id):
             raise InvalidToken(f"The token's {self._claim} claim names no user: it {problem}.")
-        return Verified(str(user_id), min(claims["exp"], time.time() + REMEMBERED_SECONDS), algorithm, kid, key)
+        return Verified(str(user_id), claims["exp"], time.monotonic() + REMEMBERED_SECONDS, algorithm, kid, key)
 
     def _find_key(self, algorithm: str, kid: object) -> Key:
         return self._rules[algorithm].find_key(algorithm, kid)

@@ -104,7 +104,7 @@ class KeyCache:
     def _run(self, fetch: Fetch) -> None:
         try:
             keys = read_keys(download(self._url, TIMEOUT_SECONDS))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no thread for the timer.
             self._fail(fetch, error)
             return
         with self._lock:
