@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -86,11 +86,15 @@ def serve(
     cwd: Path = ROOT,
     application: str = "wsgi:app",
     log: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run gunicorn as the README does, and wait until it responds. Its output goes to the log file."""
+    """Run gunicorn as the README does, and wait until it responds. Its output goes to the log file.
+
+    ``prefix`` is a command that runs other commands, such as setpriv.
+    """
     with log.open("w+") if log else TemporaryFile("w+") as output:
         service = subprocess.Popen(
-            [BIN / "gunicorn", application, *arguments],
+            [*prefix, BIN / "gunicorn", application, *arguments],
             cwd=cwd,
             env=make_environment(settings),
             stdout=output,
