@@ -23,7 +23,7 @@ from todo.web.requests import Request
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Passwords in a URL, before the host, or as a parameter, which libpq accepts too.
-PASSWORDS = re.compile(r"//[^:/]*:([^@]+)@|[?&]password=([^&]+)")
+PASSWORDS = re.compile(r"//[^:/]*:([^@]+)@|[?&](?:ssl)?password=([^&]+)")
 MASK = "[secret]"
 # Shorter secrets would be found in ordinary words.
 MIN_SECRET_LENGTH = 6

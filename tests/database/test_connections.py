@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
@@ -15,6 +16,8 @@ from tests.support.callers import Caller, read_internal_problem
 from tests.support.databases import Database, closing_pool
 from tests.support.wire import Wire
 from todo import create_app
+from todo.database import connections
+from todo.database.isolation import administration
 from todo.database.watchdog import Watchdog
 from todo.extensions import db
 
@@ -94,6 +97,87 @@ def test_connections_that_close_at_once_are_503(own_database: Database) -> None:
         with app.app_context():
             event.remove(db.engine, "checkout", find_dead)
         assert caller.titles() == []
+
+
+def assert_watched(caller: Caller, wire: Wire) -> None:
+    """A silent server costs a read one repetition on a new connection."""
+    wire.silence()
+    begun = time.monotonic()
+    assert caller.titles() == []
+    assert 2 < time.monotonic() - begun < 5
+
+
+def test_statements_are_refused_while_no_watchdog_can_start(
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = replace(wire.settings(own_database), statement_seconds=1)
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            with app.app_context(), administration():
+                pass  # Opens a connection, which needs a thread too.
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", refuse)
+                for path in ("/api/tasks", "/readyz", "/api/tasks"):
+                    assert caller.get(path).status_code == 503
+            assert wire.connections == 1
+            assert caller.titles() == []
+            assert_watched(caller, wire)
+
+
+def test_a_watchdog_that_ended_starts_again(own_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = replace(wire.settings(own_database), statement_seconds=1)
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            with monkeypatch.context() as patch:
+                patch.setattr(Watchdog, "_run", lambda watchdog: None)
+                assert caller.titles() == []
+            assert caller.titles() == []
+            assert_watched(caller, wire)
+
+
+def test_a_connection_that_was_idle_for_long_is_replaced(
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall may have dropped it silently, and a write cannot be repeated."""
+    assert connections.IDLE_SECONDS == 200
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 1)
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = replace(wire.settings(own_database), statement_seconds=1)
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            caller.add()
+            time.sleep(0.6)
+            caller.add()
+            assert wire.connections == 1
+            wire.silence()
+            time.sleep(1.1)
+            caller.add()
+            assert wire.connections == 2
+
+
+@pytest.mark.parametrize(("given", "idle_seconds"), [("", 60), ("&keepalives_idle=7", 7)])
+def test_keepalives_are_sent_in_time(own_database: Database, given: str, idle_seconds: int) -> None:
+    options = {
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): idle_seconds,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 10,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT): 30_000,
+    }
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = own_database.settings(database_url=f"{wire.settings(own_database).database_url}{given}")
+        with (
+            closing_pool(create_app(settings)) as app,
+            app.app_context(),
+            administration() as connection,
+            socket.socket(fileno=socket.dup(connection.connection.fileno())) as tcp,
+        ):
+            assert {option: tcp.getsockopt(*option) for option in options} == options
 
 
 def test_a_watch_does_not_end_another_on_the_same_descriptor() -> None:

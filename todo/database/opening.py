@@ -21,8 +21,8 @@ from psycopg2.extensions import parse_dsn
 from config import Settings
 
 # Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html); those of the URL take precedence.
-# Firewalls and load balancers drop idle connections silently, the strictest after 4 minutes. Keepalives prevent that,
-# and a dead connection is closed after 90 s of silence, or 30 s after unanswered data.
+# Firewalls and load balancers drop idle connections silently, the strictest after 4 minutes. Keepalives prevent that. A
+# dead connection is closed when its first keepalive was not answered for 10 s, or data for 30 s.
 DEFAULTS = {
     "keepalives_idle": "60",
     "keepalives_interval": "10",
