@@ -19,9 +19,10 @@ Reader = Callable[[str, str], Any]
 # Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
 # Parameters of a database URL. https://www.postgresql.org/docs/current/libpq-connect.html
-NUMBERS = (
+NUMBERS = {
     "connect_timeout", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout",
-)  # fmt: skip
+}  # fmt: skip
+PLACE = {"host", "hostaddr", "port", "user", "password", "dbname"}
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
@@ -114,24 +115,28 @@ def find_parameter_problem(parts: dict[str, str]) -> str | None:
         return "it must have one port, or one for each host"
     if "host" in parts and "hostaddr" in parts and len(hosts) != len(addresses):
         return "it must have as many values in hostaddr as in host"
-    for key, value in parts.items():
-        if key in NUMBERS and not re.fullmatch(r"[0-9]{1,9}", value):
+    for key in NUMBERS & parts.keys():
+        if not re.fullmatch(r"[0-9]{1,9}", parts[key]):
             return f"its parameter {key} must be a whole number"
-        if key not in {"host", "hostaddr", "port", "user", "password", "dbname"} and not accepts_parameter(key, value):
-            return f"its parameter {key} has a value that PostgreSQL does not accept"
     if parts.get("sslrootcert") == "system":
         if parts.get("sslmode", "verify-full") != "verify-full":
             return "sslrootcert=system needs sslmode=verify-full"
         if get_default_verify_paths().cafile is None:
             return "sslrootcert=system needs the certificates of the system: install ca-certificates"
+    values = {key: value for key, value in parts.items() if key not in PLACE}
+    if not are_accepted(values):
+        wrong = [key for key, value in values.items() if not are_accepted({key: value})]
+        return (
+            f"PostgreSQL does not accept the value of its parameter {wrong[0]}" if wrong else "its parameters conflict"
+        )
     return None
 
 
-def accepts_parameter(key: str, value: str) -> bool:
-    """Whether libpq accepts the value: it checks all values before it looks for the server, here a missing socket."""
-    if key == "sslrootcert":
-        return True
-    parameters: dict[str, Any] = {"host": "/nonexistent", "user": "nobody", key: value}
+def are_accepted(values: dict[str, str]) -> bool:
+    """Whether libpq accepts the values of these parameters: it checks all of them before it looks for the server."""
+    parameters: dict[str, Any] = {**values, "host": "/nonexistent", "user": "nobody"}
+    if parameters.get("gssencmode") == "require":  # Not possible on a socket.
+        parameters["gssencmode"] = "prefer"
     try:
         connect(**parameters).close()
     except DatabaseError as error:
