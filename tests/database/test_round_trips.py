@@ -77,7 +77,7 @@ def test_a_statement_is_prepared_once_per_connection(wire: Wire, wired_app: tupl
     for prepares in (True, False, False):
         wire.messages.clear()
         caller.titles()
-        [message] = [text for kind, text in wire.messages if kind == "Q"]
+        [message] = [text for _, text in wire.messages if "EXECUTE" in text]
         assert message.count("PREPARE todo_") == 2 * prepares
         assert message.count("EXECUTE todo_") == 2
 
