@@ -64,6 +64,21 @@ def test_acknowledged_writes_survive_a_killed_postgresql(port: int, postgres: Em
     assert call(port, "GET", "/readyz").status == 200
 
 
+def test_acknowledged_writes_survive_synchronous_commit_off(port: int, postgres: EmbeddedPostgres) -> None:
+    ask(postgres, "ALTER ROLE todo SET synchronous_commit = off")
+    ask(postgres, END_ALL)
+    assert ask(postgres, "SHOW synchronous_commit") == "off"
+    with working_users(port):
+        for _ in range(5):
+            time.sleep(1)
+            server = server_of(postgres.home.path)
+            for process in [server, *server.children()]:
+                with suppress(psutil.Error):
+                    process.kill()
+            time.sleep(2)
+    ask(postgres, "ALTER ROLE todo RESET synchronous_commit")
+
+
 def test_acknowledged_writes_survive_closed_connections(port: int, postgres: EmbeddedPostgres) -> None:
     with working_users(port):
         for _ in range(10):
