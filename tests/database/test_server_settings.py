@@ -8,7 +8,14 @@ from flask import Flask
 from sqlalchemy import text
 
 from config import Settings
-from tests.support.callers import Caller, operations_on_a_task, read_internal_problem, read_task, read_tasks
+from tests.support.callers import (
+    Caller,
+    operations_on_a_task,
+    read_internal_problem,
+    read_problem,
+    read_task,
+    read_tasks,
+)
 from tests.support.commands import invoke
 from tests.support.databases import SECRET, Database, closing_pool
 from tests.support.logs import Log
@@ -94,15 +101,20 @@ def test_requests_call_no_functions_of_other_roles(
 
 
 def test_a_taken_id_is_503_and_the_log_has_the_cure(
-    own_database: Database, settings: Settings, alice: Caller, log: Log
+    own_database: Database, app: Flask, alice: Caller, log: Log
 ) -> None:
     """The sequence is as in a logical replica that was promoted: replication does not move it."""
     ids = [alice.add()["id"] for _ in range(3)]
+    own_database.run(
+        "INSERT INTO todo.tasks (user_id, title) SELECT 'u', 't' FROM generate_series(1, 200); ANALYZE todo.tasks"
+    )
     own_database.run("ALTER SEQUENCE todo.tasks_id_seq RESTART")
+    read_problem(app.test_client().get("/readyz"), 503)
     for headers in ({}, {"Idempotency-Key": "k"}):
         log_before = len(log.lines)
         read_internal_problem(alice.post("/api/tasks", json={"title": "new"}, headers=headers), 503)
         assert "flask after-restore" in log.lines[log_before]["message"]
     cured = invoke("after-restore", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
-    assert cured.exit_code == 0
+    assert cured.exit_code == 0, cured.stderr
+    assert app.test_client().get("/readyz").status_code == 200
     assert read_task(alice.post("/api/tasks", json={"title": "new"}, headers=headers), 201)["id"] > max(ids)

@@ -39,6 +39,11 @@ def find_missing_migrations(connection: Connection) -> list[str]:
     A later release can have added migrations that this code does not know: during a rollout, and after a rollback
     (docs/deploy.md). So the columns and rights are compared, not only the number of the migration.
     """
+    return find_older_migration(connection) or find_misfits(connection)
+
+
+def find_older_migration(connection: Connection) -> list[str]:
+    """Return a sentence if the database is at an older migration than the code, or cannot be read."""
     try:
         version = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalar()
     except ProgrammingError as error:
@@ -47,7 +52,7 @@ def find_missing_migrations(connection: Connection) -> list[str]:
         version = None
     if version is None or version in known_migrations()[1:]:
         return [f"the database is at migration {version}, the code at {newest_migration()}: run flask db upgrade"]
-    return find_misfits(connection)
+    return []
 
 
 def newest_migration() -> str:
@@ -64,7 +69,7 @@ def known_migrations() -> tuple[str, ...]:
 
 
 def find_misfits(connection: Connection) -> list[str]:
-    """Return what the code does not find in the database: columns, rights."""
+    """Return what the code does not find in the database: columns, rights, unused IDs."""
     columns = [column for table in db.metadata.tables.values() for column in table.columns]
     # A resource notes which columns its statements change (resource.py).
     changed = [(table.name, name) for table in db.metadata.tables.values() for name in table.info.get("changed", [])]

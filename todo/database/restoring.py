@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-from todo.database.audit import find_missing_migrations
+from todo.database.audit import find_older_migration
 from todo.database.isolation import administration
 from todo.extensions import db
 
@@ -36,7 +36,7 @@ def renew(*, trust_clock: bool = False) -> Iterator[str]:
         connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             connection.execute(SETTINGS)
-            if faults := find_missing_migrations(connection):
+            if faults := find_older_migration(connection):
                 raise NotRenewed(faults[0])
             clock = connection.execute(CLOCK).scalar_one()
             for table in db.metadata.sorted_tables:
