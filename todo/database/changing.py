@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
     or_,
     select,
+    text,
     true,
     update,
 )
@@ -56,10 +57,14 @@ def build_change(
 ) -> Statement[tuple[M, Outcome]]:
     """Build the statement that sets columns of one row, unless all have their new values already.
 
-    ``assign`` takes the timestamp of the change, which never goes back for a row, and returns the new values.
+    ``assign`` takes the timestamp of the change and returns the new values. Each timestamp of a row is later than the
+    one before, also if the change waited for another one. Citus accepts neither clock_timestamp() here, nor a sum that
+    depends on the time zone of the session.
     """
-    table = resource.table
-    now = sql.greatest(table.c.updated_at, sql.clock_timestamp())
+    table, utc = resource.table, text("'UTC'")
+    clock = select(sql.statement_timestamp().label("now")).cte("clock")
+    next_time = sql.timezone(utc, sql.timezone(utc, table.c.updated_at) + text("interval '1 microsecond'"))
+    now = sql.greatest(next_time, clock.c.now)
     values = assign(now)
     differs = or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
     change = update(table).where(is_row(resource), is_expected(resource), differs)
