@@ -61,7 +61,11 @@ PREFIX: Statement[Any] = Statement(text(write_settings(SETTINGS)))
 START = f"{ISOLATION_LEVEL}; DEALLOCATE ALL; {write_settings(CONSTANTS, local=False)}; {PREFIX.preparation}"
 TEXT_PREFIX = f"{ISOLATION_LEVEL}; {Statement(text(write_settings(SETTINGS | CONSTANTS))).text}"
 CITUS_SETTINGS = {"citus.propagate_set_commands": "'local'", **SETTINGS, **CONSTANTS}
-CITUS_PREFIX = f"{ISOLATION_LEVEL}; {Statement(text(write_settings(CITUS_SETTINGS))).text}; {PROPAGATION}"
+# The first command keeps Citus from sending the second one, and with it the whole message, to the shards.
+CITUS_PREFIX = (
+    f"SET LOCAL citus.propagate_set_commands = 'none'; {ISOLATION_LEVEL};"
+    f" {Statement(text(write_settings(CITUS_SETTINGS))).text}; {PROPAGATION}"
+)
 
 
 class Messages:
