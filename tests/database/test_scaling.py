@@ -1,16 +1,28 @@
 """Partition a large table as docs/scaling.md describes, without any change for users."""
 
+import json
 import re
+from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import psycopg2
+import pytest
 
 from tests.support.callers import Caller, operations_on_a_task, read_problem, read_task, read_tasks
 from tests.support.commands import ROOT, run
 from tests.support.databases import SECRET, Database, closing_pool
+from tests.support.statements import record_statements
 from todo import create_app
 
 [PARTITION] = re.findall(r"```sql\n(BEGIN;.*?COMMIT;)\n```", (ROOT / "docs" / "scaling.md").read_text(), re.DOTALL)
+
+
+def partition(database: Database) -> None:
+    with closing(psycopg2.connect(database.url())) as owner:
+        owner.autocommit = True
+        owner.cursor().execute(PARTITION)
 
 
 def test_a_table_partitioned_by_user_serves_all_operations(own_database: Database) -> None:
@@ -19,9 +31,7 @@ def test_a_table_partitioned_by_user_serves_all_operations(own_database: Databas
         alice, bob = (Caller(app.test_client(), settings) for _ in range(2))
         before = alice.add("before", tags=["home"], due_date="2026-12-31", completed=True)
         alice.delete(f"/api/tasks/{alice.add('gone')['id']}")
-        with closing(psycopg2.connect(own_database.url())) as owner:
-            owner.autocommit = True
-            owner.cursor().execute(PARTITION)
+        partition(own_database)
         assert app.test_client().get("/readyz").status_code == 200
         assert read_task(alice.get(f"/api/tasks/{before['id']}")) == before
         after = alice.add("after")
@@ -41,3 +51,36 @@ def test_a_table_partitioned_by_user_serves_all_operations(own_database: Databas
     assert own_database.run(parts) == [(16,)]
     upgraded = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url()})
     assert upgraded.returncode == 0, upgraded.stderr
+
+
+def test_each_statement_plans_only_the_partition_of_its_user(
+    own_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = record_statements(own_database, tmp_path, monkeypatch)
+    partition(own_database)
+    [(own,)] = own_database.run(
+        "SELECT relname FROM pg_class, todo.tasks WHERE pg_class.oid = tasks.tableoid AND user_id = 'alice' LIMIT 1"
+    )
+    with closing(psycopg2.connect(own_database.url("web"))) as connection, connection.cursor() as cursor:
+        plans = {text: explain(cursor, text, values) for text, values in statements.items()}
+    # An INSERT of VALUES plans no partition: it finds the one of its row when it is executed.
+    assert {text: each for text, each in plans.items() if each != ({own} if "FROM" in text else set())} == {}
+
+
+def explain(cursor: Any, text: str, values: Mapping[str, Any]) -> set[str]:
+    """Return the partitions of todo.tasks that the plan of a statement, or of its parts, names.
+
+    PostgreSQL also plans the partitions that it removes when execution begins, by the rule of row security. The plan
+    has only their number, which is returned instead.
+    """
+    partitions: set[str] = set()
+    for part in text.split("; "):
+        cursor.execute(
+            "SELECT set_config('role', 'todo_app', true), set_config('todo.user_id', %(owner)s, true);"
+            f" EXPLAIN (FORMAT JSON) {part}",
+            values,
+        )
+        [(plan,)] = cursor.fetchall()
+        found = re.findall(r'"Relation Name": "(tasks_\d+)"|("Subplans Removed": [1-9]\d*)', json.dumps(plan))
+        partitions |= {name or removed for name, removed in found}
+    return partitions

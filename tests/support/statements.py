@@ -1,0 +1,90 @@
+"""Every statement that the service sends, found by calling all operations and commands."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import _lru_cache_wrapper
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+
+from tests.support.callers import Caller, operations_on_a_task, read_task
+from tests.support.databases import Database, closing_pool
+from tests.support.pages import read_next
+from todo import create_app
+from todo.database.isolation import Isolation
+from todo.database.statements import Statement
+from todo.tasks.listing import FILTERS, SORTS
+from todo.tasks.resource import TASKS
+
+EXAMPLE = {name: TASKS.example[name] for name in TASKS.requests}
+VALUES = {
+    "status": "pending", "completed": "false", "priority": "high", "tag": "home", "due_before": "2027-01-01",
+    "due_after": "2026-01-01", "search": "x",
+}  # fmt: skip
+
+
+def record_statements(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Mapping[str, Any]]:
+    """Return the text of each statement, and values for it, of which the owner is "alice". Alice has tasks then.
+
+    Fails if the service has a statement, or a function that builds statements, that was not used.
+    """
+    sent: dict[str, Mapping[str, Any]] = {}
+    send = Isolation.fetch
+
+    def fetch(self: Isolation, user_id: str, statement: Statement[Any], values: Any, **options: Any) -> Sequence[Any]:
+        sent.setdefault(statement.text, {**statement.constants, **values, "owner": "alice"})
+        return send(self, user_id, statement, values, **options)
+
+    monkeypatch.setattr(Isolation, "fetch", fetch)
+    caches = find_in_service(_lru_cache_wrapper)
+    builders = [each for each in caches if "Statement" in str(each.__annotations__.get("return"))]
+    for builder in builders:
+        builder.cache_clear()
+    settings = database.settings("web")
+    for list_format in ("array", "object"):
+        with closing_pool(create_app(replace(settings, list_format=list_format))) as app:
+            call_all_operations(app, Caller(app.test_client(), settings, "alice"), folder / "export")
+    assert set(VALUES) == {*FILTERS, "search"}
+    of_tables = {each.text for each in find_in_service(Statement) if " todo." in each.text}
+    assert of_tables - set(sent) == set()
+    assert [builder.__name__ for builder in builders if builder.cache_info().currsize == 0] == []
+    return sent
+
+
+def find_in_service(kind: type) -> list[Any]:
+    """Return the global values of this type in all modules of the service."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "todo"]
+    return [value for module in modules for value in vars(module).values() if type(value) is kind]
+
+
+def call_all_operations(app: Flask, caller: Caller, file: Path) -> None:
+    """Call each operation and command that sends a statement, with each field, filter and order."""
+    changes = [{}, EXAMPLE, *({name: value} for name, value in EXAMPLE.items())]
+    for (method, path), change in product(operations_on_a_task(app), changes):
+        task = caller.add()
+        response = caller.call(method, path.format(task_id=task["id"], user_id=caller.user_id), json=change)
+        assert response.status_code < 500, response.text
+    run_command = app.test_cli_runner().invoke
+    file.write_text(run_command(args=["user", "export", caller.user_id]).stdout)
+    run_command(args=["user", "delete", caller.user_id, "--yes"])
+    assert run_command(args=["user", "import", caller.user_id, str(file)]).exit_code == 0
+    run_command(args=["user", "delete", caller.user_id, "--yes"])
+    # Two tasks with a due date and two without, so the pages of one task begin after a task of either kind.
+    for number, due_date in enumerate([EXAMPLE["due_date"]] * 2 + [None] * 2):
+        task = EXAMPLE | {"title": f"x{number}", "due_date": due_date, "completed": False}
+        read_task(caller.post("/api/tasks", json=task, headers={"Idempotency-Key": str(number)}), 201)
+    orders = [{"sort": sort, "order": order} for sort, order in product(SORTS, ["asc", "desc"])]
+    filters = [{name: value} for name, value in VALUES.items()]
+    for query in [*orders, *(order | VALUES for order in orders), *filters]:
+        page: str | None = f"/api/tasks?{urlencode({**query, 'limit': 1})}"
+        while page:
+            response = caller.get(page)
+            assert response.status_code == 200, response.text
+            page = read_next(response)
