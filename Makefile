@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 FRONTEND := examples/nextjs
 FRONTEND_URL := http://localhost:3000
 
-.PHONY: help install run frontend lint test proofs check bench bench-statements bench-endurance bench-finding pins audit document format clean
+.PHONY: help install run frontend lint test test-citus proofs check bench bench-statements bench-endurance bench-finding pins audit document format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ frontend: install .env ## Serve the example frontend next to make run; needs Nod
 
 test: install ## Run the fast tests in two processes: about a minute
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-citus: install ## Run the fast tests on a Citus cluster; COORDINATOR=postgresql://… is the URL of a superuser
+	TEST_CITUS=on TEST_DATABASE_URL=$(COORDINATOR) $(BIN)/pytest -n 2 --dist worksteal
 
 proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
 	$(BIN)/pytest tests/service tests/documents tests/proofs

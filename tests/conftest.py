@@ -1,7 +1,7 @@
 """The service under test: the real application on a real PostgreSQL with the real migrations.
 
-PostgreSQL is the embedded one, or the server of TEST_DATABASE_URL (a superuser's URL). Users cannot see each other's
-rows, so each test takes a new user and cleans up nothing.
+PostgreSQL is the embedded one, or the server of TEST_DATABASE_URL (a superuser's URL), also the coordinator of a Citus
+cluster. Users cannot see each other's rows, so each test takes a new user and cleans up nothing.
 """
 
 import fcntl
@@ -22,6 +22,7 @@ from config import Settings
 from embedded import EmbeddedError, EmbeddedPostgres
 from server.lines import JsonLines
 from tests.support.callers import Caller
+from tests.support.citus import find_server
 from tests.support.databases import Database, Server, closing_pool
 from tests.support.jwks_server import ISSUER, KEY, Ask, KeyServer, SigningKey
 from tests.support.logs import Log
@@ -48,7 +49,7 @@ def _push_request_context() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if url := os.environ.get("TEST_DATABASE_URL"):
-        with closing(Server(make_url(url))) as server:
+        with closing(find_server(make_url(url))) as server:
             yield server
         return
     embedded = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from click.testing import Result
 
 from config import Settings, list_variables
-from tests.support.databases import closing_pool
+from tests.support.databases import CITUS, closing_pool
 from todo import create_app
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,7 +33,7 @@ def make_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """
     given = {name: value for name, value in os.environ.items() if name not in {"PORT", "WEB_CONCURRENCY"}}
     unset = dict.fromkeys((name for name in SETTINGS if name not in {"PORT", "WEB_CONCURRENCY"}), "")
-    return given | unset | {"FLASK_SKIP_DOTENV": "1", **settings}
+    return given | unset | {"FLASK_SKIP_DOTENV": "1", "CITUS": CITUS, **settings}
 
 
 def run(
@@ -61,7 +61,7 @@ def start(program: str, *arguments: str, settings: Mapping[str, str]) -> Iterato
 
 def invoke(*arguments: str, settings: Mapping[str, str], answer: str = "") -> Result:
     """Run a flask command in this process, which is much faster than starting one. ``answer`` is its input."""
-    with closing_pool(create_app(Settings.read(settings))) as app:
+    with closing_pool(create_app(Settings.read({"CITUS": CITUS, **settings}))) as app:
         return app.test_cli_runner().invoke(args=arguments, input=answer)
 
 

@@ -58,6 +58,18 @@ class Server:
         """The major version."""
         return int(self.run("SHOW server_version_num")[0][0]) // 10000
 
+    @property
+    def nodes(self) -> "list[Server]":
+        """The servers that store a database together: this one, and on Citus its workers (citus.py)."""
+        return [self]
+
+    def create_database(self, name: str, owner: str, template: str) -> None:
+        for node in self.nodes:
+            node.run(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {template}")
+
+    def distribute(self, database: "Database") -> None:
+        """Divide the tables of a migrated database over the nodes."""
+
     @contextmanager
     def database(self, *, migrated: bool = False) -> Iterator["Database"]:
         """Create a database with its own logins, and drop it at the end."""
@@ -79,9 +91,10 @@ class Server:
             template.migrate()
             # PostgreSQL copies only a database that has no connections. The superuser owns it, because
             # REASSIGN OWNED in a copy would otherwise give the template to the owner of the copy.
-            self.run(f"ALTER DATABASE {template.name} OWNER TO CURRENT_USER")
-            self.run(f"ALTER DATABASE {template.name} ALLOW_CONNECTIONS false")
-            self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template.name,))
+            for node in self.nodes:
+                node.run(f"ALTER DATABASE {template.name} OWNER TO CURRENT_USER")
+                node.run(f"ALTER DATABASE {template.name} ALLOW_CONNECTIONS false")
+                node.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template.name,))
             self._template = template
         return self._template
 
@@ -109,7 +122,7 @@ class Database:
         with self.server.transaction(autocommit=True) as run:
             for login, attributes in self.LOGINS.items():
                 run(f"CREATE ROLE {self.role(login)} LOGIN {attributes} PASSWORD 'test'")
-            run(f"CREATE DATABASE {self.name} OWNER {self.role('owner')} TEMPLATE {template}")
+            self.server.create_database(self.name, self.role("owner"), template)
             # Roles belong to the whole cluster, so the migrations of another database may have created this one.
             if run("SELECT 1 FROM pg_roles WHERE rolname = 'todo_app'"):
                 run(f"GRANT todo_app TO {self.role('owner')}")
@@ -121,8 +134,9 @@ class Database:
         self.run(f"GRANT todo_app TO {self.role('web')}")
 
     def drop(self) -> None:
+        for node in self.server.nodes:
+            node.run(f"DROP DATABASE {self.name} WITH (FORCE)")
         with self.server.transaction(autocommit=True) as run:
-            run(f"DROP DATABASE {self.name} WITH (FORCE)")
             for login in self.LOGINS:
                 run(f"DROP ROLE {self.role(login)}")
 
@@ -144,6 +158,7 @@ class Database:
         """Migrate the database to the newest revision, as ``flask db upgrade`` does."""
         with create_app(self.settings(login)).app_context():
             flask_migrate.upgrade()
+        self.server.distribute(self)
         self.run(f"GRANT todo_app TO {self.role('web')}")
 
     def transaction(self) -> AbstractContextManager[Run]:
