@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
-from todo.database.audit import find_faults
+from todo.database.audit import find_faults, find_unreachable_shards
 from todo.database.isolation import watched_administration
 from todo.logs.causes import describe
 from todo.web.problems import RETRY_AFTER_SECONDS
@@ -29,6 +29,7 @@ def report_ready() -> Response:
     try:
         with watched_administration() as connection:
             faults = find_faults(connection)
+        faults += find_unreachable_shards()
     except SQLAlchemyError as error:
         faults = [describe(error)]
     if faults:

@@ -7,12 +7,13 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import current_app
 from psycopg2.errors import InvalidSchemaName, UndefinedTable
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from config import ROOT
-from todo.database.isolation import Isolation
-from todo.extensions import SCHEMA, db
+from todo.database.isolation import Isolation, fetch
+from todo.database.statements import Statement
+from todo.extensions import SCHEMA, current_settings, db
 from todo.logs.causes import describe
 
 # Before each query: the schemas of the login's search path are noted, and not used. Requests may have changed the path
@@ -27,10 +28,17 @@ MISFITS, BREACHES = (
     text(PREPARE + (Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql")
 )
 
+# Citus adds this trigger to a distributed table.
+DISTRIBUTED = text(
+    "SELECT format('todo.%I is distributed by Citus: set CITUS=on, or users find no tasks', relname)"
+    " FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid"
+    " WHERE c.relnamespace = to_regnamespace('todo') AND p.proname = 'citus_truncate_trigger'"
+)
+
 
 def find_faults(connection: Connection) -> list[str]:
     """Return a sentence for each fault of the database; empty if the service can use it. For operators only."""
-    return find_missing_migrations(connection) + find_breaches(connection)
+    return find_missing_migrations(connection) + find_breaches(connection) + find_hidden_shards(connection)
 
 
 def find_missing_migrations(connection: Connection) -> list[str]:
@@ -86,3 +94,25 @@ def find_breaches(connection: Connection) -> list[str]:
     """Return what keeps the database from separating users."""
     isolation: Isolation = current_app.extensions["isolation"]
     return list(connection.execute(BREACHES, {"may_log_in": isolation.role_may_log_in}).scalars())
+
+
+def find_hidden_shards(connection: Connection) -> list[str]:
+    """Return the distributed tables whose shards would not see the user."""
+    return [] if current_settings().citus == "on" else list(connection.execute(DISTRIBUTED).scalars())
+
+
+def find_unreachable_shards() -> list[str]:
+    """Return what keeps a shard of Citus from serving users, as a list with one sentence; empty without Citus.
+
+    A count over all rows asks every shard, as the role of users, over one connection to each worker. Row security
+    leaves no rows, since the user is nobody. The time is bounded like that of any statement.
+    """
+    if current_settings().citus == "off":
+        return []
+    tables = [table for table in db.metadata.tables.values() if "user_id" in table.c]
+    counts = [select(func.count()).select_from(table) for table in tables]
+    try:
+        fetch("", Statement(text("SELECT set_config('citus.max_adaptive_executor_pool_size', '1', true)"), *counts), {})
+    except DBAPIError as error:
+        return [f"a shard does not serve users: {describe(error)}"]
+    return []
