@@ -171,9 +171,10 @@ class Database:
 
 
 def wait_for_a_lock(execute: Run) -> None:
-    """Wait until a statement waits for a lock."""
+    """Wait until a statement waits for a lock, on Citus on any node."""
     deadline = time.monotonic() + 4
-    while execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+    [(locks,)] = execute("SELECT coalesce(to_regclass('pg_catalog.citus_locks'), 'pg_locks')")
+    while execute(f"SELECT count(*) FROM {locks} WHERE NOT granted") == [(0,)]:
         assert time.monotonic() < deadline, "no statement waits for a lock"
         time.sleep(0.01)
 
