@@ -16,6 +16,7 @@ from tests.support.databases import SECRET, Database, closing_pool
 from tests.support.load import working_users
 from tests.support.pgbouncer import PROGRAM, Pooler, client, pooling
 from todo import create_app
+from todo.database.messages import is_pooled
 
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="PgBouncer is not installed")
 
@@ -85,6 +86,21 @@ def test_a_pooler_that_is_not_recognized_is_noticed(single: Pooler, database: Da
             writer.add(str(number))
             assert len(reader.titles()) == number + 1
         assert any(app.extensions["isolation"].messages.is_text for app in apps)
+
+
+@pytest.mark.parametrize(
+    ("host", "pooled"),
+    [
+        ("ep-cool-darkness-123456.us-east-2.aws.neon.tech", False),
+        ("ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech", True),
+        ("db.example.com", True),
+    ],
+)
+def test_neon_names_its_pooler(single: Pooler, database: Database, host: str, pooled: bool) -> None:
+    """Neon's proxy also hides the process ID of the server where it does not pool."""
+    address = f"{single.url(database, 'web')}?host={host}&hostaddr=127.0.0.1"
+    with client(address) as cursor:
+        assert is_pooled(cursor) == pooled
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

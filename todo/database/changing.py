@@ -4,7 +4,7 @@ Concurrent changes wait for each other, and the second one compares with the res
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -37,7 +37,7 @@ T = TypeVar("T")
 ID = bindparam("row_id", type_=BigInteger)
 # The versions that may be changed; NULL for any.
 VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
-# How often a change is tried while other requests change the row between its two parts.
+# How often a change is tried while other requests change the row before it is locked.
 ATTEMPTS = 10
 
 
@@ -121,10 +121,10 @@ def change_row(
         row, outcome = fetch_row(user_id, row_id, statement, values)
         if outcome.expected:
             return row
-        if versions is not None:
-            break
+        if versions is not None and cast(Any, row).version not in versions:
+            raise Changed
         # The row needed no write, and another request changed it before it was locked.
-    raise Changed
+    raise RuntimeError(f"Other requests changed the row {ATTEMPTS} times")
 
 
 def fetch_row(

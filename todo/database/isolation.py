@@ -5,31 +5,30 @@ connection this takes one round trip:
 
     SELECT set_config('role', 'todo_app', true), set_config('todo.user_id', …, true), …; UPDATE …
 
-The UPDATE runs as ``todo_app``, a role that owns nothing and that row security binds. Afterwards, role and settings are
-reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode. messages.py writes such messages.
+The UPDATE runs as ``todo_app``, a role that owns nothing and that row security binds. Afterwards, role and user are
+reset, so nothing leaks through a pool, nor through PgBouncer's transaction mode. messages.py sends such messages; where
+it can, both are prepared statements.
 
 ``fetch`` is the only way to the tables, and its first argument is the user. Any other statement raises NoUserError
-before it is sent, unless it declares itself as administration. Only this file uses a raw cursor. This
-protects against a forgotten filter. It does not protect against injected SQL, which could reset the role. So values are
-bound as parameters, and never formatted into a statement.
+before it is sent, unless it declares itself as administration. Only this file gives out a raw cursor. This protects
+against a forgotten filter. It does not protect against injected SQL, which could reset the role. So values are bound as
+parameters, and never formatted into a statement.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg2
 from flask import current_app
 from psycopg2.errors import ReadOnlySqlTransaction
-from psycopg2.extensions import register_type
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from config import Settings
 from todo import signals
 from todo.database.connections import Connections
-from todo.database.messages import OF_POOLER, Messages
-from todo.database.statements import TIME, Statement
+from todo.database.messages import CURABLE, Messages
+from todo.database.statements import Statement
 from todo.extensions import db
 
 T = TypeVar("T")
@@ -71,9 +70,9 @@ class Isolation:
         try:
             return self._send(statement, bound)
         except DBAPIError as error:
-            # Nothing was done after an error of the pooler, or if a former primary refused to write.
+            # Nothing was done if a former primary refused to write, or if a prepared statement could not be used.
             undone = repeatable or isinstance(error.orig, ReadOnlySqlTransaction)
-            if not (undone and error.connection_invalidated) and not isinstance(error.orig, OF_POOLER):
+            if not (undone and error.connection_invalidated) and not isinstance(error.orig, CURABLE):
                 raise
         signals.statement_repeated.send()
         return self._send(statement, bound)
@@ -81,14 +80,7 @@ class Isolation:
     def _send(self, statement: Statement[T], values: Mapping[str, Any]) -> Sequence[T]:
         """Send a statement once."""
         with self.connections.use(statement.text) as connection, connection.cursor() as cursor:
-            register_type(TIME, cursor)
-            message = self.messages.write(statement, cursor, connection.info)
-            try:
-                cursor.execute(message, values)
-            except psycopg2.Error as error:
-                self.messages.note_error(error, connection.info)
-                raise
-            return statement.read_rows(cursor)
+            return self.messages.run(cursor, connection.info, statement, values)
 
 
 def init_app(app: Any, engine: Engine, settings: Settings) -> None:

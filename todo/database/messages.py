@@ -1,19 +1,24 @@
-"""Messages to PostgreSQL: the settings of a user, and a statement. Each is a transaction, with which the settings end.
+"""Messages to PostgreSQL: the settings of a user, and a statement. Each is a transaction, which ends these settings.
 
-On a direct connection, both are prepared statements, so PostgreSQL parses and plans each once per connection. That is a
-third to a half of its work for a request. Behind a pooler, connections of the server change with each message, so both
-are sent as text.
+On a direct connection, both are prepared statements, so PostgreSQL parses and plans each once per connection: that is a
+third to a half of its work for a request. Settings that do not depend on the user are made once. Behind a pooler,
+messages of a connection reach different connections of the server. So everything is sent as text.
 """
 
+import logging
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-import psycopg2
-from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
+from psycopg2.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
+from psycopg2.extensions import register_type
 from sqlalchemy import text
 
-from todo.database.statements import Statement
+from todo.database.statements import TIME, Statement
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 ROLE = "todo_app"
 # The settings of each statement.
 SETTINGS = {
@@ -27,7 +32,7 @@ SETTINGS = {
 CONSTANTS = {
     "search_path": "''",  # No functions and operators of other roles.
     "row_security": "'on'",  # With "off", row security refuses every statement.
-    # A commit waits for the disk. Stronger values than "on" remain.
+    # A commit waits for the disk. Only "off" is replaced.
     "synchronous_commit": "CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'"
     " THEN 'on' ELSE pg_catalog.current_setting('synchronous_commit') END",
     "default_transaction_isolation": "'read committed'",
@@ -44,7 +49,12 @@ PROPAGATION = (
 )
 # A backend keeps the plans of its prepared statements in its memory.
 MAX_PREPARED = 100
-OF_POOLER = (InvalidSqlStatementName, DuplicatePreparedStatement)
+# A prepared statement is missing, or exists already: there is a pooler that was not recognized.
+SIGNS_OF_POOLER = (InvalidSqlStatementName, DuplicatePreparedStatement)
+# After these errors of prepared statements, it helps to send the statement again. A column may have another type now.
+CURABLE = (*SIGNS_OF_POOLER, FeatureNotSupported)
+# Neon connects clients one to one, or through a pooler with another name, but shows no process ID of the server.
+NEON_DIRECT = re.compile(r"(?![^.]*-pooler\.).*\.neon\.tech")
 # Changes wait for each other, and then see each other. This is possible only before the first query.
 ISOLATION_LEVEL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
@@ -56,9 +66,9 @@ def write_settings(settings: Mapping[str, str], *, local: bool = True) -> str:
     )
 
 
-PREFIX: Statement[Any] = Statement(text(write_settings(SETTINGS)))
+USER_SETTINGS: Statement[Any] = Statement(text(write_settings(SETTINGS)))
 # Nobody else uses a direct connection, so constant settings are made once.
-START = f"{ISOLATION_LEVEL}; DEALLOCATE ALL; {write_settings(CONSTANTS, local=False)}; {PREFIX.preparation}"
+FIRST = f"{ISOLATION_LEVEL}; DEALLOCATE ALL; {write_settings(CONSTANTS, local=False)}; {USER_SETTINGS.preparation}; "
 TEXT_PREFIX = f"{ISOLATION_LEVEL}; {Statement(text(write_settings(SETTINGS | CONSTANTS))).text}"
 CITUS_SETTINGS = {"citus.propagate_set_commands": "'local'", **SETTINGS, **CONSTANTS}
 # The first command keeps Citus from sending the second one, and with it the whole message, to the shards.
@@ -69,47 +79,61 @@ CITUS_PREFIX = (
 
 
 class Messages:
-    """Writes the message of each statement, and keeps in mind which statements each connection has prepared."""
+    """Sends the messages of a process."""
 
     def __init__(self, *, citus: bool) -> None:
-        self._prefix = CITUS_PREFIX if citus else TEXT_PREFIX
-        # Whether prepared statements cannot be used; None until the first connection tells.
-        self.is_text: bool | None = citus or None
+        self._text_prefix = CITUS_PREFIX if citus else TEXT_PREFIX
+        # Whether statements are sent as text; None until the first connection tells whether there is a pooler.
+        self.is_text = True if citus else None
 
-    def write(self, statement: Statement[Any], cursor: Any, state: dict[str, Any]) -> str:
-        """Return the message that runs a statement, with psycopg2's parameters, for a connection with this state.
+    def run(self, cursor: Any, state: dict[str, Any], statement: Statement[T], values: Mapping[str, Any]) -> list[T]:
+        """Run a statement and return its rows; ``state`` is kept with the connection for as long as it lasts.
 
-        The first message of a process takes another round trip, which tells whether there is a pooler.
+        The first use on a connection also prepares the statement, in the same message. Only the first message of a
+        process takes another round trip.
         """
+        register_type(TIME, cursor)
         if self.is_text is None:
             self.is_text = is_pooled(cursor)
         if self.is_text:
-            return f"{self._prefix}; {statement.text}"
-        prepared: set[str] = state.setdefault("prepared", set())
-        if statement.name in prepared:
-            return f"{PREFIX.execution}; {statement.execution}"
-        start = ""
-        if not 0 < len(prepared) < MAX_PREPARED:
-            prepared.clear()
-            start = f"{START}; "
+            cursor.execute(f"{self._text_prefix}; {statement.text}", values)
+        else:
+            self._run_prepared(cursor, state.setdefault("prepared", set()), statement, values)
+        return statement.read_rows(cursor)
+
+    def _run_prepared(
+        self, cursor: Any, prepared: set[str], statement: Statement[T], values: Mapping[str, Any]
+    ) -> None:
+        message = f"{USER_SETTINGS.execution}; {statement.execution}"
+        is_new = statement.name not in prepared
+        if is_new:
+            # Prepared as the role: otherwise PostgreSQL would plan the statement again, with the role's row security.
+            message = f"{USER_SETTINGS.execution}; {statement.preparation}; {statement.execution}"
+            if len(prepared) in {0, MAX_PREPARED}:
+                prepared.clear()
+                message = FIRST + message
+        try:
+            cursor.execute(message, values)
+        except BaseException as error:
+            if is_new or isinstance(error, CURABLE):
+                prepared.clear()  # It is not known what was prepared before the error.
+            if isinstance(error, SIGNS_OF_POOLER):
+                self.is_text = True
+                log.warning(
+                    "There seems to be a pooler in front of PostgreSQL, so statements are not prepared any more"
+                )
+            raise
         prepared.add(statement.name)
-        # Prepared as the role: otherwise PostgreSQL would plan the statement again, with the role's row security.
-        return f"{start}{PREFIX.execution}; {statement.preparation}; {statement.execution}"
-
-    def note_error(self, error: psycopg2.Error, state: dict[str, Any]) -> None:
-        """Prepare everything again on this connection, since the error may come before or after a PREPARE.
-
-        A prepared statement that is missing, or there already, is a sign of a pooler that was not recognized.
-        """
-        state.pop("prepared", None)
-        self.is_text = self.is_text or isinstance(error, OF_POOLER)
 
 
 def is_pooled(cursor: Any) -> bool:
-    """Return whether there is a pooler between this process and PostgreSQL.
+    """Return whether messages of this connection may reach different connections of the server.
 
     A pooler tells each client a process ID of its own, because the client cancels a statement by this ID.
     """
+    client = cursor.connection.info
+    if NEON_DIRECT.fullmatch(client.host or ""):
+        return False
     cursor.execute("SELECT pg_catalog.pg_backend_pid()")
     [(process_id,)] = cursor.fetchall()
-    return bool(process_id != cursor.connection.info.backend_pid)
+    return bool(process_id != client.backend_pid)

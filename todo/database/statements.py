@@ -4,6 +4,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, NewType, TypeVar
 
@@ -62,7 +63,7 @@ def write_time(text: Any, cursor: Any) -> str | None:
     """
     if text is None:
         return None
-    if text[10] != " " or text[-3:] != "+00":
+    if text[10:11] != " " or text[-3:] != "+00":
         raise ValueError(f"{text} is no time from the years 1 to 9999 in UTC")
     return f"{text[:10]}T{text[11:-3]}Z"
 
@@ -79,19 +80,34 @@ class Statement(Generic[T]):
     """
 
     def __init__(self, *parts: ClauseElement, row: RowType[T] | None = None) -> None:
+        self._parts, self._row, self._is_checked = parts, row, False
         compiled = [part.compile(dialect=NAMED) for part in parts]
         self.text = "; ".join(map(str, compiled))
         # Values of the statement itself. Request parameters have no value yet, so they are skipped.
         self.constants = {name: value for part in compiled for name, value in part.params.items() if value is not None}
-        # The name depends on the text, so another release has other names, also on a connection that it shares.
-        self.name = f"todo_{sha256(self.text.encode()).hexdigest()[:16]}"
-        prepared = [write_prepared(f"{self.name}_{number}", part) for number, part in enumerate(parts)]
-        # PostgreSQL keeps the text around a PREPARE. Inside DO, that is the PREPARE alone, without values of a user.
-        preparations = "".join(f"EXECUTE $prepare${text}$prepare$; " for text, _ in prepared)
-        self.preparation = f"DO $do$ BEGIN {preparations}END $do$"
-        self.execution = "; ".join(execution for _, execution in prepared)
-        self._row = row
-        self._is_checked = False
+
+    @cached_property
+    def name(self) -> str:
+        """The name when it is prepared. Another statement, also of another release, has another name."""
+        return f"todo_{sha256(str(self._prepared).encode()).hexdigest()[:16]}"
+
+    @cached_property
+    def preparation(self) -> str:
+        """The SQL that prepares the statement.
+
+        PostgreSQL keeps the text around a PREPARE. Inside DO, that is the PREPARE alone, without values of a user.
+        """
+        prepares = (f"PREPARE {self.name}_{number}{part}" for number, (part, _) in enumerate(self._prepared))
+        return f"DO $do$ BEGIN {''.join(f'EXECUTE $sql${each}$sql$; ' for each in prepares)}END $do$"
+
+    @cached_property
+    def execution(self) -> str:
+        """The SQL that executes the prepared statement."""
+        return "; ".join(f"EXECUTE {self.name}_{number}{given}" for number, (_, given) in enumerate(self._prepared))
+
+    @cached_property
+    def _prepared(self) -> list[tuple[str, str]]:
+        return [write_prepared(part) for part in self._parts]
 
     def read_rows(self, cursor: Any) -> list[T]:
         """Return the rows; raises TypeError if the columns are not those of the row type."""
@@ -105,8 +121,8 @@ class Statement(Generic[T]):
         return list(map(self._row.create, rows))
 
 
-def write_prepared(name: str, part: ClauseElement) -> tuple[str, str]:
-    """Return the SQL that prepares a statement under a name, and the SQL that executes it with its parameters.
+def write_prepared(part: ClauseElement) -> tuple[str, str]:
+    """Return what follows the name in PREPARE, and in EXECUTE.
 
     The types are declared where they are known: PostgreSQL takes a number for a text if nothing else tells its type.
     """
@@ -118,5 +134,4 @@ def write_prepared(name: str, part: ClauseElement) -> tuple[str, str]:
     arguments = [f"%({parameter})s" for parameter in compiled.positiontup]
     declared, given = (f" ({', '.join(texts)})" if texts else "" for texts in (types, arguments))
     # psycopg2 reads a single percent sign as the start of a parameter.
-    preparation = str(compiled).replace("%", "%%")
-    return f"PREPARE {name}{declared} AS {preparation}", f"EXECUTE {name}{given}"
+    return f"{declared} AS {compiled}".replace("%", "%%"), given
