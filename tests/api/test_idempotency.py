@@ -123,6 +123,22 @@ def test_each_creation_deletes_the_two_oldest_expired_keys(alice: Caller, databa
     assert database.run(keys, (alice.user_id,)) == [("1",), ("x",), ("y",)]
 
 
+def test_concurrent_creations_delete_expired_keys_together(
+    app: Flask, settings: Settings, alice: Caller, database: Database
+) -> None:
+    database.run(
+        "INSERT INTO todo.idempotency_keys SELECT %s, n::text, '', n, now() - interval '25 hours'"
+        " FROM generate_series(1, 300) AS n",
+        (alice.user_id,),
+    )
+    callers = [Caller(app.test_client(), settings, alice.user_id) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        responses = list(pool.map(lambda number: create(callers[number % 8], f"new {number}"), range(200)))
+    assert {response.status_code for response in responses} == {201}
+    left = "SELECT count(*) FROM todo.idempotency_keys WHERE user_id = %s AND created_at < now() - interval '1 day'"
+    assert database.run(left, (alice.user_id,))[0][0] < 200
+
+
 def test_a_key_survives_a_release_that_adds_a_field(alice: Caller, database: Database) -> None:
     """Its fingerprint has no defaults: with a new field, the same request would have another one."""
     for key, body in (("short", {"title": "a"}), ("long", {"title": "a", "priority": None, "tags": []})):

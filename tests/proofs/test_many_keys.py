@@ -1,4 +1,4 @@
-"""Creations with a key stay fast for a user who has millions of keys, with whatever PostgreSQL knows of them."""
+"""Creations with a key stay fast for a user with millions of keys and many tasks, whatever PostgreSQL knows of them."""
 
 import time
 from collections.abc import Iterator
@@ -15,9 +15,13 @@ FILL = """
     INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id, created_at)
     SELECT %s, md5(n::text), '', n, now() - %s * interval '1 hour' FROM generate_series(1, %s) AS n
 """
-# Statistics by which each user has one key, from before the others.
-ONE_KEY_EACH = """
+TASKS = "INSERT INTO todo.tasks (user_id, title) SELECT %s, 'x' FROM generate_series(1, 200000)"
+# Statistics by which each user has one key and one task, from before the others.
+ONE_EACH = """
     ALTER TABLE todo.idempotency_keys SET (autovacuum_enabled = off);
+    ALTER TABLE todo.tasks SET (autovacuum_enabled = off);
+    INSERT INTO todo.tasks (user_id, title) SELECT 'user' || n, 'x' FROM generate_series(1, 10000) AS n;
+    ANALYZE todo.tasks;
     INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
     SELECT 'user' || n, 'k', '', n FROM generate_series(1, 300000) AS n;
     ANALYZE todo.idempotency_keys
@@ -28,11 +32,12 @@ ONE_KEY_EACH = """
 def crowded(request: pytest.FixtureRequest, server: Server) -> Iterator[Database]:
     """A database with 5 million expired keys of Alice and 800,000 keys of Bob that are in use."""
     with server.database(migrated=True) as database:
-        database.run(ONE_KEY_EACH)
+        database.run(ONE_EACH)
         for user_id, hours, number in (("alice", 25, 5_000_000), ("bob", 1, 800_000)):
             database.run(FILL, (user_id, hours, number))
+            database.run(TASKS, (user_id,))
         if request.param == "statistics of after":
-            database.run("ANALYZE todo.idempotency_keys")
+            database.run("ANALYZE")
         yield database
 
 

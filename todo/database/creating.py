@@ -57,11 +57,14 @@ def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> State
             ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")} RETURNING id
             """
         ),
+        # LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user to the one key.
         text(
             f"""
             SELECT {write_columns(resource)}, keys.fingerprint, keys.xmin = pg_current_xact_id()::xid AS is_new
             FROM todo.idempotency_keys AS keys
-            LEFT JOIN {table} ON ({table.name}.user_id, {table.name}.id) = (keys.user_id, keys.task_id)
+            LEFT JOIN LATERAL (
+              SELECT * FROM {table} WHERE user_id = :owner AND id = keys.task_id LIMIT 1
+            ) AS {table.name} ON true
             WHERE keys.user_id = :owner AND keys.key = :key
             """
         ),
