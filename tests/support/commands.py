@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,14 +49,17 @@ def run(
 
 @contextmanager
 def start(program: str, *arguments: str, settings: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    """Start a program of the virtual environment; kill it at the end."""
+    """Start a program of the virtual environment; kill it at the end, or after two minutes."""
     with subprocess.Popen(
         [BIN / program, *arguments], cwd=ROOT, env=make_environment(settings),
         text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
+        timer = threading.Timer(120, process.kill)
+        timer.start()
         try:
             yield process
         finally:
+            timer.cancel()
             process.kill()
 
 
