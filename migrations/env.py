@@ -25,6 +25,8 @@ SETTINGS = (
     " ('idle_in_transaction_session_timeout', '0')) AS settings (name, value)"
     " UNION ALL SELECT pg_catalog.set_config('lock_timeout', (setting::integer + 500)::text, true)"
     " FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+    " UNION ALL SELECT pg_catalog.set_config(name, '0', true)"
+    " FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'"  # since PostgreSQL 17
 )
 SEARCH_NOWHERE = "SELECT pg_catalog.set_config('search_path', '', true)"
 # Between two tries, the waiting writes can run.

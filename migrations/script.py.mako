@@ -10,8 +10,9 @@ depends_on = ${repr(depends_on)}
 
 
 # The previous release still serves after this migration (docs/deploy.md, "Migrations"), so only add here. Remove what
-# is unused one release later. Create an index CONCURRENTLY, as 0003 does. It is the
-# only statement with a search path, so write pg_catalog before the functions of its expressions.
+# is unused one release later. Never rewrite a table: reads that wait for a rewrite find no rows. Create an index
+# CONCURRENTLY, as 0003 does. That is the only statement with a search path, so write pg_catalog before the functions of
+# its expressions.
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 

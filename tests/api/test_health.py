@@ -83,6 +83,7 @@ def test_readyz_accepts_every_kind_of_login(own_database: Database, login: str) 
         ("UPDATE todo.alembic_version SET version_num = '0003'", "the database is at migration 0003"),
         ("REVOKE INSERT ON todo.tasks FROM todo_app", "todo_app may not INSERT in todo.tasks"),
         ("REVOKE USAGE ON SCHEMA todo FROM todo_app", "todo_app may not use the schema todo"),
+        ("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC", "todo_app may not use the language plpgsql"),
         ("REVOKE UPDATE (due_at) ON todo.tasks FROM todo_app", "todo_app may not UPDATE todo.tasks.due_at"),
         ("REVOKE ALL ON SEQUENCE todo.tasks_id_seq FROM todo_app", "todo_app may not use todo.tasks_id_seq"),
         ("DROP TABLE todo.alembic_version", "the database is at migration None"),

@@ -53,6 +53,18 @@ def test_models_and_migrations_agree(empty_database: Database) -> None:
             title.nullable = False
 
 
+def test_no_migration_rewrites_a_table(empty_database: Database) -> None:
+    """A read that waits for a rewrite would find no rows: its snapshot is older than the new table."""
+    empty_database.run(
+        "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'rewrites %', pg_catalog.pg_event_trigger_table_rewrite_oid()::regclass; END $$;"
+        " CREATE EVENT TRIGGER no_rewrite ON table_rewrite EXECUTE FUNCTION public.refuse()"
+    )
+    empty_database.migrate()
+    with pytest.raises(psycopg2.errors.RaiseException, match="rewrites"):
+        empty_database.run("ALTER TABLE todo.tasks ADD COLUMN token uuid DEFAULT gen_random_uuid()")
+
+
 def test_the_database_enforces_the_constraints_of_the_models(database: Database) -> None:
     declared = {
         str(rule.name)

@@ -26,6 +26,8 @@ SELECT format('todo_app may not %s: was a backup restored without its rights?', 
     SELECT 'use the schema todo' AS deed,
            has_schema_privilege(r.oid, to_regnamespace('todo'), 'USAGE') AS may
     UNION ALL
+    SELECT 'use the language plpgsql', has_language_privilege(r.oid, 'plpgsql', 'USAGE')
+    UNION ALL
     SELECT format('%s in todo.%I', need, c.relname), has_table_privilege(r.oid, c.oid, need)
       FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS need
       WHERE c.relnamespace = to_regnamespace('todo') AND c.relname IN (SELECT relname FROM known)
