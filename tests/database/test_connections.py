@@ -46,6 +46,35 @@ def test_a_read_only_replica_reads_and_answers_writes_with_503(own_database: Dat
         read_internal_problem(caller.post("/api/tasks", json={"title": "x"}), 503)
 
 
+@pytest.mark.parametrize(
+    ("state", "replaced"),
+    [
+        *[(state, True) for state in ("25006", "57P01", "57P02", "57P03", "08000", "08003", "08006", "08P01")],
+        *[(state, False) for state in ("57014", "53200", "55P03")],
+    ],
+)
+def test_an_error_of_the_server_replaces_the_connection(own_database: Database, state: str, replaced: bool) -> None:
+    """A server that stops or became a reader, and proxies, can send such an error and keep the connection open."""
+    own_database.run(
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF NEW.title = 'fail' THEN RAISE EXCEPTION USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$;"
+        " CREATE TRIGGER fail BEFORE INSERT ON todo.tasks FOR EACH ROW EXECUTE FUNCTION public.fail()"
+    )
+    with Wire(own_database.server.superuser_url) as wire:
+        settings = wire.settings(own_database)
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            caller.add()
+            time.sleep(connections.YOUNG_SECONDS)
+            read_internal_problem(caller.post("/api/tasks", json={"title": "fail"}), 503)
+            caller.add()
+            assert wire.connections == 1 + replaced
+            # A young connection is not replaced again.
+            read_internal_problem(caller.post("/api/tasks", json={"title": "fail"}), 503)
+            caller.add()
+            assert wire.connections == 1 + replaced
+
+
 def test_connections_closed_while_idle_cause_no_error(
     database: Database, settings: Any, make_caller: Callable[..., Caller]
 ) -> None:

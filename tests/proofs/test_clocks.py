@@ -1,6 +1,7 @@
 """The system's clock is set back and forward while the service runs: only the exp of a token follows it."""
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import jwt
 import pytest
 
 from tests.support.clusters import wait_until
-from tests.support.commands import call, free_port, serve
+from tests.support.commands import ROOT, call, free_port, run, serve
 from tests.support.databases import SECRET, Database, wait_for_a_lock
 from tests.support.jwks_server import KEY, KeyServer
 
@@ -28,13 +29,35 @@ SLEEP = """
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 """
+# Waits for a connection of a busy pool, while the clock is set back.
+WAIT = """
+import sys, threading, time
+from pathlib import Path
+from config import Settings
+from todo import create_app
+from todo.extensions import db
+
+def set_back():
+    time.sleep(0.3)
+    Path(sys.argv[1]).write_text("-3600")
+
+with create_app(Settings.read({"NEON_DB_URL": sys.argv[2], "BETTER_AUTH_SECRET": "x" * 40, "THREADS": "2",
+                               "POOL_SECONDS": "1"})).app_context():
+    busy = [db.engine.connect() for _ in range(2)]
+    threading.Thread(target=set_back).start()
+    started, at = time.monotonic(), time.time()
+    try:
+        db.engine.connect()
+    except Exception as error:
+        print(type(error).__name__, time.monotonic() - started < 3, time.time() - at < -3000)
+"""
 
 
 class Service:
     """A running service whose clock can be set, relative to the real time."""
 
-    def __init__(self, port: int, clock: Path, log: Path) -> None:
-        self.port, self._clock, self.log = port, clock, log
+    def __init__(self, port: int, clock: Path) -> None:
+        self.port, self._clock = port, clock
 
     def set_clock(self, seconds: int) -> None:
         self._clock.write_text(f"{seconds:+}\n")
@@ -55,16 +78,25 @@ def sign(seconds: int = 24 * HOUR) -> str:
     return jwt.encode({"sub": "alice", "exp": time.time() + seconds}, SECRET, "HS256")
 
 
+def set_up_clock(folder: Path, seconds: int) -> dict[str, str]:
+    """Return the environment of a process whose clock the file named "clock" sets."""
+    (folder / "clock").write_text(f"{seconds:+}\n")
+    (folder / "sitecustomize.py").write_text(SLEEP)
+    return {
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 @contextmanager
 def serve_with_clock(database: Database, folder: Path, seconds: int = 0, **settings: str) -> Iterator[Service]:
-    port, clock, log = free_port(), folder / "clock", folder / "log"
-    service = Service(port, clock, log)
-    service.set_clock(seconds)
-    (folder / "sitecustomize.py").write_text(SLEEP)
+    port, log = free_port(), folder / "log"
+    service = Service(port, folder / "clock")
     environment = {
-        "PYTHONPATH": str(folder),
-        "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        **set_up_clock(folder, seconds),
         "BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "WEB_CONCURRENCY": "1", "THREADS": "4",
         "WORKER_SECONDS": "5", **settings,
     }  # fmt: skip
@@ -125,6 +157,12 @@ def test_connections_are_kept_after_a_step(own_database: Database, tmp_path: Pat
         for _ in range(5):
             assert service.call(path="/readyz") == (200, 0)
         assert find_connections(own_database) == kept
+
+
+def test_waiting_for_a_connection_ends_in_time(own_database: Database, tmp_path: Path) -> None:
+    environment = set_up_clock(tmp_path, 0)
+    waited = run("python", "-c", WAIT, environment["FAKETIME_TIMESTAMP_FILE"], own_database.url(), settings=environment)
+    assert waited.stdout == "TimeoutError True True\n", waited.stderr
 
 
 @pytest.mark.parametrize(("at_start", "later"), [(HOUR, 0), (0, -HOUR), (0, HOUR)])

@@ -17,8 +17,12 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
+from sqlalchemy.util import queue as pool_queue
 
 from config import Settings
+
+# SQLAlchemy's pool measures POOL_SECONDS by the system's clock: after a step back, a request would wait for as long.
+pool_queue._time = time.monotonic  # type: ignore[attr-defined]  # noqa: SLF001
 
 # Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html); those of the URL take precedence.
 # Firewalls and load balancers drop idle connections silently, the strictest after 4 minutes. Keepalives prevent that. A
@@ -29,8 +33,6 @@ DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-
-
 # A late connection that no request took within this time is closed.
 LATE_SECONDS = 30
 
