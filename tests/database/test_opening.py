@@ -16,6 +16,7 @@ from tests.support.databases import SECRET, Database, closing_pool
 from tests.support.silence import mute_server, silent_addresses
 from tests.support.wire import Wire
 from todo import create_app
+from todo.database import opening
 from todo.database.opening import Opener
 
 
@@ -81,21 +82,16 @@ def test_a_late_connection_serves_the_next_request(database: Database) -> None:
             assert count_attempts() == 0
 
 
-def test_a_late_connection_that_died_is_not_used(database: Database) -> None:
+def test_a_late_connection_that_waited_long_is_not_used(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire(database.server.superuser_url)
     opener = Opener(make_settings(f"{wire.settings(database).database_url}&connect_timeout=30"))
     with pytest.raises(psycopg2.OperationalError, match="did not answer within 1 s"):
         opener.open()
+    monkeypatch.setattr(opening, "LATE_SECONDS", 0.1)
     with wire:
         wait_until(lambda: count_attempts() == 0)
-        database.run(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND usename = %s",
-            (database.name, database.role("owner")),
-        )
-        connection = opener.open()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.close()
+        time.sleep(0.1)
+        opener.open().close()
         assert wire.connections == 2
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_services_on_one_connection_keep_users_apart(single: Pooler, database: D
             list(pool.map(work, users))
         backends = database.run("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (database.role("web"),))
         assert backends == [(1,)]
+
+
+def test_a_pooler_whose_server_does_not_answer_is_503_in_time(single: Pooler, database: Database) -> None:
+    """It accepts the login, and keeps the first statements of a new worker waiting for two minutes."""
+    settings = replace(settings_through(single, database), connect_seconds=1)
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        with client(single.url(database, "web")) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT 1")  # Occupies the one connection of the server.
+            for path in ("/api/tasks", "/readyz"):
+                started = time.monotonic()
+                assert caller.get(path).status_code == 503
+                assert time.monotonic() - started < 2
+            other.execute("COMMIT")
+        assert caller.titles() == []
 
 
 def test_a_pooler_that_is_not_recognized_is_noticed(single: Pooler, database: Database) -> None:
