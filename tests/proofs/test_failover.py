@@ -56,19 +56,28 @@ def prepare(pair: Replicas) -> Database:
 
 
 @contextmanager
+def serve_with(url: str, log: Path) -> Iterator[int]:
+    port = free_port()
+    settings = {
+        "BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": url, "RATE_LIMIT": "off", "WEB_CONCURRENCY": "1",
+        "THREADS": str(THREADS),
+    }  # fmt: skip
+    with serve(port, "--bind", f"127.0.0.1:{port}", settings=settings, log=log):
+        yield port
+
+
+@contextmanager
 def serve_by_name(pair: Replicas, log: Path) -> Iterator[tuple[int, Wire]]:
     """Run the service on a name that leads to the primary, with several open connections."""
-    database, port = prepare(pair), free_port()
-    with Wire(pair.primary.superuser_url) as wire:
-        settings = {
-            "BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": str(wire.settings(database).database_url), "RATE_LIMIT": "off",
-            "WEB_CONCURRENCY": "1", "THREADS": str(THREADS),
-        }  # fmt: skip
-        with serve(port, "--bind", f"127.0.0.1:{port}", settings=settings, log=log):
-            while wire.connections < THREADS:
-                assert write_at_once(port) == {201: 4 * THREADS}
-            time.sleep(1)
-            yield port, wire
+    database = prepare(pair)
+    with (
+        Wire(pair.primary.superuser_url) as wire,
+        serve_with(str(wire.settings(database).database_url), log) as port,
+    ):
+        while wire.connections < THREADS:
+            assert write_at_once(port) == {201: 4 * THREADS}
+        time.sleep(1)
+        yield port, wire
 
 
 def test_no_write_fails_if_the_name_is_moved_first(pair: Replicas, tmp_path: Path) -> None:
@@ -92,3 +101,17 @@ def test_writes_go_on_when_the_name_is_moved_later(pair: Replicas, tmp_path: Pat
         time.sleep(1)
         assert write_at_once(port) == {201: 4 * THREADS}
         assert read(port) == 200
+
+
+def test_a_url_with_both_hosts_finds_the_new_primary(pair: Replicas, tmp_path: Path) -> None:
+    database = prepare(pair)
+    first, second = (each.superuser_url.port for each in (pair.primary, pair.replica))
+    login = f"{database.role('owner')}:test"
+    hosts = f"127.0.0.1:{first},127.0.0.1:{second}"
+    url = f"postgresql://{login}@{hosts}/{database.name}?target_session_attrs=read-write"
+    with serve_with(url, tmp_path / "log") as port:
+        assert write_at_once(port) == {201: 4 * THREADS}
+        time.sleep(1)
+        pair.fail_over()
+        assert write_at_once(port) == {201: 4 * THREADS}
+        assert pair.replica.run("SELECT count(*) FROM todo.tasks", database=database.name) == [(8 * THREADS,)]
