@@ -101,6 +101,7 @@ def test_secrets_in_messages_are_replaced(word: str) -> None:
     [
         ("postgresql://host:5432/words", "password! password%21 5432/words"),
         ("postgresql://host:5432/words?user=u&password=password%21", "[secret] [secret] 5432/words"),
+        ("postgresql://host:5432/words?sslkey=k&sslpassword=password%21", "[secret] [secret] 5432/words"),
     ],
 )
 def test_only_the_password_of_a_database_url_is_a_secret(url: str, line: str) -> None:
