@@ -71,25 +71,24 @@ def read_database_url(name: str, text: str) -> str:
     The command ``psql 'postgresql://…'``, which Neon's console offers to copy, is accepted too.
     """
     pasted = re.fullmatch(r"""(?s)(?:psql\s+)?(['"]?)(.*)\1""", text.strip())
-    found = re.fullmatch(r"(?i)postgres(?:ql)?(?:\+[a-z0-9]+)?://(\S+)", pasted[2] if pasted else "")
+    found = re.fullmatch(r"(?i)postgres(?:ql)?(?:\+[a-z0-9]+)?://(.+)", pasted[2] if pasted else "")
     if found is None:
         raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
     url = f"postgresql://{found[1]}"
     # libpq takes the text before the first @ as user and password, unless there is a slash before it.
     place, _, query = re.sub(r"\A[^@/]*@", "", found[1]).partition("?")
     try:
-        parts = {} if "@" in place else parse_dsn(url)
+        parts = {} if "@" in place or re.search(r"\s", url) else parse_dsn(url)
     except (ValueError, ProgrammingError):  # Their messages may quote the password.
         parts = {}
         if "@" not in query and (unknown := find_unknown_parameter(query)):
-            raise SettingError(
-                name, f"has the parameter {unknown}, which PostgreSQL does not know: remove it"
-            ) from None
+            advice = "write sslmode=require" if unknown == "ssl" else "remove it"
+            raise SettingError(name, f"has the parameter {unknown}, which PostgreSQL does not know: {advice}") from None
     if not parts:
         raise SettingError(
             name,
             "is a PostgreSQL URL that cannot be read: in its user, password and parameters, write @ as %40, / as %2F,"
-            " % as %25, and other special characters as %-escapes too",
+            " % as %25, a space as %20, and other special characters as %-escapes too",
         )
     if problem := find_parameter_problem(parts):
         raise SettingError(name, f"is a PostgreSQL URL that cannot be used: {problem}")
@@ -98,9 +97,9 @@ def read_database_url(name: str, text: str) -> str:
 
 def find_unknown_parameter(query: str) -> str | None:
     """Return the first parameter of a URL's query that libpq does not know."""
-    for parameter in re.findall(r"(?:\A|&)([A-Za-z_]+)=", query):
+    for parameter, value in re.findall(r"(?:\A|&)([A-Za-z_]+)=([^&]*)", query):
         try:
-            parse_dsn(f"postgresql://?{parameter}=true")
+            parse_dsn(f"postgresql://?{parameter}={'true' if value == 'true' else 'x'}")  # It knows ssl=true only.
         except ProgrammingError:
             return str(parameter)
     return None
