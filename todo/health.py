@@ -29,7 +29,7 @@ def report_ready() -> Response:
     try:
         with watched_administration() as connection:
             faults = find_faults(connection)
-        faults += find_unreachable_shards()
+        faults = faults or find_unreachable_shards()
     except SQLAlchemyError as error:
         faults = [describe(error)]
     if faults:

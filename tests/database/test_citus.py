@@ -68,7 +68,14 @@ def test_readyz_fails_on_a_cluster_without_the_setting(
 ) -> None:
     with closing_pool(create_app(own_database.settings("web", citus="off"))) as app:
         read_problem(app.test_client().get("/readyz"), 503)
-    assert "todo.tasks is distributed by Citus: set CITUS=on" in caplog.text
+    assert "todo.tasks is distributed by Citus, but CITUS is off" in caplog.text
+
+
+def test_readyz_fails_if_one_table_is_not_distributed(own_database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    own_database.run("SELECT undistribute_table('todo.idempotency_keys')")
+    with closing_pool(create_app(own_database.settings("web"))) as app:
+        read_problem(app.test_client().get("/readyz"), 503)
+    assert "todo.idempotency_keys is not distributed by Citus like other tables" in caplog.text
 
 
 def test_a_database_that_passes_on_settings_is_served(own_database: Database) -> None:

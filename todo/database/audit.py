@@ -28,17 +28,19 @@ MISFITS, BREACHES = (
     text(PREPARE + (Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql")
 )
 
-# Citus adds this trigger to a distributed table.
+# The tables of users, and whether Citus distributes them: then it has given them this trigger.
 DISTRIBUTED = text(
-    "SELECT format('todo.%I is distributed by Citus: set CITUS=on, or users find no tasks', relname)"
-    " FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid"
-    " WHERE c.relnamespace = to_regnamespace('todo') AND p.proname = 'citus_truncate_trigger'"
+    f"{PREPARE} SELECT c.relname, EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+    " WHERE t.tgrelid = c.oid AND p.proname = 'citus_truncate_trigger')"
+    " FROM pg_class c WHERE c.relnamespace = to_regnamespace('todo') AND c.relkind IN ('r', 'p')"
+    " AND NOT c.relispartition"
+    " AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'user_id')"
 )
 
 
 def find_faults(connection: Connection) -> list[str]:
     """Return a sentence for each fault of the database; empty if the service can use it. For operators only."""
-    return find_missing_migrations(connection) + find_breaches(connection) + find_hidden_shards(connection)
+    return find_missing_migrations(connection) + find_breaches(connection) + find_misplaced_tables(connection)
 
 
 def find_missing_migrations(connection: Connection) -> list[str]:
@@ -96,9 +98,12 @@ def find_breaches(connection: Connection) -> list[str]:
     return list(connection.execute(BREACHES, {"may_log_in": isolation.role_may_log_in}).scalars())
 
 
-def find_hidden_shards(connection: Connection) -> list[str]:
-    """Return the distributed tables whose shards would not see the user."""
-    return [] if current_settings().citus == "on" else list(connection.execute(DISTRIBUTED).scalars())
+def find_misplaced_tables(connection: Connection) -> list[str]:
+    """Return the tables that are distributed but should not be, or that are not distributed like the others."""
+    tables: dict[str, bool] = dict(map(tuple, connection.execute(DISTRIBUTED)))
+    expected = current_settings().citus == "on" and any(tables.values())
+    reason = "not distributed by Citus like other tables" if expected else "distributed by Citus, but CITUS is off"
+    return [f"{SCHEMA}.{name} is {reason}" for name, is_distributed in tables.items() if is_distributed != expected]
 
 
 def find_unreachable_shards() -> list[str]:
