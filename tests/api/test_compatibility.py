@@ -131,7 +131,7 @@ def test_an_empty_page_has_the_total(carol: Caller) -> None:
 
 def test_the_total_takes_no_extra_round_trip(database: Database) -> None:
     with Wire(database.server.superuser_url) as wire:
-        settings = replace(wire.settings(database), list_format="object", citus="off")
+        settings = replace(wire.settings(database), list_format="object")
         with closing_pool(create_app(settings)) as app:
             caller = Caller(app.test_client(), settings)
             caller.add()
