@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from tests.support.callers import Caller, read_task, read_tasks
-from tests.support.databases import Database
+from tests.support.databases import Database, closing_pool
 from tests.support.pages import read_next, walk
+from todo import create_app
 from todo.tasks.listing import SORTS
 
 
@@ -134,3 +135,50 @@ def test_a_task_that_loses_its_due_date_moves_to_the_end(alice: Caller, fill: No
     [other] = [task for task in read_tasks(alice.get("/api/tasks")) if task["title"] == "1"]
     read_task(alice.patch(f"/api/tasks/{other['id']}", json={"due_date": None}))
     assert walk(alice, read_next(first)) == [["0"], ["1"], ["2"], ["4"]]
+
+
+def add_large_tasks(database: Database, user_id: str, number: int) -> None:
+    """Store tasks of 6 kB each with numbers as titles."""
+    database.run(
+        "INSERT INTO todo.tasks (user_id, title, description, tags, tags_folded, due_at)"
+        " SELECT %s, number::text, repeat('字', 1000), tags, tags, now() + number %% 7 * interval '1 day'"
+        " FROM generate_series(1, %s) AS number,"
+        " (SELECT array_agg(tag || repeat('字', 48)) AS tags FROM generate_series(10, 29) AS tag) AS made",
+        (user_id, number),
+    )
+
+
+@pytest.mark.parametrize("query", ["", "&sort=title", "&sort=due_date&order=desc", "&search=字", "&limit=200"])
+def test_a_page_of_large_tasks_ends_early(alice: Caller, database: Database, query: str) -> None:
+    add_large_tasks(database, alice.user_id, 300)
+    url: str | None = f"/api/tasks?{query[1:]}"
+    titles: list[str] = []
+    while url:
+        response = alice.get(url)
+        assert len(response.data) < 1_200_000
+        titles += [task["title"] for task in read_tasks(response)]
+        url = read_next(response)
+    assert len(titles) == 300
+    assert sorted(titles, key=int) == [str(number) for number in range(1, 301)]
+
+
+def test_a_counted_page_of_large_tasks_ends_early(database: Database) -> None:
+    settings = database.settings(list_format="object")
+    with closing_pool(create_app(settings)) as app:
+        alice = Caller(app.test_client(), settings)
+        add_large_tasks(database, alice.user_id, 300)
+        first: Any = alice.get("/api/tasks")
+        second: Any = alice.get(str(read_next(first)))
+    assert (first.json["total"], second.json["total"]) == (300, 300)
+    assert len({task["id"] for task in first.json["tasks"] + second.json["tasks"]}) == 300
+    assert read_next(second) is None
+
+
+def test_a_page_of_small_tasks_has_as_many_as_asked(alice: Caller, database: Database) -> None:
+    database.run(
+        "INSERT INTO todo.tasks (user_id, title) SELECT %s, repeat('x', 200) FROM generate_series(1, 1001)",
+        (alice.user_id,),
+    )
+    first = alice.get("/api/tasks")
+    assert len(read_tasks(first)) == 1000
+    assert len(read_tasks(alice.get(str(read_next(first))))) == 1

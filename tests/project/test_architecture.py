@@ -28,6 +28,7 @@ OPTIONAL = (
     "todo.database.blockers",
     "todo.database.erasing",
     "todo.database.opening",
+    "todo.database.page_sizes",
     "todo.database.restoring",
     "todo.database.watchdog",
     "todo.tasks.portability",

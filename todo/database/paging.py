@@ -6,7 +6,7 @@ So a page costs the same at any depth, and concurrent changes neither repeat a r
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo.database.cursors import read_cursor, write_cursor
 from todo.database.isolation import fetch
+from todo.database.page_sizes import PAGE_BYTES, SMALL, cut_page
 from todo.database.resource import Resource
 from todo.database.sorting import Sort, Start
 from todo.database.statements import Statement, row_of
@@ -86,12 +87,15 @@ def find_page(
         values |= place
     if query.words:
         values["patterns"] = [write_pattern(word) for word in query.words]
-    shape = Shape(frozenset(query.filters), query.sort, order, start, bool(query.words), is_counted)
+    is_large = query.limit > SMALL
+    shape = Shape(frozenset(query.filters), query.sort, order, start, bool(query.words), is_counted, is_large)
     found: Sequence[Any] = fetch(user_id, build_page(listing, shape), values, repeatable=True, seconds=seconds)
     total = None
     if is_counted:
         total, found = found[0].total, [row for row in found if row.id is not None]
-    shown = found[: query.limit]
+    # The last row only shows that there is another page, if it exceeds the limit or the size.
+    limit = len(found) - 1 if is_large and found and found[-1].bytes > PAGE_BYTES else query.limit
+    shown = found[:limit]
     cursor = None
     if len(found) > len(shown):
         cursor = write_cursor([getattr(shown[-1], name) for name in (*sort.names, "id")], scope)
@@ -108,6 +112,7 @@ class Shape:
     start: Start
     is_searched: bool
     is_counted: bool
+    is_large: bool
 
 
 # All shapes would be too many to keep.
@@ -116,11 +121,14 @@ def build_page(listing: Listing[M], shape: Shape) -> Statement[M]:
     """Build the statement of a page.
 
     Its parameters are ``owner``, ``size``, each filter's, ``patterns`` for a search, and those of Sort.read_place. Its
-    rows also have the parts of the sort key, and in a counted page ``total``, the number of rows of all pages. A
-    counted page without rows has one row in which everything but ``total`` is NULL.
+    rows also have the parts of the sort key, in a large page ``bytes``, the size of the texts up to there, and in a
+    counted page ``total``, the number of rows of all pages. A counted page without rows has one row in which everything
+    but ``total`` is NULL.
     """
     sort, page = listing.sorts[shape.sort], select_page(listing, shape)
-    names = [*sort.names, *(["total"] if shape.is_counted else [])]
+    if shape.is_large:
+        page = cut_page(page.subquery(), listing.resource.texts, partial(list_place, sort=sort, order=shape.order))
+    names = [*sort.names, *(["bytes"] if shape.is_large else []), *(["total"] if shape.is_counted else [])]
     row = row_of(listing.resource.model, [*listing.resource.row.names, *names])
     if not shape.is_counted:
         return Statement(page, row=row)

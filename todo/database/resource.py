@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from marshmallow import fields
 from sqlalchemy import ColumnElement, Table, Text, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo.database.statements import RowType, row_of
 
@@ -66,6 +67,8 @@ class Resource(Generic[M]):
         self.columns: Sequence[ColumnElement[Any]] = [self.table.c[name] for name in (*names, "version")]
         self.row: RowType[M] = row_of(model, [*names, "version"])
         self.is_own: ColumnElement[bool] = self.table.c.user_id == OWNER
+        # The columns that can be long.
+        self.texts = [column for column in self.columns if isinstance(column.type, Text | ARRAY)]
         self.requests = {name: field.request for name, field in described.items() if field.request is not None}
         self.responses = {name: field.build_response() for name, field in described.items()}
         self.about = {name: field.about for name, field in described.items()}
