@@ -55,6 +55,7 @@ class Settings:
     )
     rate_limit: str | None = setting("RATE_LIMIT", read=readers.read_rate_limit, default="600/minute")
     rate_limit_storage: str | None = setting("RATE_LIMIT_STORAGE", read=readers.read_redis_url, secret=True)
+    max_tasks: int | None = setting("MAX_TASKS", read=readers.integer_to(999_999))
     port: int = setting("PORT", read=readers.integer_to(65535), default=8000)
     web_concurrency: int = setting(
         "WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS), default=min(os.cpu_count() or 1, MAX_WORKERS)

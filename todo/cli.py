@@ -20,6 +20,7 @@ from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
 from todo.database.engine import LocalDatabase
 from todo.database.restoring import NotRenewed, renew
+from todo.extensions import current_settings
 from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
@@ -139,6 +140,8 @@ def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
         raise click.ClickException(str(error.messages[0])) from None
     with reporting():
         if not import_tasks(user_id, tasks, add=add):
+            if add or len(tasks) > (current_settings().max_tasks or len(tasks)):
+                raise click.ClickException(f"{user_id} would have more tasks than MAX_TASKS allows.")
             raise click.ClickException(f"{user_id} has tasks already; --add puts these beside them.")
     click.echo(f"Imported {len(tasks)} tasks.", err=True)
 

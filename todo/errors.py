@@ -4,6 +4,7 @@ DomainError
 ├── NotFound         the resource does not exist, or belongs to another user
 ├── Changed          the resource has another version than the caller expects
 ├── InvalidCursor    the cursor does not belong to this list
+├── Full             the user has as many resources as one user may have
 ├── KeyUnusable      the resource that was created under this key has been deleted
 └── FieldError       the value of a field is refused
     └── KeyReused    the Idempotency-Key was used for another request
@@ -34,6 +35,10 @@ class Changed(DomainError):
 
 class InvalidCursor(DomainError):
     sentence = "cursor: not valid here; it was altered, or made with other filters or another order."
+
+
+class Full(DomainError):
+    sentence = "You have as many tasks as one user may have; delete some that you no longer need."
 
 
 class KeyUnusable(DomainError):

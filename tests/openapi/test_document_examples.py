@@ -29,7 +29,7 @@ PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": {"title": "another"}},
     ("If-Match", 412): {"headers": {"If-Match": '"999"'}},
 }
-OTHERS = {("caller", 429), ("service", 500), ("service", 503)}
+OTHERS = {("caller", 429), ("number of tasks", 403), ("service", 500), ("service", 503)}
 
 
 def list_examples(document: Any) -> Iterator[tuple[str, str, tuple[str, int], Any, Any]]:
@@ -95,6 +95,14 @@ def test_the_rate_limit_example_matches_except_for_numbers(document: Any, databa
     for problem in (said := example_of(document, ("caller", 429)), answers[1]):
         problem["detail"] = re.sub(r"\d+", "some", problem["detail"])
     assert answers[1] == said
+
+
+def test_the_example_of_too_many_tasks_matches(document: Any, database: Database) -> None:
+    settings = database.settings(max_tasks=1)
+    with closing_pool(create_app(settings)) as app:
+        caller = Caller(app.test_client(), settings)
+        answers: list[Any] = [caller.post("/api/tasks", json={"title": "x"}).json for _ in range(2)]
+    assert answers[1] == example_of(document, ("number of tasks", 403))
 
 
 def test_examples_of_500_and_503_match_except_for_the_request_id(document: Any, empty_database: Database) -> None:

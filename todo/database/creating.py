@@ -30,13 +30,18 @@ class Created(NamedTuple):
     id: int
 
 
-def build_create(resource: Resource[M], values: Mapping[str, str]) -> Statement[M]:
-    """Build the statement that creates a row and returns it."""
-    return Statement(text(f"{write_insert(resource, values)} RETURNING {write_columns(resource)}"), row=resource.row)
+def build_create(resource: Resource[M], values: Mapping[str, str], room: str = "") -> Statement[M]:
+    """Build the statement that creates a row and returns it; none if ``room``, from write_room, is false."""
+    insert = write_insert(resource, values, room and f"WHERE {room}")
+    return Statement(text(f"{insert} RETURNING {write_columns(resource)}"), row=resource.row)
 
 
-def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> Statement[tuple[M, Claim]]:
+def build_create_once(
+    resource: Resource[M], values: Mapping[str, str], room: str = "true"
+) -> Statement[tuple[M, Claim]]:
     """Build the statement that creates a row unless its ``key`` is in use, and returns the row of the key.
+
+    It creates and returns none if the key is new and ``room``, from write_room, is false.
 
     Each of three parts sees what was committed before it. If two requests use the same key, the INSERT of the second
     waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
@@ -53,7 +58,8 @@ def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> State
             f"""
             WITH claimed AS (
               INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
-              VALUES (:owner, :key, :fingerprint, nextval('{table}_id_seq')) ON CONFLICT DO NOTHING RETURNING task_id
+              SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') WHERE {room}
+              ON CONFLICT DO NOTHING RETURNING task_id
             ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")} RETURNING id
             """
         ),
@@ -75,23 +81,33 @@ def build_create_once(resource: Resource[M], values: Mapping[str, str]) -> State
 def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Statement[Created]:
     """Build the statement that creates the rows of ``rows``, a JSON array, and returns their IDs.
 
-    Unless ``add`` is true, it creates nothing if the user has rows already. The lock lets the second of two concurrent
-    statements see the rows of the first.
+    It creates nothing if the user has more than ``room`` rows, or unless ``add`` is true, has rows already. It counts
+    at most ``counted`` rows. The lock lets the second of two concurrent statements see the rows of the first.
     """
     columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in values)
     source = (
-        f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), existing WHERE :add OR existing.number = 0"
+        f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), existing"
+        " WHERE (:add OR existing.number = 0) AND existing.number <= :room"
     )
     return Statement(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
         # Materialized, so that Citus assigns the IDs on its coordinator.
         text(
             f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
-            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT 1) AS one)"
+            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted)"
             f" {write_insert(resource, values, source)} RETURNING id"
         ),
         row=row_like(Created),
     )
+
+
+def write_room(resource: Resource[Any]) -> str:
+    """Return the SQL condition that a user has at most ``room`` rows; it counts no more than one row beyond.
+
+    Concurrent creations do not see each other, so each can find the last room.
+    """
+    rows = f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT CAST(:room AS bigint) + 1"
+    return f"(SELECT count(*) FROM ({rows}) AS counted) <= CAST(:room AS bigint)"
 
 
 def bind_new(user_id: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def _describe(operation: Operation, operations: list[Operation]) -> dict[str, An
     }
     if "201" in responses:
         responses["201"]["links"] = dict(_list_links(operation, operations))
-    errors = dict(list_errors(declaration, operation.method, has_path=bool(operation.rule.arguments)))
+    has_path, creates = bool(operation.rule.arguments), "201" in responses
+    errors = dict(list_errors(declaration, operation.method, has_path=has_path, creates=creates))
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],

@@ -9,7 +9,7 @@ from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
 from todo.auth.hook import NO_HEADER
-from todo.errors import Changed, InvalidCursor, KeyReused, KeyUnusable, NotFound
+from todo.errors import Changed, Full, InvalidCursor, KeyReused, KeyUnusable, NotFound
 from todo.web.bodies import NO_OBJECT, TOO_LARGE, accepted_media_types
 from todo.web.conditions import INVALID_KEY
 from todo.web.endpoints import Declaration
@@ -24,6 +24,7 @@ ERRORS: dict[str, dict[int, Text]] = {
         429: "More than 600 per 1 minute; try again in 21 seconds.",
     },
     "path": {404: NotFound.sentence},
+    "number of tasks": {403: Full.sentence},
     "query": {400: InvalidCursor.sentence},
     "body": {
         400: NO_OBJECT,
@@ -51,10 +52,11 @@ def add_errors(spec: APISpec) -> None:
                 spec.components.response(_name(status), _describe(status, {cause: text}))
 
 
-def list_errors(declaration: Declaration, method: str, *, has_path: bool) -> Iterator[tuple[str, Any]]:
+def list_errors(declaration: Declaration, method: str, *, has_path: bool, creates: bool) -> Iterator[tuple[str, Any]]:
     """Yield the errors of an operation by status, the common ones by reference."""
     shapes = {"query": declaration.query, "body": declaration.body}
-    causes = ["caller", *(["path"] if has_path else []), *(part for part, shape in shapes.items() if shape)]
+    causes = ["caller", *(["path"] if has_path else []), *(["number of tasks"] if creates else [])]
+    causes += [part for part, shape in shapes.items() if shape]
     answers: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause in (*causes, *declaration.reads, "service"):
         for status, text in ERRORS.get(cause, {}).items():

@@ -1,6 +1,5 @@
 """All data of a user: exported, imported and deleted, as that user."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,9 +57,9 @@ def read_tasks(tasks: Any) -> list[dict[str, Any]]:
 def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool) -> bool:
     """Store tasks with their timestamps, in their order, all or none; return whether they are stored.
 
-    Unless ``add`` is true, they are not stored if the user has tasks already.
+    They are not stored if the user would have more than MAX_TASKS, or unless ``add`` is true, has tasks already.
     """
-    rows = json.dumps([TASKS.to_new_columns(task) for task in tasks], default=str)
+    rows = [TASKS.to_new_columns(task) for task in tasks]
     return create_tasks(user_id, rows, add=add) == len(tasks)
 
 

@@ -3,6 +3,7 @@
 Statements filter by owner, and row security does too: either one is enough.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
@@ -23,11 +24,12 @@ from todo.database.changing import (
     change_row,
     fetch_row,
 )
-from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
+from todo.database.creating import bind_new, build_create, build_create_many, build_create_once, write_room
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.statements import Statement
-from todo.errors import FieldError, KeyReused, KeyUnusable
+from todo.errors import FieldError, Full, KeyReused, KeyUnusable
+from todo.extensions import current_settings
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
 from todo.tasks.resource import TASKS
@@ -42,6 +44,9 @@ COMPLETED = bindparam("new_completed", type_=Boolean)
 GET = build_get(TASKS)
 CREATE = build_create(TASKS, NEW)
 CREATE_ONCE = build_create_once(TASKS, NEW)
+# With MAX_TASKS.
+CREATE_LIMITED = build_create(TASKS, NEW, write_room(TASKS))
+CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, write_room(TASKS))
 CREATE_MANY = build_create_many(TASKS, IMPORTED)
 COMPARE = build_comparison(TASKS)
 DELETE = build_delete(TASKS)
@@ -87,20 +92,28 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
 
 
 def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
-    """Store a task and return it."""
-    return fetch(user_id, CREATE, bind_new(user_id, TASKS.to_new_columns(new)))[0]
+    """Store a task and return it; raises Full."""
+    room = find_room(1)
+    values = bind_new(user_id, TASKS.to_new_columns(new)) | room
+    for task in fetch(user_id, CREATE_LIMITED if room else CREATE, values):
+        return task
+    raise Full
 
 
 def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Task, bool]:
     """Store a task unless a request with this key did; return the task of the key, and whether it existed.
 
-    Raises KeyReused if the key was used for another task, KeyUnusable if its task was deleted.
+    Raises Full, KeyReused if the key was used for another task, and KeyUnusable if its task was deleted.
     """
     columns = TASKS.to_new_columns(new)
     # Without defaults, so that a later release with another field computes the same fingerprint.
     fingerprint = sha256(orjson.dumps(TASKS.drop_defaults(columns), option=orjson.OPT_SORT_KEYS)).digest()
-    values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint}
-    [(task, claim)] = fetch(user_id, CREATE_ONCE, values, repeatable=True)
+    room = find_room(1)
+    values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint} | room
+    found = fetch(user_id, CREATE_ONCE_LIMITED if room else CREATE_ONCE, values, repeatable=True)
+    if not found:
+        raise Full
+    [(task, claim)] = found
     if bytes(claim.fingerprint) != fingerprint:
         raise KeyReused
     if task.id is None:
@@ -108,12 +121,28 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     return task, not claim.is_new
 
 
-def create_tasks(user_id: str, rows: str, *, add: bool) -> int:
-    """Store tasks, given as a JSON array of columns, all or none; return how many.
+def create_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool) -> int:
+    """Store tasks, given as columns, all or none; return how many.
 
-    Unless ``add`` is true, it stores none if the user has tasks already.
+    It stores none if the user would have more than MAX_TASKS, or unless ``add`` is true, if the user has tasks already.
     """
-    return len(fetch(user_id, CREATE_MANY, {"owner": user_id, "rows": rows, "add": add}))
+    room = find_room(len(tasks))
+    # Without MAX_TASKS, one task is counted, which tells whether there are any.
+    counted = max(room["room"], 0) + 1 if room else 1
+    values = {
+        "owner": user_id,
+        "rows": json.dumps(tasks, default=str),
+        "add": add,
+        "room": 1,
+        "counted": counted,
+    } | room
+    return len(fetch(user_id, CREATE_MANY, values))
+
+
+def find_room(number: int) -> dict[str, int]:
+    """Return the parameter ``room`` for a number of new tasks; empty without MAX_TASKS."""
+    most = current_settings().max_tasks
+    return {} if most is None else {"room": most - number}
 
 
 def get_task(user_id: str, task_id: int) -> Task:

@@ -1,6 +1,5 @@
 """Sample tasks in several languages, for trials, tests and measurements."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -43,7 +42,7 @@ def add_tasks(user_id: str, number: int, random: Random) -> Iterator[int]:
     """Store sample tasks of a user, oldest first, in batches; yields the size of each stored batch."""
     tasks = make_tasks(number, random)
     while batch := list(islice(tasks, BATCH)):
-        yield create_tasks(user_id, json.dumps(batch), add=True)
+        yield create_tasks(user_id, batch, add=True)
 
 
 def make_fields(created_at: datetime, random: Random) -> dict[str, Any]:

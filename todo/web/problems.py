@@ -2,6 +2,7 @@
 
 400  the body is no JSON object, or a header or the cursor is invalid
 401  no valid token; has WWW-Authenticate (RFC 6750)
+403  the user has as many tasks as one user may have
 404  it does not exist, or it belongs to another user
 405  has Allow
 409  the task of this Idempotency-Key was deleted
@@ -39,7 +40,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.errors import Changed, DomainError, FieldError, InvalidCursor, KeyUnusable, NotFound
+from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyUnusable, NotFound
 from todo.logs.causes import describe
 from todo.web.headers import request_id
 from todo.web.requests import name_route
@@ -62,7 +63,7 @@ DETAILS = {
 }
 
 
-STATUSES: dict[type[DomainError], int] = {NotFound: 404, InvalidCursor: 400, KeyUnusable: 409, Changed: 412}
+STATUSES: dict[type[DomainError], int] = {NotFound: 404, InvalidCursor: 400, Full: 403, KeyUnusable: 409, Changed: 412}
 
 
 class ProblemSchema(Schema):
