@@ -80,7 +80,7 @@ def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
         {
             "todo.example.com {": f"https://localhost:{proxy.port} {{\n\ttls {proxy.certificate} {folder}/privkey.pem",
             "127.0.0.1:8000 {": f"127.0.0.1:{service_port} {{",
-            **({"request_buffers 1MB": "buffer_requests"} if version < (2, 6, 3) else {}),
+            **(OLD_CADDY if version < (2, 6, 3) else {}),
         },
     )
     configuration = folder / "Caddyfile"
@@ -91,6 +91,7 @@ def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+OLD_CADDY = {"request_buffers 1MB": "buffer_requests", "response_buffers 4MB": "buffer_responses"}
 PROXIES = {"nginx": nginx, "caddy": caddy}
 INSTALLED = {"nginx": NGINX, "caddy": CADDY}
 
