@@ -65,7 +65,7 @@ class Settings:
     list_format: str = setting("LIST_FORMAT", read=readers.one_of("array", "object"), default="array")
     delete_format: str = setting("DELETE_FORMAT", read=readers.one_of("empty", "json"), default="empty")
     connect_seconds: int = setting("CONNECT_SECONDS", read=readers.integer_to(60), default=5)
-    pool_seconds: int = setting("POOL_SECONDS", read=readers.integer_to(60), default=5)
+    pool_seconds: int = setting("POOL_SECONDS", read=readers.integer_to(60), default=2)
     lock_seconds: int = setting("LOCK_SECONDS", read=readers.integer_to(60), default=3)
     statement_seconds: int = setting("STATEMENT_SECONDS", read=readers.integer_to(60), default=5)
     worker_seconds: int = setting("WORKER_SECONDS", read=readers.integer_to(600), default=30)

@@ -47,8 +47,9 @@ class Logger(glogging.Logger):  # type: ignore[misc]
         log_uncaught()
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Log a request; gunicorn calls this after it has sent the response."""
-        self.report(read_request(resp, environ, request_time))
+        """Log a request; gunicorn calls this after it has sent the response, with the time since it had a thread."""
+        waited = getattr(environ["gunicorn.socket"], "waited", 0.0)
+        self.report(read_request(resp, environ, request_time + timedelta(seconds=waited)))
 
     def report(self, request: Request) -> None:
         """Log a request, and pass it to the listeners."""

@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
+from collections.abc import Hashable
 from functools import cache
 from http.server import ThreadingHTTPServer
 from itertools import count
@@ -25,6 +26,7 @@ from sqlalchemy import Engine, QueuePool
 
 from todo import signals
 from todo.database.isolation import Isolation
+from todo.slots import Slots
 from todo.web.requests import Request
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,9 @@ class Metrics:
             "todo_request_seconds", "Duration of requests.", ("method", "route"), buckets=BUCKETS, registry=None
         )
         self._in_use = make_gauge("todo_database_connections_in_use", "Database connections in use.")
-        self._waiting = make_gauge("todo_database_connections_waiting", "Requests that wait for a database connection.")
+        self._waiting = make_gauge(
+            "todo_database_connections_waiting", "Requests that wait for their turn or a connection."
+        )
         self._size = make_gauge("todo_database_connections_size", "Maximum number of database connections.")
         self._lock = threading.Lock()
         self._counters = cache(self._requests.labels)
@@ -96,6 +100,14 @@ class Metrics:
             return connection
 
         connections.take = take_counted
+        slots: Slots = app.extensions["slots"]
+        wait = slots.wait
+
+        def wait_counted(owner: Hashable) -> bool:
+            with self._waiting.track_inprogress():
+                return wait(owner)
+
+        slots.wait = wait_counted  # type: ignore[method-assign]
         count_signals()
 
     def count(self, request: Request) -> None:

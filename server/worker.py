@@ -2,8 +2,6 @@
 
 import select
 import selectors
-import socket
-import struct
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,16 +11,17 @@ from typing import Any
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
 
+from server.clients import Client
 from server.refusals import make_refusal
 from todo.logs.causes import format_threads
+from todo.slots import PLACES
 
 # How long a thread waits for a request on an open connection, before another thread watches the connection. This is
 # also the longest that a request waits for a thread because all threads wait for silent connections.
 WAIT_MILLISECONDS = 10
 CLOSING_THREADS = 4
-# How long a client may take no bytes of its response before its connection is closed.
-SEND_SECONDS = 5
-SEND_TIMEOUT = struct.pack("ll", SEND_SECONDS, 0)  # A C struct timeval.
+# Threads for requests that need no slot, such as /healthz, when all others have one or wait for one (todo/slots.py).
+SPARE_THREADS = 8
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -33,7 +32,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     - A connection without a request occupies a thread for 10 ms, not for 5 s.
     - Waiting for a client to close its end happens in extra threads, not in the main thread.
-    - A client that stops reading its response is disconnected.
+    - A client that takes longer than 10 s to read its response is disconnected (clients.py).
+    - THREADS limits the requests that use the database. There are more threads, for requests that wait for their turn,
+      and for /healthz, which must respond when the database does not. The log's durations include all waiting.
     - When there are too many connections, the ones without a request are closed first, then the longest idle ones.
     - A worker that stops serves all connections in the socket's queue, and then closes the socket. Later connections
       are refused or reach another process. gunicorn's own leaves them in the queue until they are disconnected.
@@ -43,9 +44,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     Subclassing a worker is documented, but this class also needs internals of ThreadWorker. When gunicorn is updated,
     compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here, run(), accept()
-    and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
-    _DEFER and STOP_KEEPALIVE_LINGER. Then run tests/test_service.py, tests/test_logs.py, and in tests/proofs
-    test_deploys.py and test_slow_readers.py.
+    and murder_keepalived(), the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue, _DEFER
+    and STOP_KEEPALIVE_LINGER, that a response is written with sendall() of conn.sock, and that its environment has this
+    socket as "gunicorn.socket". Then run test_gunicorn.py and test_logs.py in tests/service, and test_deploys.py,
+    test_slow_readers.py and test_silence.py in tests/proofs.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -99,19 +101,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     self.accept(listener)
                 listener.close()
 
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Create the pool, which starts its threads when they are needed."""
+        return ThreadPoolExecutor(self.cfg.threads + PLACES + SPARE_THREADS, "request")
+
     def enqueue_req(self, conn: Any) -> None:
         """Count a connection before it goes to the pool of threads."""
         self._active += 1
+        conn.queued_at = time.monotonic()
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         """Serve requests on the connection in a thread of the pool, and return what finish_request() is to do."""
         if not conn.initialized:
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
+            if not isinstance(conn.sock, Client):
+                conn.sock = Client.adopt(conn.sock)
             if not conn.data_ready and not wait_for_data(conn):
                 return _DEFER
+        conn.sock.waited = time.monotonic() - conn.queued_at
         result = super().handle(conn)
         while result is True and self._may_wait(conn) and wait_for_data(conn):
+            conn.sock.waited = 0.0
             result = super().handle(conn)
         return result
 

@@ -3,7 +3,7 @@
 from flask import Blueprint
 
 from config import ROOT, Settings
-from todo import cli, health, rate_limit
+from todo import cli, health, rate_limit, slots
 from todo.auth import hook
 from todo.database import engine
 from todo.database.engine import LocalDatabase
@@ -27,6 +27,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     hook.init_app(app, settings)
     rate_limit.init_app(app, settings)
+    slots.init_app(app, settings)
     problems.init_app(app)
     headers.init_app(app, settings)
     requests.init_app(app)
@@ -35,6 +36,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.url_value_preprocessor(take_path_user)
     api.before_request(hook.authenticate)
     api.before_request(rate_limit.count_request)
+    api.before_request(slots.take_slot)
     api.before_request(check_path_user)
     # Two spellings. If a user ID is "tasks", begins with "/" or ends in "/tasks", only the short path works.
     api.register_blueprint(tasks, url_prefix="/tasks")

@@ -9,6 +9,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from todo.database.audit import find_faults, find_unreachable_shards
 from todo.database.isolation import watched_administration
 from todo.logs.causes import describe
+from todo.slots import take_shared_slot
 from todo.web.problems import RETRY_AFTER_SECONDS
 from todo.web.responses import reply
 
@@ -26,6 +27,7 @@ def report_alive() -> Response:
 @health.get("/readyz")
 def report_ready() -> Response:
     """The database is reachable and migrated, and separates users. Otherwise 503, and the log has the faults."""
+    take_shared_slot()
     try:
         with watched_administration() as connection:
             faults = find_faults(connection)

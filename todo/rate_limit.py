@@ -1,10 +1,7 @@
-"""Limits on a user's requests: how many in a time window, and how many searches at once."""
+"""The limit on the number of a user's requests in a time window."""
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import ceil
 from threading import Lock
 from typing import Any, Protocol
@@ -28,10 +25,8 @@ SWEEP_SECONDS = 60
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Create the limits of this application."""
+    """Create the limit of this application."""
     app.extensions["rate_limiter"] = RateLimiter(settings)
-    # One user's slow searches leave most threads to other users.
-    app.extensions["searches"] = ConcurrencyLimit(max(1, settings.threads // 4))
 
 
 def count_request() -> None:
@@ -39,42 +34,6 @@ def count_request() -> None:
     if "user_id" in g:
         limiter: RateLimiter = current_app.extensions["rate_limiter"]
         limiter.count(g.user_id)
-
-
-@contextmanager
-def take_turn(user_id: str) -> Iterator[None]:
-    """Count a search of the user while it runs; raises TooManyRequests if too many run already."""
-    searches: ConcurrencyLimit = current_app.extensions["searches"]
-    if not searches.begin(user_id):
-        signals.request_limited.send()
-        raise TooManyRequests("Too many of your searches are running; try again in 1 second.", retry_after=1)
-    try:
-        yield
-    finally:
-        searches.end(user_id)
-
-
-class ConcurrencyLimit:
-    """Counts what runs for each user in this process, up to a maximum."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = Lock()
-        self._running: Counter[str] = Counter()
-
-    def begin(self, user_id: str) -> bool:
-        """Count one more and return true, unless the maximum is reached."""
-        with self._lock:
-            allowed = self._running[user_id] < self._most
-            self._running[user_id] += allowed
-        return allowed
-
-    def end(self, user_id: str) -> None:
-        """Count one less."""
-        with self._lock:
-            self._running[user_id] -= 1
-            if not self._running[user_id]:
-                del self._running[user_id]
 
 
 class RateLimiter:

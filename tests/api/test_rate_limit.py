@@ -14,7 +14,6 @@ from tests.support.callers import Caller, read_problem, read_tasks
 from tests.support.commands import free_port
 from tests.support.databases import Database, closing_pool
 from todo import create_app
-from todo.rate_limit import take_turn
 
 MakeCaller = Callable[..., Caller]
 
@@ -79,21 +78,6 @@ def test_requests_without_a_user_are_not_counted(limited: Callable[..., tuple[Fl
         assert client.get("/healthz").status_code == 200
         read_problem(client.get("/api/tasks"), 401)
     assert [alice.get("/api/tasks").status_code for _ in range(3)] == [200, 200, 429]
-
-
-def test_searches_of_one_user_do_not_take_all_threads(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:
-    app, make_caller = limited(None)
-    alice, bob = make_caller(), make_caller()
-    search = "/api/tasks?search=milk"
-    with app.app_context(), take_turn(alice.user_id):
-        read_tasks(alice.get(search))
-        with take_turn(alice.user_id):
-            refused = alice.get(search)
-            read_tasks(alice.get("/api/tasks"))
-            read_tasks(bob.get(search))
-    assert "searches" in read_problem(refused, 429)["detail"]
-    assert refused.headers["Retry-After"] == "1"
-    read_tasks(alice.get(search))
 
 
 def test_the_rate_limit_can_be_off(limited: Callable[..., tuple[Flask, MakeCaller]]) -> None:

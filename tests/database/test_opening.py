@@ -39,8 +39,8 @@ def test_several_silent_hosts_are_503_in_time() -> None:
     with silent_addresses(3) as (hosts, port):
         settings = make_settings(f"postgresql://u@/d?host={','.join(hosts)}&port={port}", 2)
         with closing_pool(create_app(settings)) as app, ThreadPoolExecutor(4) as pool, within(3):
-            caller = Caller(app.test_client(), settings)
-            for response in pool.map(caller.get, ["/api/tasks"] * 4):
+            callers = [Caller(app.test_client(), settings) for _ in range(4)]
+            for response in pool.map(lambda caller: caller.get("/api/tasks"), callers):
                 read_internal_problem(response, 503)
 
 

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 import flask_migrate
 import psycopg2
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import URL
+from werkzeug.test import TestResponse
 
 from config import Settings
 from todo import create_app
@@ -179,9 +181,17 @@ def wait_for_a_lock(execute: Run) -> None:
         time.sleep(0.01)
 
 
+class ClosingClient(FlaskClient):
+    """A client that reads each response to its end and closes it. By default, a response keeps its slot."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        return super().open(*args, **{"buffered": True, **kwargs})
+
+
 @contextmanager
 def closing_pool(app: Flask) -> Iterator[Flask]:
-    """Close the connections of an application at the end."""
+    """Let the clients of an application close each response, as a server does, and close its connections at the end."""
+    app.test_client_class = ClosingClient
     try:
         yield app
     finally:

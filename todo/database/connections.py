@@ -15,8 +15,6 @@ from todo import signals
 from todo.database.opening import is_dead
 from todo.database.watchdog import Watchdog
 
-# How much longer than PostgreSQL's own timeout a statement may take before its connection counts as lost.
-GRACE_SECONDS = 2
 # SQLSTATEs after which a connection is of no use, although it may still be open: the server is a reader since a
 # failover (25006), is stopping or starting (57P), or a proxy lost it (08).
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -32,16 +30,17 @@ class Connections:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
-        self.watchdog = Watchdog(settings.statement_seconds + GRACE_SECONDS)
+        self.watchdog = Watchdog()
         # From the pool: SQLAlchemy's Connection costs three times as much as psycopg2 itself. Metrics wrap it.
         self.take: Callable[[], Any] = engine.raw_connection
         self._lost_at = 0.0
+        self.answered_at = 0.0  # by the monotonic clock, when the last statement succeeded
         event.listen(engine, "checkout", self.refuse_dead)
         event.listen(engine, "handle_error", self.note_error)
 
     @contextmanager
-    def use(self, statement: str) -> Iterator[Any]:
-        """Give a connection for a statement. A server that does not respond in time loses it.
+    def use(self, statement: str, deadline: float) -> Iterator[Any]:
+        """Give a connection for a statement. A server that does not respond before ``deadline`` loses it.
 
         Raises SQLAlchemy's DBAPIError, with the text of the statement, for every error of psycopg2: if the connection
         was lost, ``connection_invalidated`` is true. Raises its TimeoutError if no connection is free in time.
@@ -50,8 +49,9 @@ class Connections:
         lost = False
         try:
             connection = self._connect()
-            with self.watchdog.watch(connection.fileno()):
+            with self.watchdog.watch(connection.fileno(), deadline):
                 yield connection
+            self.answered_at = time.monotonic()
         except psycopg2.Error as error:
             lost = connection is not None and self._note_loss(connection, error)
             raise DBAPIError.instance(

@@ -15,6 +15,7 @@ against a forgotten filter. It does not protect against injected SQL, which coul
 parameters, and never formatted into a statement.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -29,7 +30,8 @@ from todo import signals
 from todo.database.connections import Connections
 from todo.database.messages import CURABLE, Messages
 from todo.database.statements import Statement
-from todo.extensions import db
+from todo.database.watchdog import GRACE_SECONDS, find_time_left, spend_time
+from todo.extensions import current_settings, db
 
 T = TypeVar("T")
 
@@ -59,27 +61,26 @@ class Isolation:
         seconds: int | None,
     ) -> Sequence[T]:
         """Send a statement; see the function ``fetch``."""
-        bound = {
-            **statement.constants,
-            **values,
-            "todo_user_id": user_id,
-            "todo_statement_timeout": f"{seconds or self._seconds}s",
-            # The lock timeout comes first, so a lock and a slow statement give different errors.
-            "todo_lock_timeout": f"{(seconds / 2 if seconds else self._lock_seconds) * 1000:.0f}ms",
-        }
+        started = time.monotonic()
+        bound = {**statement.constants, **values, "todo_user_id": user_id}
         try:
-            return self._send(statement, bound)
+            return self._send(statement, bound, seconds)
         except DBAPIError as error:
             # Nothing was done if a former primary refused to write, or if a prepared statement could not be used.
             undone = repeatable or isinstance(error.orig, ReadOnlySqlTransaction)
             if not (undone and error.connection_invalidated) and not isinstance(error.orig, CURABLE):
                 raise
+        spend_time(time.monotonic() - started)
         signals.statement_repeated.send()
-        return self._send(statement, bound)
+        return self._send(statement, bound, seconds)
 
-    def _send(self, statement: Statement[T], values: Mapping[str, Any]) -> Sequence[T]:
+    def _send(self, statement: Statement[T], values: dict[str, Any], seconds: int | None) -> Sequence[T]:
         """Send a statement once."""
-        with self.connections.use(statement.text) as connection, connection.cursor() as cursor:
+        deadline = time.monotonic() + find_time_left(self._seconds + GRACE_SECONDS)
+        values["todo_statement_timeout"] = f"{(seconds or find_time_left(self._seconds)) * 1000:.0f}ms"
+        # The lock timeout comes first, so a lock and a slow statement give different errors.
+        values["todo_lock_timeout"] = f"{(seconds / 2 if seconds else self._lock_seconds) * 1000:.0f}ms"
+        with self.connections.use(statement.text, deadline) as connection, connection.cursor() as cursor:
             return self.messages.run(cursor, connection.info, statement, values)
 
 
@@ -118,7 +119,9 @@ def administration() -> Iterator[Connection]:
 def watched_administration() -> Iterator[Connection]:
     """Give such a connection for a request: a server that does not respond in time loses it."""
     isolation: Isolation = current_app.extensions["isolation"]
-    with administration() as connection, isolation.connections.watchdog.watch(connection.connection.fileno()):
+    deadline = time.monotonic() + find_time_left(current_settings().statement_seconds + GRACE_SECONDS)
+    watch, connect = isolation.connections.watchdog.watch, administration()
+    with connect as connection, watch(connection.connection.fileno(), deadline):
         yield connection
 
 

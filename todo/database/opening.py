@@ -20,6 +20,7 @@ from psycopg2.extensions import parse_dsn
 from sqlalchemy.util import queue as pool_queue
 
 from config import Settings
+from todo.database.watchdog import find_time_left
 
 # SQLAlchemy's pool measures POOL_SECONDS by the system's clock: after a step back, a request would wait for as long.
 pool_queue._time = time.monotonic  # type: ignore[attr-defined]  # noqa: SLF001
@@ -89,8 +90,11 @@ class Opener:
         self._late: deque[Attempt] = deque()
 
     def open(self) -> Connection:
-        """Return a new connection in autocommit mode; raises psycopg2.OperationalError within CONNECT_SECONDS."""
-        deadline = time.monotonic() + self._seconds
+        """Return a new connection in autocommit mode; raises psycopg2.OperationalError within CONNECT_SECONDS.
+
+        Time that the request waited for a slot counts.
+        """
+        deadline = time.monotonic() + find_time_left(self._seconds)
         late = self._take_late()
         attempt = late or self._start()
         while attempt.wait(deadline - time.monotonic()):

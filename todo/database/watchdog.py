@@ -1,5 +1,8 @@
 """A deadline for every response of the database: a connection that misses it is shut down.
 
+The time that a request waited for a slot (slots.py) counts, so clients get their response within STATEMENT_SECONDS and
+one second more.
+
 PostgreSQL's own timeouts end a slow statement while PostgreSQL runs. If its machine stopped, or a proxy keeps a dead
 connection open, only the client can give up, and psycopg2 has no timeout for that.
 """
@@ -11,31 +14,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg2
+from flask import g
 from sqlalchemy.exc import OperationalError
 
-CHECK_SECONDS = 0.5
+CHECK_SECONDS = 0.1
+# How much longer than PostgreSQL's own timeout a statement may take before its connection counts as lost.
+GRACE_SECONDS = 0.4
+# A request that has spent its time still has this long, to try a new connection after a silent one.
+MIN_SECONDS = 0.4
+
+
+def find_time_left(seconds: float) -> float:
+    """Return how many of these seconds the current request has left."""
+    return max(MIN_SECONDS, seconds - float(g.get("spent", 0) if g else 0))
+
+
+def spend_time(seconds: float) -> None:
+    """Note that the current request waited this long, for a slot or for a connection that was lost."""
+    g.spent = g.get("spent", 0) + seconds
 
 
 class Watchdog:
     """Watches the connections of a process that wait for a response."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         # File descriptors with their deadlines. The key is not the descriptor: a new connection can get its number.
         self._watched: dict[object, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watch(self, fileno: int) -> Iterator[None]:
-        """Shut the connection down unless the block ends in time; the waiting thread then sees it as lost.
+    def watch(self, fileno: int, deadline: float) -> Iterator[None]:
+        """Shut the connection down if the block does not end before ``deadline``, by the monotonic clock.
 
-        Raises OperationalError if there is no thread that would do so: nothing must wait without a deadline.
+        The waiting thread then sees the connection as lost. Raises OperationalError if there is no thread that would
+        do so: nothing must wait without a deadline.
         """
         if self._thread is None or not self._thread.is_alive():  # It ends by an error, or in a copy of the process.
             self._start()
         watch = object()
-        self._watched[watch] = fileno, time.monotonic() + self._seconds
+        self._watched[watch] = fileno, deadline
         try:
             yield
         finally:

@@ -1,14 +1,12 @@
 """The operations on tasks. The hook sets the user, a schema validates the request, a query runs one statement."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from flask import Blueprint, Response, g
 
 from config import Settings
 from todo.extensions import current_settings
-from todo.rate_limit import take_turn
 from todo.tasks import queries
 from todo.tasks.models import Task
 from todo.tasks.resource import TASKS
@@ -47,9 +45,7 @@ def deletion_formats(settings: Settings) -> Responses:
 def list_tasks(query: Mapping[str, Any]) -> Response:
     """List your tasks, newest first, or those that you ask for in another order."""
     counted = is_counted(current_settings())
-    # Searches can be slow, so one user runs few of them at a time.
-    with take_turn(g.user_id) if query.get("search") else nullcontext():
-        page = queries.find_tasks(g.user_id, query, is_counted=counted)
+    page = queries.find_tasks(g.user_id, query, is_counted=counted)
     shown = [TASKS.to_response(task) for task in page.rows]
     return link_next(reply({"tasks": shown, "total": page.total} if counted else shown), page.cursor)
 

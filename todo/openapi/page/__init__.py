@@ -5,10 +5,12 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
+from todo.slots import take_shared_slot
 from todo.web.headers import INERT
 from todo.web.urls import build_prefix
 
 explorer = Blueprint("explorer", __name__, template_folder=".")
+explorer.before_request(take_shared_slot)
 
 HERE = Path(__file__).parent
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"

@@ -1,0 +1,45 @@
+"""Connections of clients, with a deadline for each response."""
+
+import errno
+import socket
+import struct
+from typing import Any
+
+# A client has this long to take a response. After that, its connection is closed.
+SEND_SECONDS = 10
+
+
+class Client(socket.socket):
+    """A client's connection. ``waited`` is for how many seconds its request waited for a thread."""
+
+    waited = 0.0
+
+    @classmethod
+    def adopt(cls, sock: socket.socket) -> "Client":
+        """Return an accepted connection as a Client, which owns its file descriptor from now on."""
+        return cls(sock.family, sock.type, sock.proto, fileno=sock.detach())
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all bytes before the deadline; raises ConnectionResetError.
+
+        Usually the kernel takes them all at once. SO_SNDTIMEO would not do: each byte that a client takes renews it.
+        """
+        try:
+            sent = self.send(data, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send_slowly(memoryview(data)[sent:], flags)
+
+    def _send_slowly(self, rest: memoryview, flags: int) -> None:
+        """Send the rest as the client takes it. The timeout is for all of it (the documentation of ``sendall``)."""
+        self.settimeout(SEND_SECONDS)
+        try:
+            super().sendall(rest, flags)
+        except TimeoutError:
+            # Closing it then waits for nothing, and frees what the kernel has still to send.
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError(errno.ECONNRESET, "The client did not take the response in time") from None
+        finally:
+            self.settimeout(None)
