@@ -95,6 +95,21 @@ def test_a_late_connection_that_waited_long_is_not_used(database: Database, monk
         assert wire.connections == 2
 
 
+def test_a_connection_that_hangs_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen pooler accepts a connection, and never answers the first query."""
+    monkeypatch.setattr(opening, "LATE_SECONDS", 2)
+    with Wire(database.server.superuser_url) as wire:
+        opener = Opener(make_settings(f"{wire.settings(database).database_url}&connect_timeout=0"))
+        wire.drop_queries()
+        with pytest.raises(psycopg2.OperationalError, match="did not answer within 1 s"):
+            opener.open()
+        wire.drop_queries(drop=False)
+        time.sleep(1.5)
+        opener.open().close()
+        wait_until(lambda: count_attempts() == 0)
+        assert wire.connections == 2
+
+
 def test_a_refused_connection_is_503_at_once() -> None:
     settings = make_settings("postgresql://u@127.0.0.1:1/d", 60)
     with closing_pool(create_app(settings)) as app, within(2):

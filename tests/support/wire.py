@@ -22,6 +22,7 @@ class Wire:
         self.messages: list[tuple[str, str]] = []
         self.connections = 0
         self._silent = 0
+        self._drops_queries = False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -37,6 +38,10 @@ class Wire:
     def move(self, server_url: URL) -> None:
         """Forward new connections to another server, like a host name that is moved. Existing connections stay."""
         self._server_url = server_url
+
+    def drop_queries(self, *, drop: bool = True) -> None:
+        """Stop forwarding queries; new connections are still accepted and authenticated."""
+        self._drops_queries = drop
 
     def settings(self, database: Database, login: str = "owner") -> Settings:
         """Return the settings that reach a database through this proxy."""
@@ -77,5 +82,5 @@ class Wire:
                 length = stream.read(4)
                 body = stream.read(struct.unpack("!I", length)[0] - 4)
                 self.messages.append((kind.decode(), body.rstrip(b"\0").decode(errors="replace")))
-                if number >= self._silent:
+                if number >= self._silent and not (self._drops_queries and kind == b"Q"):
                     server.sendall(kind + length + body)

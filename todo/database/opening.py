@@ -20,7 +20,7 @@ from psycopg2.extensions import parse_dsn
 from sqlalchemy.util import queue as pool_queue
 
 from config import Settings
-from todo.database.watchdog import find_time_left
+from todo.database.watchdog import find_time_left, shut_down
 
 # SQLAlchemy's pool measures POOL_SECONDS by the system's clock: after a step back, a request would wait for as long.
 pool_queue._time = time.monotonic  # type: ignore[attr-defined]  # noqa: SLF001
@@ -34,7 +34,7 @@ DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-# A late connection that no request took within this time is closed.
+# An attempt that takes longer is given up, as is a late connection that no request took for this long.
 LATE_SECONDS = 30
 
 
@@ -44,14 +44,15 @@ class Attempt:
     def __init__(self, parameters: dict[str, Any]) -> None:
         self._parameters = parameters
         self._done = threading.Event()
-        self._connection: Connection | None = None
+        self._opened: Connection | None = None
+        self._connection: Connection | None = None  # the same, when the server has answered
         self._error: psycopg2.Error | None = None
-        self._ended_at = 0.0
+        self._noted_at = time.monotonic()  # the start, then the end
         threading.Thread(target=self._run, name="connect", daemon=True).start()
 
     def _run(self) -> None:
         try:
-            connection = psycopg2.connect(**self._parameters)
+            self._opened = connection = psycopg2.connect(**self._parameters)
             # A pooler accepts connections also while its server does not respond.
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -60,7 +61,7 @@ class Attempt:
         except psycopg2.Error as error:
             self._error = error
         finally:
-            self._ended_at = time.monotonic()
+            self._noted_at = time.monotonic()
             self._done.set()
 
     def wait(self, seconds: float) -> bool:
@@ -68,11 +69,16 @@ class Attempt:
         return self._done.wait(seconds)
 
     def is_stale(self) -> bool:
-        """Whether a late attempt is of no use: it failed, or its connection waited long or is dead."""
-        if not self._done.is_set():
-            return False
-        stale = self._connection is None or time.monotonic() - self._ended_at > LATE_SECONDS
-        return stale or is_dead(self.result())
+        """Whether a late attempt is of no use: it failed, takes too long, or its connection waited long or is dead."""
+        if time.monotonic() - self._noted_at > LATE_SECONDS:
+            return True
+        return self._done.is_set() and (self._connection is None or is_dead(self._connection))
+
+    def give_up(self) -> None:
+        """End the wait for a server that accepted the connection, and does not answer."""
+        if self._opened is not None and not self._done.is_set():
+            with suppress(psycopg2.Error):
+                shut_down(self._opened.fileno())
 
     def result(self) -> Connection:
         """Return the connection; raises psycopg2.Error if the attempt failed."""
@@ -116,7 +122,7 @@ class Opener:
     def _take_late(self) -> Attempt | None:
         with suppress(IndexError):
             while (attempt := self._late.popleft()).is_stale():
-                pass
+                attempt.give_up()
             return attempt
         return None
 
@@ -137,6 +143,8 @@ def make_parameters(settings: Settings) -> dict[str, Any]:
     hosts = max(given.get("host", "").count(","), given.get("hostaddr", "").count(",")) + 1
     # If a host does not answer, there is time for the next one.
     parameters = {**DEFAULTS, "connect_timeout": max(1, settings.connect_seconds // hosts), **given}
+    if int(parameters["connect_timeout"]) == 0:  # libpq would wait for ever, in a thread that never ends.
+        parameters["connect_timeout"] = LATE_SECONDS
     if parameters.get("sslrootcert") == "system":
         # The wheel of psycopg2 has its own OpenSSL, which does not know where this system has its certificates.
         parameters |= {"sslrootcert": ssl.get_default_verify_paths().cafile or "system", "sslmode": "verify-full"}

@@ -77,5 +77,10 @@ class Watchdog:
             with self._lock:
                 now = time.monotonic()
                 for fileno in [each for each, deadline in list(self._watched.values()) if deadline < now]:
-                    with suppress(OSError), socket.socket(fileno=socket.dup(fileno)) as connection:
-                        connection.shutdown(socket.SHUT_RDWR)
+                    shut_down(fileno)
+
+
+def shut_down(fileno: int) -> None:
+    """Shut down a connection, given by its file descriptor; a thread that waits for it then sees it as lost."""
+    with suppress(OSError), socket.socket(fileno=socket.dup(fileno)) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
