@@ -4,7 +4,7 @@
 WITH blocking AS (
     SELECT pid AS waiting, unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity
     WHERE pid = :pid OR usename = current_user AND datname = current_database() AND query LIKE '%CONCURRENTLY%'
-      AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid AND state = 'active')
+      AND (SELECT state <> 'active' FROM pg_stat_activity WHERE pid = :pid)
     UNION
     SELECT NULL, pid FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = 0 AND objid = CAST(:key AS bigint)
