@@ -30,23 +30,25 @@ class Created(NamedTuple):
     id: int
 
 
-def build_create(resource: Resource[M], values: Mapping[str, str], room: str = "") -> Statement[M]:
-    """Build the statement that creates a row and returns it; none if ``room``, from write_room, is false."""
-    insert = write_insert(resource, values, room and f"WHERE {room}")
-    return Statement(text(f"{insert} RETURNING {write_columns(resource)}"), row=resource.row)
+def build_create(resource: Resource[M], values: Mapping[str, str], *, limited: bool = False) -> Statement[M]:
+    """Build the statement that creates a row and returns it; if ``limited``, none without room (see write_room)."""
+    insert = write_insert(resource, values, "FROM existing WHERE has_room" if limited else "")
+    prefix = f"WITH {write_room(resource)} " if limited else ""
+    return Statement(text(f"{prefix}{insert} RETURNING {write_columns(resource)}"), row=resource.row)
 
 
 def build_create_once(
-    resource: Resource[M], values: Mapping[str, str], room: str = "true"
+    resource: Resource[M], values: Mapping[str, str], *, limited: bool = False
 ) -> Statement[tuple[M, Claim]]:
     """Build the statement that creates a row unless its ``key`` is in use, and returns the row of the key.
 
-    It creates and returns none if the key is new and ``room``, from write_room, is false.
+    If ``limited``, it creates and returns none if the key is new and there is no room (see write_room).
 
     Each of three parts sees what was committed before it. If two requests use the same key, the INSERT of the second
     waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
     """
     table = resource.table
+    room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room") if limited else ("", "")
     return Statement(
         # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
         # statistics do not know that there are millions.
@@ -56,9 +58,9 @@ def build_create_once(
         ),
         text(
             f"""
-            WITH claimed AS (
+            WITH {room} claimed AS (
               INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
-              SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') WHERE {room}
+              SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') {source}
               ON CONFLICT DO NOTHING RETURNING task_id
             ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")} RETURNING id
             """
@@ -102,12 +104,13 @@ def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Sta
 
 
 def write_room(resource: Resource[Any]) -> str:
-    """Return the SQL condition that a user has at most ``room`` rows; it counts no more than one row beyond.
+    """Return the SQL of ``existing``: whether a user has at most ``room`` rows. It counts no more than one row beyond.
 
-    Concurrent creations do not see each other, so each can find the last room.
+    Concurrent creations do not see each other, so each can find the last room. Materialized, so that Citus assigns the
+    ID on its coordinator.
     """
     rows = f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT CAST(:room AS bigint) + 1"
-    return f"(SELECT count(*) FROM ({rows}) AS counted) <= CAST(:room AS bigint)"
+    return f"existing AS MATERIALIZED (SELECT count(*) <= CAST(:room AS bigint) AS has_room FROM ({rows}) AS counted)"
 
 
 def bind_new(user_id: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from todo.database.changing import (
     change_row,
     fetch_row,
 )
-from todo.database.creating import bind_new, build_create, build_create_many, build_create_once, write_room
+from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.statements import Statement
@@ -45,8 +45,8 @@ GET = build_get(TASKS)
 CREATE = build_create(TASKS, NEW)
 CREATE_ONCE = build_create_once(TASKS, NEW)
 # With MAX_TASKS.
-CREATE_LIMITED = build_create(TASKS, NEW, write_room(TASKS))
-CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, write_room(TASKS))
+CREATE_LIMITED = build_create(TASKS, NEW, limited=True)
+CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, limited=True)
 CREATE_MANY = build_create_many(TASKS, IMPORTED)
 COMPARE = build_comparison(TASKS)
 DELETE = build_delete(TASKS)
