@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import current_app
 from psycopg2.errors import InvalidSchemaName, UndefinedTable
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from config import ROOT
@@ -28,13 +28,12 @@ MISFITS, BREACHES = (
     text(PREPARE + (Path(__file__).parent / name).read_text()) for name in ("misfits.sql", "breaches.sql")
 )
 
-# The tables of users, and whether Citus distributes them: then it has given them this trigger.
+# Tables, and whether Citus distributes them: then it has given them this trigger.
 DISTRIBUTED = text(
     f"{PREPARE} SELECT c.relname, EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
     " WHERE t.tgrelid = c.oid AND p.proname = 'citus_truncate_trigger')"
     " FROM pg_class c WHERE c.relnamespace = to_regnamespace('todo') AND c.relkind IN ('r', 'p')"
-    " AND NOT c.relispartition"
-    " AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'user_id')"
+    " AND c.relname = ANY(:tables)"
 )
 
 
@@ -100,7 +99,8 @@ def find_breaches(connection: Connection) -> list[str]:
 
 def find_misplaced_tables(connection: Connection) -> list[str]:
     """Return the tables that are distributed but should not be, or that are not distributed like the others."""
-    tables: dict[str, bool] = dict(map(tuple, connection.execute(DISTRIBUTED)))
+    names = [table.name for table in list_tables()]
+    tables: dict[str, bool] = dict(map(tuple, connection.execute(DISTRIBUTED, {"tables": names})))
     expected = current_settings().citus == "on" and any(tables.values())
     reason = "not distributed by Citus like other tables" if expected else "distributed by Citus, but CITUS is off"
     return [f"{SCHEMA}.{name} is {reason}" for name, is_distributed in tables.items() if is_distributed != expected]
@@ -114,10 +114,14 @@ def find_unreachable_shards() -> list[str]:
     """
     if current_settings().citus == "off":
         return []
-    tables = [table for table in db.metadata.tables.values() if "user_id" in table.c]
-    counts = [select(func.count()).select_from(table) for table in tables]
+    counts = [select(func.count()).select_from(table) for table in list_tables()]
     try:
         fetch("", Statement(text("SELECT set_config('citus.max_adaptive_executor_pool_size', '1', true)"), *counts), {})
     except DBAPIError as error:
         return [f"a shard does not serve users: {describe(error)}"]
     return []
+
+
+def list_tables() -> list[Table]:
+    """Return the tables of users."""
+    return [table for table in db.metadata.tables.values() if "user_id" in table.c]
