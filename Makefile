@@ -48,7 +48,7 @@ test: install ## Run the fast tests in two processes: about a minute
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-citus: install ## Run the fast tests on a Citus cluster; COORDINATOR=postgresql://… is the URL of a superuser
-	TEST_CITUS=on TEST_DATABASE_URL=$(COORDINATOR) $(BIN)/pytest -n 2 --dist worksteal
+	TEST_CITUS=on TEST_DATABASE_URL=$(COORDINATOR) $(BIN)/pytest
 
 proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
 	$(BIN)/pytest tests/service tests/documents tests/proofs

@@ -33,6 +33,8 @@ class Connections:
         self.watchdog = Watchdog()
         # From the pool: SQLAlchemy's Connection costs three times as much as psycopg2 itself. Metrics wrap it.
         self.take: Callable[[], Any] = engine.raw_connection
+        # On Citus, errors of a worker have these SQLSTATEs too.
+        self._unusable = UNUSABLE if settings.citus == "off" else ("25006",)
         self._lost_at = 0.0
         self.answered_at = 0.0  # by the monotonic clock, when the last statement succeeded
         event.listen(engine, "checkout", self.refuse_dead)
@@ -75,7 +77,7 @@ class Connections:
         """Return whether the connection is lost. If so, all connections that are as old are replaced before use."""
         opened_at = connection.info["opened_at"]
         old = time.monotonic() - opened_at > YOUNG_SECONDS
-        if not (connection.dbapi_connection.closed or (old and str(error.pgcode).startswith(UNUSABLE))):
+        if not (connection.dbapi_connection.closed or (old and str(error.pgcode).startswith(self._unusable))):
             return False
         if opened_at >= self._lost_at:
             self._lost_at = time.monotonic()
