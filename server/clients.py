@@ -1,6 +1,7 @@
 """Connections of clients, with a deadline for each response."""
 
 import errno
+import select
 import socket
 import struct
 from typing import Any
@@ -43,3 +44,10 @@ class Client(socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "The client did not take the response in time") from None
         finally:
             self.settimeout(None)
+
+
+def is_readable(connection: Any, milliseconds: int) -> bool:
+    """Return whether there is something to read or to accept within that time."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(milliseconds))

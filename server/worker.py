@@ -1,6 +1,5 @@
 """The gunicorn worker of this service: a ThreadWorker with less overhead, which slow clients cannot block."""
 
-import select
 import selectors
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,17 +10,16 @@ from typing import Any
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
 
-from server.clients import Client
+from server.clients import Client, is_readable
 from server.refusals import make_refusal
+from server.threads import STUCK_SECONDS, Threads
 from todo.logs.causes import format_threads
-from todo.slots import PLACES
+from todo.slots import Slots
 
 # How long a thread waits for a request on an open connection, before another thread watches the connection. This is
 # also the longest that a request waits for a thread because all threads wait for silent connections.
 WAIT_MILLISECONDS = 10
 CLOSING_THREADS = 4
-# Threads for requests that need no slot, such as /healthz, when all others have one or wait for one (todo/slots.py).
-SPARE_THREADS = 8
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -33,8 +31,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     - A connection without a request occupies a thread for 10 ms, not for 5 s.
     - Waiting for a client to close its end happens in extra threads, not in the main thread.
     - A client that takes longer than 10 s to read its response is disconnected (clients.py).
-    - THREADS limits the requests that use the database. There are more threads, for requests that wait for their turn,
-      and for /healthz, which must respond when the database does not. The log's durations include all waiting.
+    - There are more threads while some wait (threads.py), so /healthz responds also when the database does not. The
+      log's durations include all waiting.
     - When there are too many connections, the ones without a request are closed first, then the longest idle ones.
     - A worker that stops serves all connections in the socket's queue, and then closes the socket. Later connections
       are refused or reach another process. gunicorn's own leaves them in the queue until they are disconnected.
@@ -101,9 +99,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     self.accept(listener)
                 listener.close()
 
-    def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Create the pool, which starts its threads when they are needed."""
-        return ThreadPoolExecutor(self.cfg.threads + PLACES + SPARE_THREADS, "request")
+    def get_thread_pool(self) -> Threads:
+        """Create the threads of the worker."""
+        return Threads(self.cfg.threads)
+
+    def load_wsgi(self) -> None:
+        """Load the application. While a request waits for a slot, there may be another thread."""
+        super().load_wsgi()
+        slots: Slots | None = getattr(self.wsgi, "extensions", {}).get("slots")
+        if slots is not None:
+            slots.wait = partial(self.tpool.wait_beside, slots.wait)  # type: ignore[method-assign]
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Handle events in gunicorn's main loop, and add a thread if all are stuck."""
+        super().wait_for_and_dispatch_events(min(timeout, STUCK_SECONDS) if self.tpool.has_waiting() else timeout)
+        self.tpool.grow_if_stuck()
 
     def enqueue_req(self, conn: Any) -> None:
         """Count a connection before it goes to the pool of threads."""
@@ -113,12 +123,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """Serve requests on the connection in a thread of the pool, and return what finish_request() is to do."""
+        self.tpool.started_at = started_at = time.monotonic()
         if not conn.initialized:
             if not isinstance(conn.sock, Client):
                 conn.sock = Client.adopt(conn.sock)
             if not conn.data_ready and not wait_for_data(conn):
                 return _DEFER
-        conn.sock.waited = time.monotonic() - conn.queued_at
+        conn.sock.waited = started_at - conn.queued_at
         result = super().handle(conn)
         while result is True and self._may_wait(conn) and wait_for_data(conn):
             conn.sock.waited = 0.0
@@ -183,10 +194,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 def wait_for_data(conn: Any) -> bool:
     """Wait shortly for bytes or the end of the connection, and return whether there are any."""
     return is_readable(conn.sock, WAIT_MILLISECONDS)
-
-
-def is_readable(connection: Any, milliseconds: int) -> bool:
-    """Return whether there is something to read or to accept within that time."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(milliseconds))

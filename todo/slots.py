@@ -2,8 +2,8 @@
 
 A request takes a slot when its user is known, and gives it back when its response has been sent or its connection is
 lost. So slow searches, and responses that are read slowly, of one user leave half of the slots to others. A request
-that gets no slot waits for one, which costs a thread but no database connection. The worker has more threads than
-slots (server/worker.py), so there is always one for /healthz.
+that gets no slot waits for one, which costs a thread but no database connection. The worker starts further threads
+then (server/threads.py), so there is always one for /healthz.
 """
 
 import logging
