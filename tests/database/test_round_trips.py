@@ -28,7 +28,7 @@ def wire(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]]:
-    settings = wire.settings(database)
+    settings = replace(wire.settings(database), lock_seconds=1)
     with closing_pool(create_app(settings)) as app:
         yield app, settings
 
