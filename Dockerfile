@@ -4,7 +4,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /opt/todo
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
-COPY .flaskenv config.py config_readers.py gunicorn.conf.py wsgi.py ./
+COPY .flaskenv config.py config_database_url.py config_readers.py gunicorn.conf.py wsgi.py ./
 COPY deploy/healthcheck.py deploy/
 COPY migrations migrations/
 COPY server server/

@@ -4,25 +4,19 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from ipaddress import ip_address
-from ssl import get_default_verify_paths
 from typing import Any
 from urllib.parse import urlsplit
 
 from click import ClickException
 from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
-from psycopg2 import DatabaseError, ProgrammingError, connect
-from psycopg2.extensions import parse_dsn
+
+from config_database_url import InvalidUrl, clean_url
 
 Reader = Callable[[str, str], Any]
 
 # Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
-# Parameters of a database URL. https://www.postgresql.org/docs/current/libpq-connect.html
-NUMBERS = {
-    "connect_timeout", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout",
-}  # fmt: skip
-PLACE = {"host", "hostaddr", "port", "user", "password", "dbname"}
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
@@ -66,81 +60,11 @@ def one_of(*words: str) -> Reader:
 
 
 def read_database_url(name: str, text: str) -> str:
-    """Return the URL in the form that libpq, PostgreSQL's client library, reads; messages quote no part of a password.
-
-    The command ``psql 'postgresql://…'``, which Neon's console offers to copy, is accepted too.
-    """
-    pasted = re.fullmatch(r"""(?s)(?:psql\s+)?(['"]?)(.*)\1""", text.strip())
-    found = re.fullmatch(r"(?i)postgres(?:ql)?(?:\+[a-z0-9]+)?://(.+)", pasted[2] if pasted else "")
-    if found is None:
-        raise SettingError(name, "is not a PostgreSQL URL: it must be like postgresql://user:password@host/db")
-    url = f"postgresql://{found[1]}"
-    # libpq takes the text before the first @ as user and password, unless there is a slash before it.
-    place, _, query = re.sub(r"\A[^@/]*@", "", found[1]).partition("?")
+    """Return the URL of the database as libpq, PostgreSQL's client library, reads it."""
     try:
-        parts = {} if "@" in place or re.search(r"\s", url) else parse_dsn(url)
-    except (ValueError, ProgrammingError):  # Their messages may quote the password.
-        parts = {}
-        if "@" not in query and (unknown := find_unknown_parameter(query)):
-            advice = "write sslmode=require" if unknown == "ssl" else "remove it"
-            raise SettingError(name, f"has the parameter {unknown}, which PostgreSQL does not know: {advice}") from None
-    if not parts:
-        raise SettingError(
-            name,
-            "is a PostgreSQL URL that cannot be read: in its user, password and parameters, write @ as %40, / as %2F,"
-            " % as %25, a space as %20, and other special characters as %-escapes too",
-        )
-    if problem := find_parameter_problem(parts):
-        raise SettingError(name, f"is a PostgreSQL URL that cannot be used: {problem}")
-    return url
-
-
-def find_unknown_parameter(query: str) -> str | None:
-    """Return the first parameter of a URL's query that libpq does not know."""
-    for parameter, value in re.findall(r"(?:\A|&)([A-Za-z_]+)=([^&]*)", query):
-        try:
-            parse_dsn(f"postgresql://?{parameter}={'true' if value == 'true' else 'x'}")  # It knows ssl=true only.
-        except ProgrammingError:
-            return str(parameter)
-    return None
-
-
-def find_parameter_problem(parts: dict[str, str]) -> str | None:
-    """Return why libpq would refuse the values of these parameters."""
-    hosts, addresses, ports = (parts.get(key, "").split(",") for key in ("host", "hostaddr", "port"))
-    if not all(re.fullmatch(r"(?!0+$)[0-9]{1,5}|", port) and int(port or 1) < 65536 for port in ports):
-        return "its port must be a number from 1 to 65535"
-    if len(ports) not in {1, max(len(hosts), len(addresses))}:
-        return "it must have one port, or one for each host"
-    if "host" in parts and "hostaddr" in parts and len(hosts) != len(addresses):
-        return "it must have as many values in hostaddr as in host"
-    for key in NUMBERS & parts.keys():
-        if not re.fullmatch(r"[0-9]{1,9}", parts[key]):
-            return f"its parameter {key} must be a whole number"
-    if parts.get("sslrootcert") == "system":
-        if parts.get("sslmode", "verify-full") != "verify-full":
-            return "sslrootcert=system needs sslmode=verify-full"
-        if get_default_verify_paths().cafile is None:
-            return "sslrootcert=system needs the certificates of the system: install ca-certificates"
-    values = {key: value for key, value in parts.items() if key not in PLACE}
-    if not are_accepted(values):
-        wrong = [key for key, value in values.items() if not are_accepted({key: value})]
-        return (
-            f"PostgreSQL does not accept the value of its parameter {wrong[0]}" if wrong else "its parameters conflict"
-        )
-    return None
-
-
-def are_accepted(values: dict[str, str]) -> bool:
-    """Whether libpq accepts the values of these parameters: it checks all of them before it looks for the server."""
-    parameters: dict[str, Any] = {**values, "host": "/nonexistent", "user": "nobody"}
-    if parameters.get("gssencmode") == "require":  # Not possible on a socket.
-        parameters["gssencmode"] = "prefer"
-    try:
-        connect(**parameters).close()
-    except DatabaseError as error:
-        return ".s.PGSQL." in str(error)
-    return True
+        return clean_url(text)
+    except InvalidUrl as problem:
+        raise SettingError(name, str(problem)) from None
 
 
 def read_secret(name: str, text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # At run time, load_release() decides when this is imported.
 log = logging.getLogger(__name__)
 
 # Installed packages stay as they are until a restart.
-OUR_PACKAGES = {"config", "config_readers", "embedded", "server", "todo"}
+OUR_PACKAGES = {"config", "config_database_url", "config_readers", "embedded", "server", "todo"}
 # What gunicorn loads before it starts workers. These import most of the rest.
 MODULES = ("server.hooks", "server.logger", "server.worker")
 NOT_RELOADED = "Not reloaded; code and settings stay as before"

@@ -71,7 +71,14 @@ def invoke(*arguments: str, settings: Mapping[str, str], answer: str = "") -> Re
 
 def copy_service(folder: Path) -> None:
     """Copy the service into a folder, where it has no .env and its own embedded PostgreSQL."""
-    for name in ("config.py", "config_readers.py", "wsgi.py", "gunicorn.conf.py", ".flaskenv"):
+    for name in (
+        "config.py",
+        "config_database_url.py",
+        "config_readers.py",
+        "wsgi.py",
+        "gunicorn.conf.py",
+        ".flaskenv",
+    ):
         shutil.copy(ROOT / name, folder)
     for name in ("todo", "server", "embedded", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
