@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from tests.support.callers import Caller, read_problem, read_tasks
+from tests.support.callers import Caller, read_problem, read_task, read_tasks
 from tests.support.commands import invoke
 from tests.support.databases import SECRET, Database, closing_pool
 from todo import create_app
@@ -79,6 +79,16 @@ def test_an_export_has_more_tasks_than_one_page(flask_user: Run, alice: Caller, 
     )
     exported = json.loads(flask_user("export", alice.user_id).stdout)
     assert [task["title"] for task in exported["tasks"]] == [str(number) for number in range(1, 2501)]
+
+
+def test_an_imported_task_was_not_changed_in_the_future(flask_user: Run, alice: Caller) -> None:
+    """The time of a change never goes back, and the year 10000 could not be written."""
+    task = alice.add()
+    exported = json.dumps({"tasks": [task | {"updated_at": "9999-12-31T23:59:59.999999Z"}]})
+    assert flask_user("import", alice.user_id, "-", "--add", answer=exported).exit_code == 0
+    [imported, _] = read_tasks(alice.get("/api/tasks"))
+    changed = read_task(alice.patch(f"/api/tasks/{imported['id']}", json={"title": "new"}))
+    assert task["updated_at"] < imported["updated_at"] < changed["updated_at"] < "9999"
 
 
 def test_a_second_import_needs_the_add_option(flask_user: Run, alice: Caller) -> None:

@@ -38,7 +38,9 @@ SEARCH_SECONDS = 1
 
 # The SQL of the columns of a new task, and of an imported one. The column ``completed`` follows from ``completed_at``.
 NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
-IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at", "updated_at")}
+IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at")}
+# A time in the future would stay: updated_at never goes back.
+IMPORTED["updated_at"] = "least(updated_at, now())"
 COMPLETED = bindparam("new_completed", type_=Boolean)
 
 GET = build_get(TASKS)
