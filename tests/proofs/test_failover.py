@@ -21,10 +21,8 @@ from todo.auth.tokens import issue_token
 pytestmark = pytest.mark.skipif(not (PROGRAMS / "pg_basebackup").exists(), reason="needs PostgreSQL 15")
 
 THREADS = 4
-HEADERS = {
-    "Authorization": f"Bearer {issue_token(Settings(better_auth_secret=SECRET), 'alice', 3600)}",
-    "Content-Type": "application/json",
-}
+# One user gets half of the threads, so several users are needed to use all connections.
+TOKENS = [issue_token(Settings(better_auth_secret=SECRET), f"user{number}", 3600) for number in range(THREADS)]
 
 
 @pytest.fixture
@@ -33,17 +31,18 @@ def pair() -> Iterator[Replicas]:
         yield pair
 
 
-def write(port: int) -> int:
-    return call(port, "POST", "/api/tasks", json.dumps({"title": "x"}), **HEADERS).status
+def write(port: int, number: int) -> int:
+    headers = {"Authorization": f"Bearer {TOKENS[number % THREADS]}", "Content-Type": "application/json"}
+    return call(port, "POST", "/api/tasks", json.dumps({"title": "x"}), **headers).status
 
 
 def read(port: int) -> int:
-    return call(port, "GET", "/api/tasks?limit=1", **HEADERS).status
+    return call(port, "GET", "/api/tasks?limit=1", Authorization=f"Bearer {TOKENS[0]}").status
 
 
 def write_at_once(port: int, times: int = 4 * THREADS) -> Counter[int]:
     with ThreadPoolExecutor(THREADS) as pool:
-        return Counter(pool.map(write, [port] * times))
+        return Counter(pool.map(write, [port] * times, range(times)))
 
 
 def prepare(pair: Replicas) -> Database:
@@ -74,8 +73,10 @@ def serve_by_name(pair: Replicas, log: Path) -> Iterator[tuple[int, Wire]]:
         Wire(pair.primary.superuser_url) as wire,
         serve_with(str(wire.settings(database).database_url), log) as port,
     ):
+        deadline = time.monotonic() + 10
         while wire.connections < THREADS:
             assert write_at_once(port) == {201: 4 * THREADS}
+            assert time.monotonic() < deadline, "not all connections are used"
         time.sleep(1)
         yield port, wire
 
