@@ -30,10 +30,10 @@ ONE_EACH = """
 
 @pytest.fixture(scope="module", params=["statistics of before", "statistics of after"])
 def crowded(request: pytest.FixtureRequest, server: Server) -> Iterator[Database]:
-    """A database with 5 million expired keys of Alice and 800,000 keys of Bob that are in use."""
+    """A database with a million expired keys of Alice and 200,000 keys of Bob that are in use."""
     with server.database(migrated=True) as database:
         database.run(ONE_EACH)
-        for user_id, hours, number in (("alice", 25, 5_000_000), ("bob", 1, 800_000)):
+        for user_id, hours, number in (("alice", 25, 1_000_000), ("bob", 1, 200_000)):
             database.run(FILL, (user_id, hours, number))
             database.run(TASKS, (user_id,))
         if request.param == "statistics of after":
@@ -58,10 +58,10 @@ def test_millions_of_keys_cost_a_creation_nothing(crowded: Database) -> None:
         alice, bob, carol = (Caller(app.test_client(), settings, user_id) for user_id in ("alice", "bob", "carol"))
         usual = median(measure(carol, 100))
         expired, in_use = measure(alice, 100), measure(bob, 100)
-    print(f"\nno keys {usual * 1000:.1f} ms, 5,000,000 expired {median(expired) * 1000:.1f} ms,"
-          f" 800,000 in use {median(in_use) * 1000:.1f} ms")  # fmt: skip
+    print(f"\nno keys {usual * 1000:.1f} ms, 1,000,000 expired {median(expired) * 1000:.1f} ms,"
+          f" 200,000 in use {median(in_use) * 1000:.1f} ms")  # fmt: skip
     assert max(median(expired), median(in_use)) < 3 * usual + 0.005
     assert max(expired + in_use) < 1
     left = "SELECT count(*) FROM todo.idempotency_keys WHERE user_id = %s AND created_at < now() - interval '1 day'"
-    assert crowded.run(left, ("alice",)) == [(5_000_000 - 2 * 100,)]
-    assert crowded.run("SELECT count(*) FROM todo.idempotency_keys WHERE user_id = 'bob'") == [(800_000 + 100,)]
+    assert crowded.run(left, ("alice",)) == [(1_000_000 - 2 * 100,)]
+    assert crowded.run("SELECT count(*) FROM todo.idempotency_keys WHERE user_id = 'bob'") == [(200_000 + 100,)]

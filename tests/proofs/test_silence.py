@@ -20,7 +20,7 @@ from tests.support.databases import SECRET
 from todo.auth.tokens import issue_token
 
 WORKERS, THREADS = 2, 8
-OUTAGE_SECONDS = 15
+OUTAGE_SECONDS = 10
 STATEMENT_SECONDS = Settings().statement_seconds
 USERS = 20
 
@@ -114,8 +114,9 @@ def locked(postgres: EmbeddedPostgres) -> Iterator[None]:
     connection.close()
 
 
-@pytest.mark.parametrize(("per_second", "people"), [(12, USERS), (60, USERS), (12, 1)])
-@pytest.mark.parametrize("fault", [silent, locked])
+@pytest.mark.parametrize(
+    ("fault", "per_second", "people"), [(silent, 12, USERS), (silent, 60, USERS), (locked, 12, USERS), (locked, 12, 1)]
+)
 def test_requests_are_answered_in_time_without_a_database(
     service: Service, fault: Callable[[EmbeddedPostgres], AbstractContextManager[None]], per_second: int, people: int
 ) -> None:

@@ -18,7 +18,7 @@ from tests.support.databases import SECRET, Database, Server
 from tests.support.proxies import INSTALLED, PROXIES
 from tests.support.readers import Connect, Crowd, fill, time_requests
 
-SECONDS = 12
+SECONDS = 6
 BUNDLE = "/api/docs/swagger-ui-bundle.js"
 # The largest page of the greedy user's, and queries that read all of the tasks.
 LARGE = "/api/tasks"
