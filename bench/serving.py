@@ -30,7 +30,7 @@ FAR_MS = 5
 NEAR = Setting("one worker", workers=1, delay_ms=0, rounds=8, seconds=1)
 FAR = Setting(f"database {FAR_MS} ms each way", workers=1, delay_ms=FAR_MS, rounds=4, seconds=0.7)
 SETTINGS = [NEAR, Setting("two workers", workers=2, delay_ms=0, rounds=4, seconds=0.5), FAR]
-QUICK_SETTINGS = [replace(NEAR, rounds=5, seconds=0.6), replace(FAR, rounds=1, seconds=0.3)]
+QUICK_SETTINGS = [replace(NEAR, rounds=3, seconds=0.5), replace(FAR, rounds=1, seconds=0.3)]
 USERS = 2000
 WARM_UP_REQUESTS = 160
 COUNTED_REQUESTS = 20
