@@ -98,7 +98,8 @@ def test_a_pooler_that_is_not_recognized_is_noticed(single: Pooler, database: Da
         apps = [stack.enter_context(closing_pool(create_app(settings))) for _ in range(2)]
         for app in apps:
             app.extensions["isolation"].messages.is_text = False
-        writer, reader = (Caller(app.test_client(), settings, "alice") for app in apps)
+        writer = Caller(apps[0].test_client(), settings)
+        reader = Caller(apps[1].test_client(), settings, writer.user_id)
         for number in range(3):
             writer.add(str(number))
             assert len(reader.titles()) == number + 1
