@@ -26,7 +26,7 @@ class Threads(ThreadPoolExecutor):
     def __init__(self, size: int) -> None:
         super().__init__(size, "request")
         self._most = size + PLACES + SPARE_THREADS
-        # When a thread last began to serve a connection, by the monotonic clock. The threads set it.
+        # When a thread last began to serve a request, by the monotonic clock. The threads set it.
         self.started_at = 0.0
 
     def has_waiting(self) -> bool:

@@ -133,6 +133,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         result = super().handle(conn)
         while result is True and self._may_wait(conn) and wait_for_data(conn):
             conn.sock.waited = 0.0
+            self.tpool.started_at = time.monotonic()  # A thread that serves one request after the other is not stuck.
             result = super().handle(conn)
         return result
 
