@@ -1,8 +1,8 @@
 """The peer: the same four operations as the documentation of FastAPI and SQLModel teaches to write them.
 
-It has a family of models, dependencies for session and user, path functions that run in threads, and an engine with its
-defaults but for the size of the pool. It has no row security, ETags, cursors or rate limiter, and the benchmark needs
-none of them. Its table has two indexes instead of three, so most updates change no index.
+It has a family of models, dependencies for session and user, and path functions that run in threads. Of the engine's
+defaults, only the size of the pool is changed. It has no row security, ETags, cursors or rate limiter, and the
+benchmark needs none of them. Its table has two indexes instead of three, so most updates change no index.
 Run as a program, it creates its table.
 """
 

@@ -42,10 +42,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     Subclassing a worker is documented, but this class also needs internals of ThreadWorker. When gunicorn is updated,
     compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here, run(), accept()
-    and murder_keepalived(), the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue, _DEFER
-    and STOP_KEEPALIVE_LINGER, that a response is written with sendall() of conn.sock, and that its environment has this
-    socket as "gunicorn.socket". Then run test_gunicorn.py and test_logs.py in tests/service, and test_deploys.py,
-    test_slow_readers.py and test_silence.py in tests/proofs.
+    and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
+    _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put this socket
+    into the WSGI environment as "gunicorn.socket". Then run test_gunicorn.py and test_logs.py in tests/service, and
+    test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

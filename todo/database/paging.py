@@ -121,9 +121,9 @@ def build_page(listing: Listing[M], shape: Shape) -> Statement[M]:
     """Build the statement of a page.
 
     Its parameters are ``owner``, ``size``, each filter's, ``patterns`` for a search, and those of Sort.read_place. Its
-    rows also have the parts of the sort key, in a large page ``bytes``, the size of the texts up to there, and in a
-    counted page ``total``, the number of rows of all pages. A counted page without rows has one row in which everything
-    but ``total`` is NULL.
+    rows also have the parts of the sort key. In a large page they have ``bytes``, the size of the texts up to there. In
+    a counted page they have ``total``, the number of rows of all pages. A counted page without rows has one row, in
+    which everything but ``total`` is NULL.
     """
     sort, page = listing.sorts[shape.sort], select_page(listing, shape)
     if shape.is_large:
