@@ -3,6 +3,7 @@
 DomainError
 ├── NotFound         the resource does not exist, or belongs to another user
 ├── Changed          the resource has another version than the caller expects
+├── Excluded         the resource has a version that the caller excludes
 ├── InvalidCursor    the cursor does not belong to this list
 ├── Full             the user has as many resources as one user may have
 ├── KeyUnusable      the resource that was created under this key has been deleted
@@ -31,6 +32,12 @@ class Changed(DomainError):
     """RFC 9110 section 13.1.1. Nothing was written."""
 
     sentence = "The task has changed since you got it; get it again, and repeat the change on what it is now."
+
+
+class Excluded(DomainError):
+    """RFC 9110 section 13.1.2. Nothing was written."""
+
+    sentence = "The task has a version that If-None-Match excludes, so nothing was changed."
 
 
 class InvalidCursor(DomainError):

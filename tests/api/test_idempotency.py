@@ -24,7 +24,7 @@ def test_the_first_request_creates_a_task(alice: Caller) -> None:
     assert {name: task[name] for name in BODY} == BODY
     assert task["completed_at"] == task["created_at"] == task["updated_at"]
     assert response.headers["Location"] == f"/api/tasks/{task['id']}"
-    assert response.headers["ETag"] == '"1"'
+    assert response.headers["ETag"] == task["etag"] == f'"{task["id"]}.1"'
     assert "Idempotent-Replayed" not in response.headers
     assert read_task(alice.get(response.headers["Location"])) == task
 
@@ -37,7 +37,7 @@ def test_a_repeat_returns_the_current_task(alice: Caller) -> None:
     assert repeated.headers["Location"] == f"/api/tasks/{task['id']}"
     alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"})
     again = create(alice, "again")
-    assert (read_task(again, 201)["title"], again.headers["ETag"]) == ("new", '"2"')
+    assert (read_task(again, 201)["title"], again.headers["ETag"]) == ("new", f'"{task["id"]}.2"')
     assert len(read_tasks(alice.get("/api/tasks"))) == 1
 
 

@@ -40,4 +40,4 @@ def test_timestamps_are_utc_in_any_database_time_zone(alice: Caller, database: D
         "INSERT INTO todo.tasks (user_id, title, created_at) VALUES (%s, 'x', '2026-07-01T12:00:00+05:30')",
         (alice.user_id,),
     )
-    assert read_tasks(alice.get("/api/tasks"))[0]["created_at"] == "2026-07-01T06:30:00Z"
+    assert read_tasks(alice.get("/api/tasks"))[0]["created_at"] == "2026-07-01T06:30:00.000000Z"

@@ -80,4 +80,4 @@ def test_other_priorities_are_refused(alice: Caller, priority: Any) -> None:
 def test_changing_other_fields_keeps_tags_and_priority(alice: Caller) -> None:
     task = alice.add(tags=["x"], priority="high", due_date="2026-12-31")
     changed = read_task(alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"}))
-    assert changed == task | {"title": "new", "updated_at": changed["updated_at"]}
+    assert changed == task | {"title": "new"} | {name: changed[name] for name in ("updated_at", "etag")}

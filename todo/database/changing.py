@@ -29,22 +29,33 @@ from todo.database.creating import bind_new
 from todo.database.isolation import fetch
 from todo.database.resource import NO_ID, Resource
 from todo.database.statements import Statement, join_rows, row_like
-from todo.errors import Changed, NotFound
+from todo.errors import Changed, Excluded, NotFound
 
 M = TypeVar("M")
 T = TypeVar("T")
 
 ID = bindparam("row_id", type_=BigInteger)
-# The versions that may be changed; NULL for any.
-VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))
+# The versions that may be changed, NULL for any; and those that may not, NULL for all.
+ALLOWED = bindparam("allowed", type_=ARRAY(BigInteger))
+REFUSED = bindparam("refused", type_=ARRAY(BigInteger))
 # How often a change is tried while other requests change the row before it is locked.
 ATTEMPTS = 10
 
 
-class Outcome(NamedTuple):
-    """Whether the row had an expected version, and has its new values; if not, nothing was written."""
+class Expected(NamedTuple):
+    """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all."""
 
-    expected: bool
+    allowed: list[int] | None
+    refused: list[int] | None
+
+
+ANY_VERSION = Expected(None, [])
+
+
+class Outcome(NamedTuple):
+    """Whether the row has its new values. If not, nothing was written."""
+
+    done: bool
 
 
 def build_get(resource: Resource[M]) -> Statement[M]:
@@ -69,7 +80,8 @@ def build_change(
     differs = or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
     change = update(table).where(is_row(resource), is_expected(resource), differs)
     change = change.values(**values, version=table.c.version + 1, updated_at=now)
-    return build_write(resource, change, is_expected(resource) & ~differs)
+    # A row that has the new values already needs no version: a repeated request succeeds (RFC 9110 section 13.1.1).
+    return build_write(resource, change, ~is_refused(resource) & ~differs)
 
 
 def build_delete(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
@@ -87,20 +99,25 @@ def build_write(
     no write. Each part names the owner and the ID as constants, so PostgreSQL plans one partition, and Citus a shard.
     """
     written = write.returning(*resource.columns).cte("written")
-    rest = select(*resource.columns, is_done.label("expected")).where(is_row(resource), ~exists(select(written)))
-    both = select(written, true().label("expected")).union_all(select(rest.with_for_update().cte("rest")))
+    rest = select(*resource.columns, is_done.label("done")).where(is_row(resource), ~exists(select(written)))
+    both = select(written, true().label("done")).union_all(select(rest.with_for_update().cte("rest")))
     return Statement(both, row=join_rows(resource.row, row_like(Outcome)))
 
 
 def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
-    """Build the statement that compares the version of one row, and changes nothing."""
-    row = select(*resource.columns, is_expected(resource).label("expected")).where(is_row(resource))
+    """Build the statement of a change without values, which every row has already."""
+    row = select(*resource.columns, (~is_refused(resource)).label("done")).where(is_row(resource))
     return Statement(row, row=join_rows(resource.row, row_like(Outcome)))
 
 
 def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
     """Build the condition of a row with one of the expected versions."""
-    return or_(VERSIONS.is_(None), resource.table.c.version == any_(VERSIONS))
+    return or_(ALLOWED.is_(None), resource.table.c.version == any_(ALLOWED)) & ~is_refused(resource)
+
+
+def is_refused(resource: Resource[Any]) -> ColumnElement[bool]:
+    """Build the condition of a row with one of the refused versions."""
+    return sql.coalesce(resource.table.c.version == any_(REFUSED), true())
 
 
 def is_row(resource: Resource[Any]) -> ColumnElement[bool]:
@@ -112,16 +129,19 @@ def change_row(
     user_id: str,
     row_id: int,
     statement: Statement[tuple[M, Outcome]],
-    versions: Sequence[int] | None,
+    expected: Expected,
     columns: Mapping[str, Any] | None = None,
 ) -> M:
-    """Change a row with one of these versions, and return it; None allows any version. Raises NotFound or Changed."""
-    values = bind_new(user_id, columns or {}) | {"versions": versions}
+    """Change a row with one of the expected versions, and return it. Raises NotFound, Changed or Excluded."""
+    values = bind_new(user_id, columns or {}) | expected._asdict()
     for _ in range(ATTEMPTS):
         row, outcome = fetch_row(user_id, row_id, statement, values)
-        if outcome.expected:
+        if outcome.done:
             return row
-        if versions is not None and cast(Any, row).version not in versions:
+        version = cast(Any, row).version
+        if expected.refused is None or version in expected.refused:
+            raise Excluded
+        if expected.allowed is not None and version not in expected.allowed:
             raise Changed
         # The row needed no write, and another request changed it before it was locked.
     raise RuntimeError(f"Other requests changed the row {ATTEMPTS} times")

@@ -50,22 +50,36 @@ class Field:
         return schema
 
 
+def write_tag(row: Any) -> str:
+    """Return the entity tag of a version of a row (RFC 9110 section 8.8.3). It belongs to this row only."""
+    return f'"{row.id}.{row.version}"'
+
+
+ETAG = Field(
+    "The version, for If-Match: the same text as the header ETag, with its quotes.",
+    '"42.3"',
+    response=fields.String(),
+    column="version",
+    show=write_tag,
+)
+
+
 class Resource(Generic[M]):
     """A table with an owner, and its fields in the order of responses.
 
     Statements select ``columns`` and return rows of type ``row``. Every table has the columns ``user_id``, ``id`` and
-    ``version``, which grows with each change and never comes back.
+    ``version``, which grows with each change and never comes back. Responses have it as ``etag``, their last field.
     """
 
     def __init__(self, model: type[M], described: Mapping[str, Field], *, stamped: Sequence[str] = ()) -> None:
         """``stamped``: further columns that an UPDATE sets. /readyz checks the right to update them."""
         self.model = model
         self.table: Table = cast(Any, model).__table__
-        self.fields = described
+        self.fields = described = {**described, "etag": ETAG}
         names = [field.column or name for name, field in described.items()]
         names += [column for field in described.values() for column in field.also]
-        self.columns: Sequence[ColumnElement[Any]] = [self.table.c[name] for name in (*names, "version")]
-        self.row: RowType[M] = row_of(model, [*names, "version"])
+        self.columns: Sequence[ColumnElement[Any]] = [self.table.c[name] for name in names]
+        self.row: RowType[M] = row_of(model, names)
         self.is_own: ColumnElement[bool] = self.table.c.user_id == OWNER
         # The columns that can be long.
         self.texts = [column for column in self.columns if isinstance(column.type, Text | ARRAY)]

@@ -16,6 +16,8 @@ from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
 from todo.database.changing import (
+    ANY_VERSION,
+    Expected,
     Outcome,
     build_change,
     build_comparison,
@@ -152,21 +154,21 @@ def get_task(user_id: str, task_id: int) -> Task:
     return fetch_row(user_id, task_id, GET, repeatable=True)
 
 
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], versions: Sequence[int] | None = None) -> Task:
-    """Change fields of a task with one of these versions, and return it. Raises NotFound or Changed.
+def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], expected: Expected = ANY_VERSION) -> Task:
+    """Change fields of a task with an expected version, and return it. Raises NotFound, Changed or Excluded.
 
     If nothing would change, nothing is written: ``updated_at`` and the version stay.
     """
     columns = TASKS.to_columns(changes)
     statement = build_task_change(frozenset(columns)) if columns else COMPARE
-    return change_row(user_id, task_id, statement, versions, columns)
+    return change_row(user_id, task_id, statement, expected, columns)
 
 
-def toggle_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> Task:
-    """Complete an open task, or reopen a completed one, and return it; raises NotFound or Changed."""
-    return change_row(user_id, task_id, TOGGLE, versions)
+def toggle_task(user_id: str, task_id: int, expected: Expected = ANY_VERSION) -> Task:
+    """Complete an open task, or reopen a completed one, and return it. Raises NotFound, Changed or Excluded."""
+    return change_row(user_id, task_id, TOGGLE, expected)
 
 
-def delete_task(user_id: str, task_id: int, versions: Sequence[int] | None = None) -> None:
-    """Delete the user's task; raises NotFound or Changed."""
-    change_row(user_id, task_id, DELETE, versions)
+def delete_task(user_id: str, task_id: int, expected: Expected = ANY_VERSION) -> None:
+    """Delete the user's task. Raises NotFound, Changed or Excluded."""
+    change_row(user_id, task_id, DELETE, expected)

@@ -19,7 +19,7 @@ from todo.tasks.schemas import (
     TaskQuerySchema,
     TaskSchema,
 )
-from todo.web.conditions import read_idempotency_key, read_if_match, reply_unless_known, reply_versioned
+from todo.web.conditions import read_expected, read_idempotency_key, reply_unless_known, reply_versioned
 from todo.web.endpoints import Responses, endpoint
 from todo.web.responses import empty_response, link_next, reply
 from todo.web.urls import build_prefix
@@ -76,35 +76,40 @@ def create_task(new: dict[str, Any]) -> Response:
 def get_task(task_id: int) -> Response:
     """Get one task."""
     task = queries.get_task(g.user_id, task_id)
-    return reply_unless_known(TASKS.to_response(task), task.version)
+    return reply_unless_known(TASKS.to_response(task), task.id, task.version)
 
 
 @tasks.route("/<id:task_id>", methods=["PUT", "PATCH"])
-@endpoint(body=TaskChangesSchema(partial=True), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
+@endpoint(
+    body=TaskChangesSchema(partial=True),
+    reads=["If-Match", "If-None-Match"],
+    responses={200: TaskSchema()},
+    sends=["ETag"],
+)
 def change_task(changes: dict[str, Any], task_id: int) -> Response:
     """Change the fields that are sent; the others stay as they are."""
-    return reply_task(queries.change_task(g.user_id, task_id, changes, read_if_match()))
+    return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
 
 
 @tasks.patch("/<id:task_id>/complete")
 @tasks.patch("/<id:task_id>/toggle", endpoint="toggle_task")
-@endpoint(body=CompletionSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
+@endpoint(body=CompletionSchema(), reads=["If-Match", "If-None-Match"], responses={200: TaskSchema()}, sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Set whether a task is completed; without a body, toggle it."""
     if completion:
-        return reply_task(queries.change_task(g.user_id, task_id, completion, read_if_match()))
-    return reply_task(queries.toggle_task(g.user_id, task_id, read_if_match()))
+        return reply_task(queries.change_task(g.user_id, task_id, completion, read_expected(task_id)))
+    return reply_task(queries.toggle_task(g.user_id, task_id, read_expected(task_id)))
 
 
 @tasks.delete("/<id:task_id>")
-@endpoint(reads=["If-Match"], responses=deletion_formats)
+@endpoint(reads=["If-Match", "If-None-Match"], responses=deletion_formats)
 def delete_task(task_id: int) -> Response:
     """Delete a task."""
-    queries.delete_task(g.user_id, task_id, read_if_match())
+    queries.delete_task(g.user_id, task_id, read_expected(task_id))
     if current_settings().delete_format == "json":
         return reply({"id": task_id, "message": "The task has been deleted."})
     return empty_response(204)
 
 
 def reply_task(task: Task, status: int = 200) -> Response:
-    return reply_versioned(TASKS.to_response(task), task.version, status)
+    return reply_versioned(TASKS.to_response(task), status)

@@ -6,7 +6,7 @@
 404  it does not exist, or it belongs to another user
 405  has Allow
 409  the task of this Idempotency-Key was deleted
-412  If-Match names another version
+412  If-Match names another version, or If-None-Match names this one
 413  the body is too large
 415  the body is not declared as JSON
 422  fields or parameters are invalid; ``errors`` names each
@@ -40,7 +40,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyUnusable, NotFound
+from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyUnusable, Excluded, NotFound
 from todo.logs.causes import describe
 from todo.web.headers import request_id
 from todo.web.requests import name_route
@@ -63,7 +63,14 @@ DETAILS = {
 }
 
 
-STATUSES: dict[type[DomainError], int] = {NotFound: 404, InvalidCursor: 400, Full: 403, KeyUnusable: 409, Changed: 412}
+STATUSES: dict[type[DomainError], int] = {
+    NotFound: 404,
+    InvalidCursor: 400,
+    Full: 403,
+    KeyUnusable: 409,
+    Changed: 412,
+    Excluded: 412,
+}
 
 
 class ProblemSchema(Schema):
