@@ -36,7 +36,7 @@ def flask_user(web_app: Flask) -> Run:
 
 
 def without_ids(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in task.items() if name not in {"id", "user_id"}} for task in tasks]
+    return [{name: value for name, value in task.items() if name not in {"id", "user_id", "etag"}} for task in tasks]
 
 
 def fill(caller: Caller) -> list[dict[str, Any]]:

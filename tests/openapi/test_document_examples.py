@@ -27,7 +27,7 @@ PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("Idempotency-Key", 400): {"headers": {"Idempotency-Key": "é"}, "json": {"title": "x"}},
     ("Idempotency-Key", 409): {"headers": {"Idempotency-Key": "gone"}, "json": {"title": "x"}},
     ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": {"title": "another"}},
-    ("If-Match", 412): {"headers": {"If-Match": '"999"'}},
+    ("If-Match", 412): {"headers": {"If-Match": '"999"'}, "json": {"completed": True}},
 }
 OTHERS = {("caller", 429), ("number of tasks", 403), ("service", 500), ("service", 503)}
 

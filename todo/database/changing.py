@@ -3,7 +3,7 @@
 Concurrent changes wait for each other, and the second one compares with the result of the first.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import (

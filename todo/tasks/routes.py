@@ -82,7 +82,7 @@ def get_task(task_id: int) -> Response:
 @tasks.route("/<id:task_id>", methods=["PUT", "PATCH"])
 @endpoint(
     body=TaskChangesSchema(partial=True),
-    reads=["If-Match", "If-None-Match"],
+    reads=["If-Match"],
     responses={200: TaskSchema()},
     sends=["ETag"],
 )
@@ -93,7 +93,7 @@ def change_task(changes: dict[str, Any], task_id: int) -> Response:
 
 @tasks.patch("/<id:task_id>/complete")
 @tasks.patch("/<id:task_id>/toggle", endpoint="toggle_task")
-@endpoint(body=CompletionSchema(), reads=["If-Match", "If-None-Match"], responses={200: TaskSchema()}, sends=["ETag"])
+@endpoint(body=CompletionSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Set whether a task is completed; without a body, toggle it."""
     if completion:
@@ -102,7 +102,7 @@ def complete_task(completion: dict[str, Any], task_id: int) -> Response:
 
 
 @tasks.delete("/<id:task_id>")
-@endpoint(reads=["If-Match", "If-None-Match"], responses=deletion_formats)
+@endpoint(reads=["If-Match"], responses=deletion_formats)
 def delete_task(task_id: int) -> Response:
     """Delete a task."""
     queries.delete_task(g.user_id, task_id, read_expected(task_id))

@@ -40,7 +40,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyUnusable, Excluded, NotFound
+from todo.errors import Changed, DomainError, Excluded, FieldError, Full, InvalidCursor, KeyUnusable, NotFound
 from todo.logs.causes import describe
 from todo.web.headers import request_id
 from todo.web.requests import name_route
