@@ -74,7 +74,7 @@ ODD: list[Any] = [
 ]
 ODD += ["20261231T000000Z", "2026-12-31T00:00:00+16:00", "2026-12-31T00:00:00+05:00:30.123456"]
 GOOD: dict[str, list[Any]] = {
-    "created": [],
+    "created": ["2026-12-31T00:00:00Z"],
     "updated": ["2026-12-31T00:00:00Z"],
     "title": ["x"],
     "due_date": ["2026-12-31T00:00:00Z", True],
@@ -105,5 +105,5 @@ def test_a_cursor_grants_no_access(alice: Caller, bob: Caller, fill: None) -> No
 
 def test_a_cursor_of_another_resource_is_400(alice: Caller, fill: None) -> None:
     for table, status in (("todo.tasks", 200), ("todo.notes", 400)):
-        response = alice.get("/api/tasks", query_string={"cursor": forge([1], "created", table)})
+        response = alice.get("/api/tasks", query_string={"cursor": forge([*GOOD["created"], 1], "created", table)})
         assert response.status_code == status

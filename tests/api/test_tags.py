@@ -51,6 +51,8 @@ def test_twenty_tags_of_50_characters_are_accepted(alice: Caller) -> None:
         (["\ud800"], "Tag 1: Has U+D800, which is not a character that can be stored."),
         (["a", "a"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         (["Straße", "x", " STRASSE"], "Tag 3 is a duplicate of an earlier tag; case is ignored."),
+        (["İş", "iş"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
+        (["ısı", "ISI"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         (["caf\u00e9", "CAFE\u0301"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         ("work", "Must be an array of strings, not a string."),
         ({"work": True}, "Must be an array of strings, not an object."),

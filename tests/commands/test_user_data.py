@@ -15,6 +15,7 @@ from flask import Flask
 from tests.support.callers import Caller, read_problem, read_task, read_tasks
 from tests.support.commands import invoke
 from tests.support.databases import SECRET, Database, closing_pool
+from tests.support.pages import walk
 from todo import create_app
 from todo.tasks.portability import import_tasks
 
@@ -89,6 +90,19 @@ def test_an_imported_task_was_not_changed_in_the_future(flask_user: Run, alice: 
     [imported, _] = read_tasks(alice.get("/api/tasks"))
     changed = read_task(alice.patch(f"/api/tasks/{imported['id']}", json={"title": "new"}))
     assert task["updated_at"] < imported["updated_at"] < changed["updated_at"] < "9999"
+
+
+def test_imported_tasks_are_listed_by_the_time_of_their_creation(flask_user: Run, alice: Caller) -> None:
+    alice.add("today")
+    times = [("2025", "last year"), ("2026", "this year"), ("2024", "before")]
+    tasks = [
+        {"title": title, "completed_at": None} | dict.fromkeys(("created_at", "updated_at"), f"{year}-01-01T00:00:00Z")
+        for year, title in times
+    ]
+    assert flask_user("import", alice.user_id, "-", "--add", answer=json.dumps({"tasks": tasks})).exit_code == 0
+    expected = ["today", "this year", "last year", "before"]
+    assert alice.titles() == expected
+    assert walk(alice, "/api/tasks?sort=created&order=asc&limit=1") == [[title] for title in reversed(expected)]
 
 
 def test_a_second_import_needs_the_add_option(flask_user: Run, alice: Caller) -> None:

@@ -105,6 +105,20 @@ def test_a_downgrade_and_upgrade_restore_the_schema(empty_database: Database) ->
     assert describe(empty_database) == once
 
 
+def test_existing_text_with_dotted_and_dotless_letters_is_found(empty_database: Database) -> None:
+    """Earlier releases folded these letters in another way."""
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(revision="0005")
+    empty_database.run(
+        "INSERT INTO todo.tasks (user_id, title, title_folded, description, tags, tags_folded) VALUES"
+        " ('alice', 'İzmir', 'i\u0307zmir', NULL, '{İş}', '{i\u0307ş}'), ('alice', 'ısı', NULL, 'Kışın ısı', '{}', '{}'),"
+        " ('bob', 'ﬁsh', 'fish', NULL, '{Ä}', '{ä}')"
+    )
+    empty_database.migrate()
+    folded = "SELECT title_folded, description_folded, tags_folded FROM todo.tasks ORDER BY id"
+    assert empty_database.run(folded) == [("izmir", None, ["iş"]), ("isi", "kişin isi", []), ("fish", None, ["ä"])]
+
+
 def test_a_second_upgrade_changes_nothing(empty_database: Database) -> None:
     empty_database.migrate()
     once = describe(empty_database)

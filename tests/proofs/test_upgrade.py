@@ -27,7 +27,7 @@ def test_the_upgrade_does_not_block_writes(million: Million) -> None:
 
 def test_constraints_and_indexes_are_valid_after_the_upgrade(million: Million) -> None:
     run = million.database.run
-    assert run("SELECT count(*) FROM pg_index WHERE indrelid = 'todo.tasks'::regclass AND indisvalid") == [(3,)]
+    assert run("SELECT count(*) FROM pg_index WHERE indrelid = 'todo.tasks'::regclass AND indisvalid") == [(4,)]
     assert run("SELECT count(*) FROM pg_constraint WHERE conrelid = 'todo.tasks'::regclass AND NOT convalidated") == [
         (0,)
     ]

@@ -15,8 +15,12 @@ ASCII_LOWER = str.maketrans({chr(upper): chr(upper + 32) for upper in range(ord(
 
 
 def fold(text: str) -> str:
-    """Return a form that is equal for texts that differ only in case, or in the composition of accents."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    """Return a form that is equal for texts that differ only in case, or in the composition of accents.
+
+    The dotted and the dotless i of Turkish are equal too: case folding alone depends on the language.
+    """
+    folded = unicodedata.normalize("NFD", text).casefold().replace("i\u0307", "i").replace("\u0131", "i")
+    return unicodedata.normalize("NFC", folded)
 
 
 def fold_unless_ascii(text: str | None) -> str | None:

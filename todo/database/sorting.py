@@ -79,7 +79,3 @@ def read_flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError
-
-
-# The order of the IDs, newest first, which the primary key serves.
-BY_ID = Sort(key=lambda order: (), readers=(), order="desc")

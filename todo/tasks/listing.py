@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo.database.folding import build_folded
 from todo.database.paging import Listing
-from todo.database.sorting import BY_ID, Sort, read_flag, read_instant, read_text
+from todo.database.sorting import Sort, read_flag, read_instant, read_text
 from todo.tasks.fields import PRIORITIES
 from todo.tasks.resource import TASKS
 
@@ -51,7 +51,7 @@ def rank_priority(order: str) -> list[ColumnElement[Any]]:
 
 
 SORTS = {
-    "created": BY_ID,
+    "created": Sort(key=lambda order: (columns.created_at,), readers=(read_instant,), order="desc"),
     "updated": Sort(key=lambda order: (columns.updated_at,), readers=(read_instant,), order="desc"),
     "title": Sort(key=lambda order: (build_folded(columns.title, columns.title_folded),), readers=(read_text,)),
     "due_date": Sort(

@@ -39,6 +39,7 @@ class Task(Base):
             "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
             name="due_all_day_end",
         ),
+        Index("tasks_by_creation", "user_id", "created_at", "id"),
         Index("tasks_by_update", "user_id", "updated_at", "id"),
         Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
     )
