@@ -22,8 +22,8 @@ class Tags(fields.List[Any]):
     """Tags in the order of the request, unique when case is ignored; null means no tags."""
 
     def __init__(self, **kwargs: Any) -> None:
-        described = {"maxItems": MAX_TAGS, "uniqueItems": True}  # JSON Schema cannot ignore case.
-        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata=described, **kwargs)
+        # Not uniqueItems: generators would make it a set, which has no order.
+        super().__init__(Text(1, MAX_TAG_LENGTH, trim=True), allow_none=True, metadata={"maxItems": MAX_TAGS}, **kwargs)
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return super().deserialize([] if value is None else value, *args, **kwargs)
@@ -49,10 +49,9 @@ class DueDate(fields.Field[Due]):
     """A whole day or an instant."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kinds = [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
-        super().__init__(
-            metadata={"anyOf": [*kinds, *([{"type": "null"}] if kwargs.get("allow_none") else [])]}, **kwargs
-        )
+        # One string without a format: a union of two becomes an empty class, or loses the time, in many generators.
+        described = {"type": "string", "examples": ["2026-12-31", "2026-12-31T12:00:00.000000Z"]}
+        super().__init__(metadata=described, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Due:
         if not isinstance(value, str):
@@ -81,7 +80,7 @@ class NoOffset(fields.Field[int]):
     """An offset of 0, for clients that always send one. Further pages are found by cursor."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"type": "integer", "enum": [0]}, **kwargs)
+        super().__init__(metadata={"undocumented": True}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if value != "0":

@@ -63,13 +63,13 @@ TASKS = Resource(
             " No two may be equal when case is ignored. null means no tags.",
             ["home"],
             request=Tags(),
-            response=fields.List(Text(1, MAX_TAG_LENGTH), metadata={"maxItems": MAX_TAGS, "uniqueItems": True}),
+            response=fields.List(Text(1, MAX_TAG_LENGTH), metadata={"maxItems": MAX_TAGS}),
             store=lambda tags: {"tags": tags, "tags_folded": [fold(tag) for tag in tags]},
             default=[],
         ),
         "due_date": Field(
-            "A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which"
-            " responses have in UTC.",
+            "A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with"
+            " its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.",
             "2026-12-31",
             request=DueDate(allow_none=True),
             column="due_at",

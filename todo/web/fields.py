@@ -19,9 +19,9 @@ JSON_NAMES = {
 }
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
 
-# For the OpenAPI document: the characters that str.strip() removes. JavaScript's \s is another set.
-SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-STORABLE = r"^[^\x00]*$"  # No surrogates: valid JSON text has none (RFC 8259 section 8.2).
+# For the OpenAPI document; short, because tools show them. Valid JSON text has no surrogates (RFC 8259 section 8.2).
+STORABLE = r"^[^\x00]*$"
+NOT_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
 
 
 class Text(fields.String):
@@ -32,9 +32,8 @@ class Text(fields.String):
         self._lengths = range(minimum, maximum + 1)
         self._allowed = f"a string of {minimum} to {maximum} characters"
         messages: Messages = {"required": f"Required: {self._allowed}.", "null": f"May not be null: {self._allowed}."}
-        bounds = {"minLength": minimum, "maxLength": maximum, "pattern": STORABLE}
-        described = {"pattern": write_trimmed_pattern(maximum)} if trim else bounds
-        super().__init__(error_messages=messages, metadata=described, **kwargs)
+        bounds = {"minLength": minimum, "maxLength": maximum, "pattern": NOT_BLANK if trim else STORABLE}
+        super().__init__(error_messages=messages, metadata=bounds, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
@@ -47,12 +46,6 @@ class Text(fields.String):
             allowed = f"{self._lengths[0]} to {self._lengths[-1]} {counted}"
             raise ValidationError(f"Must have {allowed}, not {len(text)}.")
         return text
-
-
-def write_trimmed_pattern(maximum: int) -> str:
-    """Return the pattern of texts with 1 to ``maximum`` characters after trimming."""
-    inner = rf"[^\x00{SPACE}]"
-    return rf"^[{SPACE}]*{inner}(?:[^\x00]{{0,{maximum - 2}}}{inner})?[{SPACE}]*$"
 
 
 class StrictBoolean(fields.Boolean):
@@ -83,8 +76,8 @@ class Choice(fields.String):
 
     def __init__(self, *allowed: str, values: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self._values = values or {name: name for name in allowed}
-        nothing = [None] if kwargs.get("allow_none") else []
-        super().__init__(metadata={"enum": [*self._values, *nothing]}, **kwargs)
+        described = {"type": "boolean"} if self._values.keys() == {"true", "false"} else {"enum": [*self._values]}
+        super().__init__(metadata=described, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, str) or value not in self._values:
