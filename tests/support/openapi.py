@@ -12,6 +12,14 @@ def resolve(document: Any, node: Any) -> Any:
     return document["components"][kind][name]
 
 
+def list_nodes(node: Any) -> Iterator[Any]:
+    """Yield every object in the document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from list_nodes(child)
+
+
 def list_operations(document: Any) -> Iterator[tuple[str, str, Any]]:
     """Yield method, path and description of each operation."""
     for path, methods in document["paths"].items():

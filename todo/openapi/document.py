@@ -1,25 +1,28 @@
-"""The OpenAPI document, built from the declarations that validate requests (web/endpoints.py)."""
+"""The OpenAPI document, built from the declarations that validate requests (web/endpoints.py).
+
+Several routes can lead to one view. The document has the first, which stands next to the declaration.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any
 
 import orjson
 from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, current_app
 from marshmallow import Schema
-from marshmallow.fields import Field
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
 from config import Settings
 from todo.openapi.errors import add_errors, list_errors, refer
-from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVERS, TAGS
-from todo.web.bodies import accepted_media_types
+from todo.openapi.schemas import Plugin
+from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVER, TAGS
 from todo.web.endpoints import Declaration, Responses
-from todo.web.parameters import Aliases
+from todo.web.responses import reply
+from todo.web.urls import build_base
 
 openapi = Blueprint("openapi", __name__)
 
@@ -29,10 +32,11 @@ SHOWN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class Operation:
-    """A method of a path, and its view."""
+    """A method of a path, and its view, whose docstring has a summary and a description."""
 
     rule: Rule
     method: str
+    name: str
     docstring: str
     declaration: Declaration
     responses: Responses
@@ -44,24 +48,34 @@ class Operation:
 
     @property
     def id(self) -> str:
-        return f"{self.method.lower()}_{self.rule.endpoint.replace('.', '_')}"
+        """The view's name in camel case, such as listTasks. Generated clients have functions of this name."""
+        first, *others = self.name.split("_")
+        return first + "".join(map(str.title, others))
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The summary, without a full stop, and the description."""
+        summary, _, rest = cleandoc(self.docstring).replace("``", "`").partition("\n")
+        paragraphs = [" ".join(paragraph.split()) for paragraph in rest.strip().split("\n\n")]
+        return {"summary": summary.removesuffix("."), "description": "\n\n".join(paragraphs)}
 
     @property
     def tag(self) -> str:
-        """The blueprint's name: there is one for each spelling of the paths."""
+        """The blueprint's name."""
         return str(self.rule.endpoint).split(".")[-2]
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Serve the document of all operations that are registered so far."""
-    app.extensions["openapi"] = orjson.dumps(build_document(app, settings))
+    app.extensions["openapi"] = build_document(app, settings)
     app.register_blueprint(openapi)
 
 
 @openapi.get("/api/openapi.json")
 def show_document() -> Response:
-    """Return the document; needs no token."""
-    return Response(current_app.extensions["openapi"], content_type="application/json")
+    """Return the document with the address of the service as the client knows it; needs no token."""
+    servers = [{**SERVER, "url": build_base() or "/"}]
+    return reply({**current_app.extensions["openapi"], "servers": servers})
 
 
 def format_document(app: Flask, settings: Settings) -> str:
@@ -71,9 +85,7 @@ def format_document(app: Flask, settings: Settings) -> str:
 
 def build_document(app: Flask, settings: Settings) -> dict[str, Any]:
     """Return all declared operations of the application, as OpenAPI 3.1."""
-    plugin = MarshmallowPlugin()
-    spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[plugin], info=INFO, servers=SERVERS, tags=TAGS)
-    plugin.converter.add_attribute_function(_explain)  # type: ignore[union-attr]  # APISpec creates it.
+    spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[Plugin()], info=INFO, servers=[SERVER], tags=TAGS)
     spec.components.security_scheme("bearer", BEARER)
     for name, header in RESPONSE_HEADERS.items():
         spec.components.header(name, header._asdict())
@@ -82,52 +94,42 @@ def build_document(app: Flask, settings: Settings) -> dict[str, Any]:
         _list_operations(app, settings), key=lambda operation: (operation.path, SHOWN_METHODS.index(operation.method))
     )
     for operation in operations:
-        spec.path(operation.path, operations={operation.method.lower(): _describe(operation, operations)})
+        spec.path(operation.path, operations={operation.method.lower(): _describe(operation)})
     return dict(spec.to_dict())
 
 
 def _list_operations(app: Flask, settings: Settings) -> Iterator[Operation]:
+    shown = set()
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         declaration: Declaration | None = getattr(view, "declaration", None)
-        if declaration is not None:
+        if declaration is not None and view not in shown:
+            shown.add(view)
+            responses = declaration.list_responses(settings)
             for method in (rule.methods or set()) & set(SHOWN_METHODS):
-                yield Operation(rule, method, view.__doc__ or "", declaration, declaration.list_responses(settings))
+                yield Operation(rule, method, view.__name__, view.__doc__ or "", declaration, responses)
 
 
-def _explain(_: Any, field: Field[Any], **__: Any) -> dict[str, str]:
-    """Return the description of a schema's field, with its aliases."""
-    name = str(field.name)
-    about: str | None = getattr(field.parent, "about", {}).get(name)
-    if about is None:
-        return {}
-    aliases: Aliases = getattr(field.parent, "aliases", Aliases())
-    others = [alias for alias, meant in aliases.parameters.items() if meant == name]
-    others += [f"{alias} for {meant}" for alias, meant in aliases.values.get(name, {}).items()]
-    return {"description": f"{about} Also accepted: {', '.join(others)}." if others else about}
-
-
-def _describe(operation: Operation, operations: list[Operation]) -> dict[str, Any]:
-    """Return an operation; one that creates has links to the operations on the new resource."""
+def _describe(operation: Operation) -> dict[str, Any]:
+    """Return an operation."""
     declaration = operation.declaration
     responses = {
         str(status): _describe_response(status, shape, declaration) for status, shape in operation.responses.items()
     }
-    if "201" in responses:
-        responses["201"]["links"] = dict(_list_links(operation, operations))
     has_path, creates = bool(operation.rule.arguments), "201" in responses
     errors = dict(list_errors(declaration, operation.method, has_path=has_path, creates=creates))
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
-        "summary": operation.docstring.strip().split("\n")[0],
+        **operation.texts,
         "security": [{"bearer": []}],
         "responses": responses | errors,
     }
     if parameters := list(_list_parameters(operation)):
         described["parameters"] = parameters
     if declaration.body is not None:
-        content = {media_type: _show(declaration.body) for media_type in accepted_media_types(operation.method)}
+        # One media type, because two make a union of equal bodies in generated clients.
+        content = {"application/json": _show(declaration.body)}
         required = not declaration.body.partial and any(field.required for field in declaration.body.fields.values())
         described["requestBody"] = {"content": content, "required": required}
     return described
@@ -136,9 +138,11 @@ def _describe(operation: Operation, operations: list[Operation]) -> dict[str, An
 def _list_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     """Yield the parameters of an operation."""
     for name in sorted(operation.rule.arguments):
-        yield {"name": name, "in": "path", **PATH_PARAMETERS[name]._asdict()}
-    if operation.declaration.query is not None:
-        yield {"in": "query", "schema": operation.declaration.query}
+        description, schema, _, required = PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "description": description, "schema": schema, "required": required}
+    if (query := operation.declaration.query) is not None:
+        hidden = [name for name, field in query.fields.items() if field.metadata.get("undocumented")]
+        yield {"in": "query", "schema": type(query)(exclude=hidden)}
     for name in operation.declaration.reads:
         header = REQUEST_HEADERS[name]
         # The example is part of the description: a form would send an example value with every request.
@@ -152,17 +156,6 @@ def _describe_response(status: int, shape: Schema | None, declaration: Declarati
     if shape is not None:
         response["content"] = {"application/json": _show(shape)}
     return response
-
-
-def _list_links(creation: Operation, operations: list[Operation]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield links to the operations on the created task, with its version."""
-    for operation in operations:
-        if operation.tag == creation.tag and "task_id" in operation.rule.arguments:
-            parameters = {name: f"$request.path.{name}" for name in creation.rule.arguments}
-            parameters["task_id"] = "$response.body#/id"
-            if "If-Match" in operation.declaration.reads:
-                parameters["If-Match"] = "$response.header.ETag"
-            yield operation.id, {"operationId": operation.id, "parameters": parameters}
 
 
 def _show(shape: Schema) -> dict[str, Any]:

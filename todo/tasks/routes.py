@@ -43,7 +43,11 @@ def deletion_formats(settings: Settings) -> Responses:
 @tasks.get("")
 @endpoint(query=TaskQuerySchema(), responses=list_formats, sends=["Link"])
 def list_tasks(query: Mapping[str, Any]) -> Response:
-    """List your tasks, newest first, or those that you ask for in another order."""
+    """List tasks.
+
+    The tasks of the token's user, newest first. The parameters filter by status, priority, tags, due date and words,
+    and choose another order. If there are more than ``limit`` tasks, follow the ``Link`` header to the next page.
+    """
     counted = is_counted(current_settings())
     page = queries.find_tasks(g.user_id, query, is_counted=counted)
     shown = [TASKS.to_response(task) for task in page.rows]
@@ -58,7 +62,10 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
     sends=["ETag", "Location", "Idempotent-Replayed"],
 )
 def create_task(new: dict[str, Any]) -> Response:
-    """Create a task; with an Idempotency-Key, only once."""
+    """Create a task.
+
+    Only ``title`` is required. With an ``Idempotency-Key``, repeated requests create one task, so a retry is safe.
+    """
     key, replayed = read_idempotency_key(), False
     if key is None:
         task = queries.create_task(g.user_id, new)
@@ -74,28 +81,48 @@ def create_task(new: dict[str, Any]) -> Response:
 @tasks.get("/<id:task_id>")
 @endpoint(reads=["If-None-Match"], responses={200: TaskSchema(), 304: None}, sends=["ETag"])
 def get_task(task_id: int) -> Response:
-    """Get one task."""
+    """Get a task.
+
+    Needs its ID. To find a task by its text or by other fields, list tasks.
+    """
     task = queries.get_task(g.user_id, task_id)
     return reply_unless_known(TASKS.to_response(task), task.id, task.version)
 
 
-@tasks.route("/<id:task_id>", methods=["PUT", "PATCH"])
-@endpoint(
-    body=TaskChangesSchema(partial=True),
-    reads=["If-Match"],
-    responses={200: TaskSchema()},
-    sends=["ETag"],
+changing = endpoint(
+    body=TaskChangesSchema(partial=True), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"]
 )
-def change_task(changes: dict[str, Any], task_id: int) -> Response:
-    """Change the fields that are sent; the others stay as they are."""
+
+
+@tasks.patch("/<id:task_id>")
+@changing
+def update_task(changes: dict[str, Any], task_id: int) -> Response:
+    """Update a task.
+
+    Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
+    """
     return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
 
 
-@tasks.patch("/<id:task_id>/complete")
+@tasks.put("/<id:task_id>")
+@changing
+def replace_task(changes: dict[str, Any], task_id: int) -> Response:
+    """Update a task with PUT.
+
+    The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are.
+    """
+    return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
+
+
 @tasks.patch("/<id:task_id>/toggle", endpoint="toggle_task")
+@tasks.patch("/<id:task_id>/complete")
 @endpoint(body=CompletionSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
-    """Set whether a task is completed; without a body, toggle it."""
+    """Complete or reopen a task.
+
+    ``{"completed": true}`` completes the task, ``{"completed": false}`` reopens it; both can be repeated. Without a
+    body, an open task is completed and a completed one is reopened.
+    """
     if completion:
         return reply_task(queries.change_task(g.user_id, task_id, completion, read_expected(task_id)))
     return reply_task(queries.toggle_task(g.user_id, task_id, read_expected(task_id)))
@@ -104,7 +131,10 @@ def complete_task(completion: dict[str, Any], task_id: int) -> Response:
 @tasks.delete("/<id:task_id>")
 @endpoint(reads=["If-Match"], responses=deletion_formats)
 def delete_task(task_id: int) -> Response:
-    """Delete a task."""
+    """Delete a task.
+
+    The task is then in no list, and every other request for it is 404.
+    """
     queries.delete_task(g.user_id, task_id, read_expected(task_id))
     if current_settings().delete_format == "json":
         return reply({"id": task_id, "message": "The task has been deleted."})

@@ -22,7 +22,7 @@ ALIASES = Aliases(
 )
 ABOUT_QUERY = {
     "status": "Only tasks that are pending, or completed.",
-    "completed": "The same as a boolean.",
+    "completed": "Only tasks that are completed (true), or pending (false).",
     "priority": "Only tasks with this priority.",
     "tag": "Only tasks with this tag; if repeated, with all of these tags. Case is ignored.",
     "due_before": "Only tasks that are due on or before this day, in UTC.",

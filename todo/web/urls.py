@@ -21,13 +21,17 @@ def build_prefix() -> str:
     return prefix if PREFIX.fullmatch(prefix) else ""
 
 
-def build_url(**changes: str) -> str:
-    """Return the URL of this request with other values of some parameters.
+def build_base() -> str:
+    """Return the URL of the service as the client knows it: the origin and the path prefix, without a slash at the end.
 
-    The URL is relative if the request has an impossible host: a client knows its own origin.
+    The URL has no origin if the request has an impossible host: a client knows its own.
     """
-    query = [(name, value) for name, value in split_query(request.query_string) if name not in changes]
     known = request.scheme in {"http", "https"} and HOST.fullmatch(request.host)
-    origin = f"{request.scheme}://{request.host}" if known else ""
+    return (f"{request.scheme}://{request.host}" if known else "") + build_prefix()
+
+
+def build_url(**changes: str) -> str:
+    """Return the URL of this request with other values of some parameters."""
+    query = [(name, value) for name, value in split_query(request.query_string) if name not in changes]
     path = quote(request.path, safe="/:@!$&'()*+,;=~")
-    return f"{origin}{build_prefix()}{path}?{urlencode([*query, *changes.items()])}"
+    return f"{build_base()}{path}?{urlencode([*query, *changes.items()])}"

@@ -11,11 +11,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List your tasks, newest first, or those that you ask for in another order. */
-        get: operations["get_api_tasks_list_tasks"];
+        /**
+         * List tasks
+         * @description The tasks of the token's user, newest first. The parameters filter by status, priority, tags, due date and words, and choose another order. If there are more than `limit` tasks, follow the `Link` header to the next page.
+         */
+        get: operations["listTasks"];
         put?: never;
-        /** Create a task; with an Idempotency-Key, only once. */
-        post: operations["post_api_tasks_create_task"];
+        /**
+         * Create a task
+         * @description Only `title` is required. With an `Idempotency-Key`, repeated requests create one task, so a retry is safe.
+         */
+        post: operations["createTask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -29,17 +35,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get one task. */
-        get: operations["get_api_tasks_get_task"];
-        /** Change the fields that are sent; the others stay as they are. */
-        put: operations["put_api_tasks_change_task"];
+        /**
+         * Get a task
+         * @description Needs its ID. To find a task by its text or by other fields, list tasks.
+         */
+        get: operations["getTask"];
+        /**
+         * Update a task with PUT
+         * @description The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are.
+         */
+        put: operations["replaceTask"];
         post?: never;
-        /** Delete a task. */
-        delete: operations["delete_api_tasks_delete_task"];
+        /**
+         * Delete a task
+         * @description The task is then in no list, and every other request for it is 404.
+         */
+        delete: operations["deleteTask"];
         options?: never;
         head?: never;
-        /** Change the fields that are sent; the others stay as they are. */
-        patch: operations["patch_api_tasks_change_task"];
+        /**
+         * Update a task
+         * @description Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
+         */
+        patch: operations["updateTask"];
         trace?: never;
     };
     "/api/tasks/{task_id}/complete": {
@@ -55,97 +73,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Set whether a task is completed; without a body, toggle it. */
-        patch: operations["patch_api_tasks_complete_task"];
-        trace?: never;
-    };
-    "/api/tasks/{task_id}/toggle": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        /** Set whether a task is completed; without a body, toggle it. */
-        patch: operations["patch_api_tasks_toggle_task"];
-        trace?: never;
-    };
-    "/api/{user_id}/tasks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List your tasks, newest first, or those that you ask for in another order. */
-        get: operations["get_api_tasks_of_user_list_tasks"];
-        put?: never;
-        /** Create a task; with an Idempotency-Key, only once. */
-        post: operations["post_api_tasks_of_user_create_task"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/{user_id}/tasks/{task_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Get one task. */
-        get: operations["get_api_tasks_of_user_get_task"];
-        /** Change the fields that are sent; the others stay as they are. */
-        put: operations["put_api_tasks_of_user_change_task"];
-        post?: never;
-        /** Delete a task. */
-        delete: operations["delete_api_tasks_of_user_delete_task"];
-        options?: never;
-        head?: never;
-        /** Change the fields that are sent; the others stay as they are. */
-        patch: operations["patch_api_tasks_of_user_change_task"];
-        trace?: never;
-    };
-    "/api/{user_id}/tasks/{task_id}/complete": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        /** Set whether a task is completed; without a body, toggle it. */
-        patch: operations["patch_api_tasks_of_user_complete_task"];
-        trace?: never;
-    };
-    "/api/{user_id}/tasks/{task_id}/toggle": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        /** Set whether a task is completed; without a body, toggle it. */
-        patch: operations["patch_api_tasks_of_user_toggle_task"];
+        /**
+         * Complete or reopen a task
+         * @description `{"completed": true}` completes the task, `{"completed": false}` reopens it; both can be repeated. Without a body, an open task is completed and a completed one is reopened.
+         */
+        patch: operations["completeTask"];
         trace?: never;
     };
 }
@@ -168,19 +100,34 @@ export interface components {
             /** @description The log has the cause under this ID. */
             request_id?: string;
         };
+        /** @enum {string} */
+        Priority: "low" | "medium" | "high";
         Task: {
             /**
              * Format: int64
              * @description Assigned by the server, never reused.
+             * @example 42
              */
             readonly id: number;
-            /** @description The owner: the user of the token. */
+            /**
+             * @description The owner: the user of the token.
+             * @example alice
+             */
             readonly user_id: string;
-            /** @description What to do: 1 to 200 characters after trimming. */
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy milk
+             */
             title: string;
-            /** @description Details. */
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
             description: string | null;
-            /** @description Whether the task is completed. */
+            /**
+             * @description Whether the task is completed.
+             * @example false
+             */
             completed: boolean;
             /**
              * Format: date-time
@@ -189,60 +136,109 @@ export interface components {
             readonly completed_at: string | null;
             /**
              * @description How urgent the task is; null if unknown.
-             * @enum {string|null}
+             * @example high
              */
-            priority: "low" | "medium" | "high" | null;
-            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
             tags: string[];
-            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
             due_date: string | null;
             /**
              * Format: date-time
              * @description When the task was created.
+             * @example 2026-12-01T08:30:00.123456Z
              */
             readonly created_at: string;
             /**
              * Format: date-time
              * @description When the task was last changed.
+             * @example 2026-12-01T08:30:00.123456Z
              */
             readonly updated_at: string;
+            /**
+             * @description The version, for If-Match: the same text as the header ETag, with its quotes.
+             * @example "42.3"
+             */
+            readonly etag: string;
         };
         NewTask: {
-            /** @description What to do: 1 to 200 characters after trimming. */
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy milk
+             */
             title: string;
-            /** @description Details. */
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
             description?: string | null;
             /** @description Whether the task is completed. */
             completed?: boolean;
             /**
              * @description How urgent the task is; null if unknown.
-             * @enum {string|null}
+             * @example high
              */
-            priority?: "low" | "medium" | "high" | null;
-            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
             tags?: string[] | null;
-            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
             due_date?: string | null;
         };
         TaskChanges: {
-            /** @description What to do: 1 to 200 characters after trimming. */
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy bread
+             */
             title?: string;
-            /** @description Details. */
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
             description?: string | null;
             /** @description Whether the task is completed. */
             completed?: boolean;
             /**
              * @description How urgent the task is; null if unknown.
-             * @enum {string|null}
+             * @example high
              */
-            priority?: "low" | "medium" | "high" | null;
-            /** @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags. */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
             tags?: string[] | null;
-            /** @description A whole day, which is the same day in every time zone; or an instant with its offset from UTC, which responses have in UTC. */
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
             due_date?: string | null;
         };
         Completion: {
-            /** @description Whether the task is completed. */
+            /**
+             * @description Whether the task is completed.
+             * @example true
+             */
             completed?: boolean;
         };
     };
@@ -345,8 +341,8 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description The version of the task.
-         * @example "3"
+         * @description The version of the task, for If-Match.
+         * @example "42.3"
          */
         ETag: string;
         /**
@@ -356,7 +352,7 @@ export interface components {
         "Idempotent-Replayed": "true";
         /**
          * @description The next page, if there is one (RFC 8288).
-         * @example <https://api.example.com/api/tasks?cursor=…>; rel="next"
+         * @example <http://localhost:8000/api/tasks?limit=100&cursor=AeJ0aXRsZSI>; rel="next"
          */
         Link: string;
         /**
@@ -384,13 +380,13 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    get_api_tasks_list_tasks: {
+    listTasks: {
         parameters: {
             query?: {
                 /** @description Only tasks that are pending, or completed. Also accepted: active for pending, incomplete for pending. */
                 status?: "all" | "pending" | "completed";
-                /** @description The same as a boolean. */
-                completed?: "true" | "false";
+                /** @description Only tasks that are completed (true), or pending (false). */
+                completed?: boolean;
                 /** @description Only tasks with this priority. */
                 priority?: "low" | "medium" | "high";
                 /** @description Only tasks with this tag; if repeated, with all of these tags. Case is ignored. */
@@ -409,8 +405,6 @@ export interface operations {
                 limit?: number;
                 /** @description Where the page begins: from the Link header of the page before. */
                 cursor?: string;
-                /** @description 0, for clients that always send it. To continue, follow the Link header. */
-                offset?: 0;
             };
             header?: never;
             path?: never;
@@ -441,7 +435,8 @@ export interface operations {
                      *         ],
                      *         "due_date": "2026-12-31",
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
-                     *         "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *         "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *         "etag": "\"42.3\""
                      *       }
                      *     ]
                      */
@@ -474,7 +469,7 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    post_api_tasks_create_task: {
+    createTask: {
         parameters: {
             query?: never;
             header?: {
@@ -525,7 +520,8 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "etag": "\"42.3\""
                      *     }
                      */
                     "application/json": components["schemas"]["Task"];
@@ -570,18 +566,15 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    get_api_tasks_get_task: {
+    getTask: {
         parameters: {
             query?: never;
             header?: {
-                /** @description Responds 304 without a body if the task still has this ETag. Such as "3". */
+                /** @description Responds 304 without a body if the task still has this ETag. Such as "42.3". */
                 "If-None-Match"?: string;
             };
             path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
+                /** @description The ID of the task. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -610,7 +603,8 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "etag": "\"42.3\""
                      *     }
                      */
                     "application/json": components["schemas"]["Task"];
@@ -632,18 +626,15 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    put_api_tasks_change_task: {
+    replaceTask: {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "42.3". */
                 "If-Match"?: string;
             };
             path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
+                /** @description The ID of the task. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -682,7 +673,8 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "etag": "\"42.3\""
                      *     }
                      */
                     "application/json": components["schemas"]["Task"];
@@ -727,18 +719,15 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    delete_api_tasks_delete_task: {
+    deleteTask: {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "42.3". */
                 "If-Match"?: string;
             };
             path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
+                /** @description The ID of the task. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -761,593 +750,16 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    patch_api_tasks_change_task: {
+    updateTask: {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "42.3". */
                 "If-Match"?: string;
             };
             path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
+                /** @description The ID of the task. Any other value is 404. */
                 task_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                /**
-                 * @example {
-                 *       "title": "Buy bread",
-                 *       "due_date": null
-                 *     }
-                 */
-                "application/json": components["schemas"]["TaskChanges"];
-                /**
-                 * @example {
-                 *       "title": "Buy bread",
-                 *       "due_date": null
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["TaskChanges"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    patch_api_tasks_complete_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/json": components["schemas"]["Completion"];
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["Completion"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    patch_api_tasks_toggle_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/json": components["schemas"]["Completion"];
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["Completion"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    get_api_tasks_of_user_list_tasks: {
-        parameters: {
-            query?: {
-                /** @description Only tasks that are pending, or completed. Also accepted: active for pending, incomplete for pending. */
-                status?: "all" | "pending" | "completed";
-                /** @description The same as a boolean. */
-                completed?: "true" | "false";
-                /** @description Only tasks with this priority. */
-                priority?: "low" | "medium" | "high";
-                /** @description Only tasks with this tag; if repeated, with all of these tags. Case is ignored. */
-                tag?: string[];
-                /** @description Only tasks that are due on or before this day, in UTC. */
-                due_before?: string;
-                /** @description Only tasks that are due on or after this day, in UTC. */
-                due_after?: string;
-                /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. Also accepted: q. */
-                search?: string;
-                /** @description The order. Tasks without a due date or without a priority come last in both directions. Also accepted: sort_by, created_at for created, updated_at for updated. */
-                sort?: "created" | "updated" | "title" | "due_date" | "priority";
-                /** @description The direction. By default, the last created or updated come first, titles and due dates ascend, and high priorities come first. Also accepted: sort_order. */
-                order?: "asc" | "desc";
-                /** @description The largest number of tasks in the page. */
-                limit?: number;
-                /** @description Where the page begins: from the Link header of the page before. */
-                cursor?: string;
-                /** @description 0, for clients that always send it. To continue, follow the Link header. */
-                offset?: 0;
-            };
-            header?: never;
-            path: {
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    Link: components["headers"]["Link"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example [
-                     *       {
-                     *         "id": 42,
-                     *         "user_id": "alice",
-                     *         "title": "Buy milk",
-                     *         "description": "Two bottles.",
-                     *         "completed": false,
-                     *         "completed_at": null,
-                     *         "priority": "high",
-                     *         "tags": [
-                     *           "home"
-                     *         ],
-                     *         "due_date": "2026-12-31",
-                     *         "created_at": "2026-12-01T08:30:00.123456Z",
-                     *         "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *       }
-                     *     ]
-                     */
-                    "application/json": components["schemas"]["Task"][];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    post_api_tasks_of_user_create_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Repeated requests with the same key create one task, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "title": "Buy milk",
-                 *       "description": "Two bottles.",
-                 *       "priority": "high",
-                 *       "tags": [
-                 *         "home"
-                 *       ],
-                 *       "due_date": "2026-12-31"
-                 *     }
-                 */
-                "application/json": components["schemas"]["NewTask"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    Location: components["headers"]["Location"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    get_api_tasks_of_user_get_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Responds 304 without a body if the task still has this ETag. Such as "3". */
-                "If-None-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Not Modified */
-            304: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    put_api_tasks_of_user_change_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
             };
             cookie?: never;
         };
@@ -1385,7 +797,8 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "etag": "\"42.3\""
                      *     }
                      */
                     "application/json": components["schemas"]["Task"];
@@ -1430,170 +843,16 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    delete_api_tasks_of_user_delete_task: {
+    completeTask: {
         parameters: {
             query?: never;
             header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
+                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "42.3". */
                 "If-Match"?: string;
             };
             path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
+                /** @description The ID of the task. Any other value is 404. */
                 task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    patch_api_tasks_of_user_change_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                /**
-                 * @example {
-                 *       "title": "Buy bread",
-                 *       "due_date": null
-                 *     }
-                 */
-                "application/json": components["schemas"]["TaskChanges"];
-                /**
-                 * @example {
-                 *       "title": "Buy bread",
-                 *       "due_date": null
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["TaskChanges"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    patch_api_tasks_of_user_complete_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
             };
             cookie?: never;
         };
@@ -1605,12 +864,6 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["Completion"];
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["Completion"];
             };
         };
         responses: {
@@ -1636,112 +889,8 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalServerError"];
-            503: components["responses"]["ServiceUnavailable"];
-        };
-    };
-    patch_api_tasks_of_user_toggle_task: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Changes the task only if it has this ETag. A list of ETags, or * for any, is accepted too. Such as "3". */
-                "If-Match"?: string;
-            };
-            path: {
-                /**
-                 * @description The ID of the task. Any other value is 404.
-                 * @example 42
-                 */
-                task_id: number;
-                /**
-                 * @description Your user ID, as in your token. Any other value is 404.
-                 * @example alice
-                 */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/json": components["schemas"]["Completion"];
-                /**
-                 * @example {
-                 *       "completed": true
-                 *     }
-                 */
-                "application/merge-patch+json": components["schemas"]["Completion"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": 42,
-                     *       "user_id": "alice",
-                     *       "title": "Buy milk",
-                     *       "description": "Two bottles.",
-                     *       "completed": false,
-                     *       "completed_at": null,
-                     *       "priority": "high",
-                     *       "tags": [
-                     *         "home"
-                     *       ],
-                     *       "due_date": "2026-12-31",
-                     *       "created_at": "2026-12-01T08:30:00.123456Z",
-                     *       "updated_at": "2026-12-01T08:30:00.123456Z"
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "etag": "\"42.3\""
                      *     }
                      */
                     "application/json": components["schemas"]["Task"];

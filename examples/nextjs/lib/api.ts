@@ -6,7 +6,7 @@ import type { components, operations } from "./api-types";
 export type Task = components["schemas"]["Task"];
 export type NewTask = components["schemas"]["NewTask"];
 export type TaskChanges = components["schemas"]["TaskChanges"];
-export type TaskQuery = NonNullable<operations["get_api_tasks_list_tasks"]["parameters"]["query"]>;
+export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
 
 /** A task and its version. Pass `etag` to `update`, `complete` or `delete`. */
 export interface Versioned {

@@ -14,11 +14,16 @@ dark.addEventListener("change", followScheme);
 followScheme();
 
 const nothing = () => () => null;
+// The page's own address, because its policy allows no other. A proxy may not tell the service about it.
+const useThisServer = (update) => (document) => update({ ...document, servers: [{ url: location.origin + prefix }] });
 const ui = SwaggerUIBundle({
   dom_id: "#document",
   url: `${prefix}/api/openapi.json`,
   // The form above replaces Swagger UI's own dialog.
-  plugins: [{ wrapComponents: { authorizeBtn: nothing, authorizeOperationBtn: nothing } }],
+  plugins: [
+    { wrapComponents: { authorizeBtn: nothing, authorizeOperationBtn: nothing } },
+    { statePlugins: { spec: { wrapActions: { updateJsonSpec: useThisServer } } } },
+  ],
   deepLinking: true,
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
