@@ -63,6 +63,7 @@ class Settings:
     threads: int = setting("THREADS", read=readers.integer_to(256), default=8)
     citus: str = setting("CITUS", read=readers.one_of("off", "on"), default="off")
     list_format: str = setting("LIST_FORMAT", read=readers.one_of("array", "object"), default="array")
+    completed_as: str | None = setting("COMPLETED_AS", read=readers.one_of("is_completed", "is_complete", "status"))
     delete_format: str = setting("DELETE_FORMAT", read=readers.one_of("empty", "json"), default="empty")
     connect_seconds: int = setting("CONNECT_SECONDS", read=readers.integer_to(60), default=5)
     pool_seconds: int = setting("POOL_SECONDS", read=readers.integer_to(60), default=2)

@@ -5,6 +5,7 @@ It runs outside a transaction. Each step can be repeated: if the migration fails
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,18 +56,18 @@ def downgrade() -> None:
 def fold_existing_tasks(connection: sa.Connection) -> None:
     """Fold the text of existing tasks in batches."""
     place: dict[str, Any] = {"user_id": "", "id": 0}
-    while rows := connection.execute(FIND, {**place, "size": BATCH}).all():
-        connection.execute(FOLD, {"rows": json.dumps([fold_task(row) for row in rows])})
-        place = {"user_id": rows[-1].user_id, "id": rows[-1].id}
+    while rows := connection.execute(FIND, {**place, "size": BATCH}).mappings().all():
+        connection.execute(FOLD, {"rows": json.dumps([fold_task(dict(row)) for row in rows])})
+        place = {"user_id": rows[-1]["user_id"], "id": rows[-1]["id"]}
 
 
-def fold_task(row: Any) -> dict[str, Any]:
+def fold_task(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task with its folded text."""
     return {
-        **row._mapping,
-        "title_folded": fold_unless_ascii(row.title),
-        "description_folded": fold_unless_ascii(row.description),
-        "tags_folded": [fold(tag) for tag in row.tags],
+        **task,
+        "title_folded": fold_unless_ascii(task["title"]),
+        "description_folded": fold_unless_ascii(task["description"]),
+        "tags_folded": [fold(tag) for tag in task["tags"]],
     }
 
 

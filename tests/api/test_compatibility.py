@@ -44,10 +44,25 @@ def count(caller: Caller, query: str = "") -> tuple[list[str], int]:
         ("q=SECOND", "search=second"),
         ("status=active", "status=pending"),
         ("status=incomplete&offset=0", "status=pending"),
+        ("filter=Completed&skip=0&page=1", "status=completed"),
+        ("completed=True", "completed=true"),
+        ("completed=FALSE&page=1", "completed=false"),
+        ("tag[]=Home&tag[]=b", "tag=home&tag=b"),
+        ("per_page=1", "limit=1"),
+        ("page_size=1", "limit=1"),
+        ("sort=created_asc", "sort=created&order=asc"),
+        ("sort=-Title", "sort=title&order=desc"),
+        ("sort_by=TITLE_ASC&sort_order=ASC", "sort=title"),
+        ("sort=-updated_at&limit=1", "sort=updated&limit=1"),
+        ("sort=updated_desc&limit=1", "sort=updated&limit=1"),
+        ("sort=created_oldest", "sort=created&order=asc"),
+        ("sort=updated_newest&limit=2", "sort=updated&limit=2"),
+        ("sort=created_at_asc", "sort=created&order=asc"),
+        ("priority=HIGH", "priority=high"),
     ],
 )
 def test_alternative_names_mean_the_same(alice: Caller, other: str, same: str) -> None:
-    first = alice.add("first", completed=True)
+    first = alice.add("first", completed=True, tags=["b", "home"], priority="high")
     for title in ("third", "second"):
         alice.add(title)
     alice.patch(f"/api/tasks/{first['id']}", json={"description": "changed last"})
@@ -68,14 +83,18 @@ def test_page_links_work_with_either_name(alice: Caller) -> None:
 
 
 def test_both_names_of_one_parameter_are_refused(alice: Caller) -> None:
-    problem = read_problem(alice.get("/api/tasks?sort=title&sort_by=created_at"), 422, "sort")
-    assert problem["errors"]["sort"] == ["Given 2 times; once is allowed."]
+    problem = read_problem(alice.get("/api/tasks?sort=title&sort_by=created_at"), 422, "sort", "sort_by")
+    assert problem["errors"]["sort_by"] == ["sort is given 2 times; once is allowed."]
 
 
-@pytest.mark.parametrize("offset", ["1", "50", "-1", "00", "", "x"])
+@pytest.mark.parametrize("offset", ["1", "50", "-1", "00", "x"])
 def test_other_offsets_are_refused_with_a_hint_at_cursors(alice: Caller, offset: str) -> None:
     problem = read_problem(alice.get(f"/api/tasks?offset={offset}"), 422, "offset")
     assert "cursor" in problem["detail"]
+
+
+COMPLETIONS = [("POST", "complete"), ("PUT", "complete"), ("PATCH", "status")]
+COMPLETIONS += [(method, "toggle") for method in ("POST", "PUT", "PATCH")]
 
 
 def test_toggle_is_an_alias_of_complete(alice: Caller, bob: Caller) -> None:
@@ -85,6 +104,34 @@ def test_toggle_is_an_alias_of_complete(alice: Caller, bob: Caller) -> None:
     assert read_task(alice.patch(path, json={"completed": True}))["completed"]
     read_problem(alice.patch(path, headers={"If-Match": '"1"'}), 412)
     read_problem(bob.patch(path), 404)
+
+
+@pytest.mark.parametrize(("method", "end"), COMPLETIONS)
+def test_other_paths_and_methods_complete_a_task(alice: Caller, bob: Caller, method: str, end: str) -> None:
+    task = alice.add()
+    path = f"/api/tasks/{task['id']}/{end}"
+    assert read_task(alice.call(method, path))["completed"]
+    assert not read_task(alice.call(method, path, json={}))["completed"]
+    for completed in (True, True, False):
+        assert read_task(alice.call(method, path, json={"completed": completed}))["completed"] is completed
+    read_problem(alice.call(method, path, json={"done": True}), 422, "completed")
+    read_problem(alice.call(method, path, headers={"If-Match": task["etag"]}), 412)
+    read_problem(bob.call(method, path), 404)
+    read_problem(alice.call(method, f"{path}?completed=true"), 422, "completed")
+
+
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
+def test_a_change_can_have_the_new_state_in_the_query(alice: Caller, bob: Caller, value: str) -> None:
+    task = alice.add()
+    path = f"/api/tasks/{task['id']}?completed="
+    for _ in range(2):
+        assert read_task(alice.patch(path + value))["completed"]
+    read_problem(bob.patch(path + value), 404)
+    read_problem(alice.patch(path + "false", headers={"If-Match": task["etag"]}), 412)
+    assert not read_task(alice.patch(path + "false"))["completed"]
+    read_problem(alice.patch(path + "1"), 422, "completed")
+    read_problem(alice.patch(path + "true", json={"completed": True}), 422, "completed")
+    read_problem(alice.put(path + "true"), 422, "completed")
 
 
 def test_list_format_adds_the_total_of_matching_tasks(carol: Caller) -> None:

@@ -22,9 +22,24 @@ def test_complete_without_a_body_toggles(alice: Caller, path: str) -> None:
     assert (reopened["completed"], reopened["completed_at"]) == (False, None)
 
 
-@pytest.mark.parametrize("options", [{"json": {}}, {"content_type": "application/json"}, {"json": {"other": 1}}])
-def test_complete_with_an_empty_object_toggles(alice: Caller, path: str, options: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"json": {}}, {"content_type": "application/json"}, {"data": "null"}, {"data": '""'}, {"data": b"\xef\xbb\xbf"}],
+)
+def test_complete_with_an_empty_body_toggles(alice: Caller, path: str, options: dict[str, object]) -> None:
+    options = {"content_type": "application/json", **options}
     assert read_task(alice.patch(path, **options))["completed"] is True
+
+
+@pytest.mark.parametrize("body", [{"done": True}, {"is_completed": True}, {"id": 5, "title": "x"}, {"Completed": True}])
+def test_complete_with_other_fields_never_toggles(alice: Caller, path: str, body: dict[str, object]) -> None:
+    problem = read_problem(alice.patch(path, json=body), 422, "completed")
+    assert problem["errors"]["completed"] == ["Required: true or false."]
+
+
+@pytest.mark.parametrize("data", ["[]", "0", "false", '"x"', "[null]"])
+def test_complete_with_other_json_is_400(alice: Caller, path: str, data: str) -> None:
+    read_problem(alice.patch(path, data=data, content_type="application/json"), 400)
 
 
 def test_complete_with_a_value_sets_it_and_can_be_retried(alice: Caller, path: str) -> None:

@@ -59,7 +59,21 @@ def test_read_only_and_unknown_fields_are_ignored(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["x" * 200, "👩‍🚀" * 66, "é", "買い物", "' OR 1=1; --", "%(owner)s %s %", "\\", "🏳️‍🌈"]
+    "title",
+    [
+        "x" * 200,
+        "👩‍🚀" * 66,
+        "é",
+        "買い物",
+        "' OR 1=1; --",
+        "%(owner)s %s %",
+        "\\",
+        "🏳️‍🌈",
+        ".",
+        "\u200bx",
+        "\u0301",
+        "\ue000",
+    ],
 )
 def test_a_title_may_have_200_code_points_of_any_script(alice: Caller, title: str) -> None:
     assert alice.add(title)["title"] == title
@@ -72,6 +86,10 @@ def test_a_title_may_have_200_code_points_of_any_script(alice: Caller, title: st
         (" \u2003\n ", "Must have 1 to 200 characters after trimming, not 0."),
         ("x" * 201, "Must have 1 to 200 characters after trimming, not 201."),
         ("𝄞" * 201, "Must have 1 to 200 characters after trimming, not 201."),
+        ("\u200b\u200d", "Must have a character that can be seen."),
+        ("\ufeff \u2060\u00ad", "Must have a character that can be seen."),
+        ("\u3164\u2800\ufe0f\U000e0020", "Must have a character that can be seen."),
+        ("\x01\x7f", "Must have a character that can be seen."),
         (None, "May not be null: a string of 1 to 200 characters."),
         (5, "Must be a string of 1 to 200 characters, not a number."),
         (True, "Must be a string of 1 to 200 characters, not a boolean."),

@@ -25,7 +25,7 @@ def test_an_altered_cursor_is_400(alice: Caller, fill: None) -> None:
             altered = cursor[:place] + other + cursor[place + 1 :]
             if altered != cursor:
                 read_problem(alice.get("/api/tasks", query_string={"sort": "updated", "cursor": altered}), 400)
-    for odd in ("", " ", cursor + "=", cursor + "A", cursor + "!", "é", "\x00", "null", "[]", "9" * 5000):
+    for odd in (" ", cursor + "=", cursor + "A", cursor + "!", "é", "\x00", "null", "[]", "9" * 5000):
         read_problem(alice.get("/api/tasks", query_string={"sort": "updated", "cursor": odd}), 400)
 
 

@@ -145,18 +145,20 @@ def test_filters_and_sort_combine(alice: Caller) -> None:
     assert found == ["4 milk", "2 milk"]
 
 
-ALLOWED = "status, completed, priority, tag, due_before, due_after, search, sort, order, limit, cursor, offset"
+DATE_TIME = "or a date-time like 2026-12-31T17:00:00+05:00"
+SUGGESTED = "2026-12-31T00:00:00Z for UTC, or one like 2026-12-31T00:00:00+05:00"
+ZONE = "the name of an IANA time zone, such as Europe/Berlin or UTC"
+ALLOWED = "status, completed, priority, tag, due_before, due_after, time_zone, search, sort, order, limit, cursor"
 
 
 @pytest.mark.parametrize(
     ("query", "name", "message"),
     [
-        ("stauts=pending", "stauts", f"Unknown parameter; allowed are {ALLOWED}."),
-        ("Status=pending", "Status", f"Unknown parameter; allowed are {ALLOWED}."),
-        ("=x", "", f"Unknown parameter; allowed are {ALLOWED}."),
+        ("stauts=pending", "stauts", f"Unknown parameter; allowed: {ALLOWED}."),
+        ("Status=pending", "Status", f"Unknown parameter; allowed: {ALLOWED}."),
+        ("=x", "", f"Unknown parameter; allowed: {ALLOWED}."),
         ("status=done", "status", "Must be one of all, pending, completed."),
-        ("status=", "status", "Must be one of all, pending, completed."),
-        ("status=all&status=pending", "status", "Given 2 times; once is allowed."),
+        ("status=all&status=pending", "status", "status is given 2 times; once is allowed."),
         ("completed=1", "completed", "Must be one of true, false."),
         ("priority=urgent", "priority", "Must be one of low, medium, high."),
         ("sort=id", "sort", "Must be one of created, updated, title, due_date, priority."),
@@ -168,10 +170,19 @@ ALLOWED = "status, completed, priority, tag, due_before, due_after, search, sort
         ("limit=1.5", "limit", "Must be a whole number from 1 to 1000."),
         ("limit=%D9%A3", "limit", "Must be a whole number from 1 to 1000."),
         ("limit=" + "9" * 5000, "limit", "Must be a whole number from 1 to 1000."),
-        ("due_before=tomorrow", "due_before", "Must be a date like 2026-12-31."),
-        ("due_after=2026-12-31T00:00:00Z", "due_after", "Must be a date like 2026-12-31."),
+        ("due_before=tomorrow", "due_before", f"Must be a date like 2026-12-31, {DATE_TIME}."),
+        ("sort_by=bogus", "sort_by", "Must be one of created, updated, title, due_date, priority."),
+        ("filter=done", "filter", "Must be one of all, pending, completed."),
+        ("tag[]=" + "x" * 51, "tag[]", "Must have 1 to 50 characters after trimming, not 51."),
+        ("page=2", "page", "Must be 1: to go on, follow the Link header's next page, which has a cursor."),
+        ("skip=20", "skip", "Must be 0: to go on, follow the Link header's next page, which has a cursor."),
+        ("sort=-title&order=asc", "order", "Contradicts the direction in sort, which is desc."),
+        ("sort=title_newest", "sort", "Must be one of created, updated, title, due_date, priority."),
+        ("time_zone=Mars", "time_zone", f"Must be {ZONE}."),
+        ("time_zone=../UTC", "time_zone", f"Must be {ZONE}."),
+        ("due_after=2026-12-31T00:00", "due_after", f"Must have seconds and an offset from UTC: {SUGGESTED}."),
         ("due_after=2026-02-30", "due_after", "Is not a day of the calendar."),
-        ("tag=", "tag", "Must have 1 to 50 characters after trimming, not 0."),
+        ("tag=%20", "tag", "Must have 1 to 50 characters after trimming, not 0."),
         ("tag=a&tag=" + "x" * 51, "tag", "Must have 1 to 50 characters after trimming, not 51."),
         ("search=" + "x" * 201, "search", "Must have 0 to 200 characters, not 201."),
         ("search=%00", "search", "Has U+0000, which is not a character that can be stored."),
@@ -186,6 +197,31 @@ def test_unknown_parameters_and_values_list_the_allowed_ones(
 
 def test_all_invalid_parameters_are_reported_at_once(alice: Caller) -> None:
     read_problem(alice.get("/api/tasks?status=x&limit=0&order=up"), 422, "status", "limit", "order")
+    query = "stauts=x&sort_by=bogus&priority=low&priority=high&sort_order=asc&order=desc&limit=5"
+    read_problem(alice.get(f"/api/tasks?{query}"), 422, "stauts", "sort_by", "priority", "sort_order", "order")
+
+
+def test_an_error_names_a_limited_number_of_parameters(alice: Caller) -> None:
+    response = alice.get("/api/tasks?" + "&".join(f"x{number}=1" for number in range(1000)))
+    read_problem(response, 422, *[f"x{number}" for number in range(20)])
+    assert len(response.data) < 10_000
+
+
+def test_parameters_without_a_value_count_as_absent(alice: Caller) -> None:
+    """HTML forms send a parameter for each empty field."""
+    alice.add()
+    names = "status completed priority tag due_before due_after time_zone search sort order limit cursor page offset x"
+    assert len(read_tasks(alice.get("/api/tasks?" + "=&".join(names.split()) + "="))) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", ""), ("GET", "/1"), ("PUT", "/1"), ("PATCH", "/1"), ("DELETE", "/1"), ("PATCH", "/1/complete")],
+)
+def test_a_path_without_parameters_refuses_them(alice: Caller, method: str, path: str) -> None:
+    response = alice.call(method, f"/api/tasks{path}?x=1", json={"title": "x"})
+    assert read_problem(response, 422, "x")["errors"]["x"] == ["Unknown parameter; allowed: none."]
+    assert alice.titles() == []
 
 
 def test_a_query_that_is_not_utf_8_is_no_500(alice: Caller) -> None:

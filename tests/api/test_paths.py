@@ -38,9 +38,7 @@ def test_location_is_the_short_path(alice: Caller) -> None:
     assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/", "/api/nothing", "/api//tasks", "/api/tasks//", "/tasks", "/x" * 500]
-)
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api//tasks", "/api/tasks//", "/tasks", "/x" * 500])
 def test_an_unknown_path_is_404_without_a_redirect(alice: Caller, path: str) -> None:
     problem = read_problem(alice.get(path), 404)
     assert problem == read_problem(alice.get("/api/tasks/1000000000"), 404)
@@ -52,7 +50,8 @@ def test_an_unknown_path_is_404_without_a_redirect(alice: Caller, path: str) -> 
         ("DELETE", "/api/tasks", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("PUT", "/api/tasks", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", "/api/tasks/1", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"}),
-        ("GET", "/api/tasks/1/complete", {"OPTIONS", "PATCH"}),
+        ("GET", "/api/tasks/1/complete", {"OPTIONS", "PATCH", "POST", "PUT"}),
+        ("GET", "/api/tasks/1/status", {"OPTIONS", "PATCH"}),
         ("BREW", "/api/tasks", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
     ],

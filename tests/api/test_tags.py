@@ -51,12 +51,13 @@ def test_twenty_tags_of_50_characters_are_accepted(alice: Caller) -> None:
         (["\ud800"], "Tag 1: Has U+D800, which is not a character that can be stored."),
         (["a", "a"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         (["Straße", "x", " STRASSE"], "Tag 3 is a duplicate of an earlier tag; case is ignored."),
+        (["\u200b"], "Tag 1: Must have a character that can be seen."),
         (["İş", "iş"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         (["ısı", "ISI"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
         (["caf\u00e9", "CAFE\u0301"], "Tag 2 is a duplicate of an earlier tag; case is ignored."),
-        ("work", "Must be an array of strings, not a string."),
-        ({"work": True}, "Must be an array of strings, not an object."),
-        (0, "Must be an array of strings, not a number."),
+        ("work", "Must be an array of strings, or null, not a string."),
+        ({"work": True}, "Must be an array of strings, or null, not an object."),
+        (0, "Must be an array of strings, or null, not a number."),
     ],
 )
 def test_invalid_tags_are_refused(alice: Caller, tags: Any, message: str) -> None:
@@ -73,10 +74,19 @@ def test_a_priority_can_be_set_and_changed(alice: Caller, priority: str) -> None
     assert read_task(alice.put(f"/api/tasks/{task['id']}", json={"priority": "low"}))["priority"] == "low"
 
 
-@pytest.mark.parametrize("priority", ["High", "urgent", "", 1, True, ["low"], {}])
+@pytest.mark.parametrize(
+    ("sent", "stored"), [("High", "high"), ("LOW", "low"), ("none", None), ("None", None), ("", None), (None, None)]
+)
+def test_other_spellings_of_a_priority_mean_the_same(alice: Caller, sent: str | None, stored: str | None) -> None:
+    task = alice.add(priority="medium")
+    assert read_task(alice.patch(f"/api/tasks/{task['id']}", json={"priority": sent}))["priority"] == stored
+    assert alice.add(priority=sent)["priority"] == stored
+
+
+@pytest.mark.parametrize("priority", ["urgent", " ", "null", 1, True, ["low"], {}])
 def test_other_priorities_are_refused(alice: Caller, priority: Any) -> None:
     problem = read_problem(alice.post("/api/tasks", json={"title": "x", "priority": priority}), 422, "priority")
-    assert problem["detail"] == "priority: Must be one of low, medium, high."
+    assert problem["detail"] == "priority: Must be one of low, medium, high, or null."
 
 
 def test_changing_other_fields_keeps_tags_and_priority(alice: Caller) -> None:

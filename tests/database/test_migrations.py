@@ -111,7 +111,8 @@ def test_existing_text_with_dotted_and_dotless_letters_is_found(empty_database: 
         flask_migrate.upgrade(revision="0005")
     empty_database.run(
         "INSERT INTO todo.tasks (user_id, title, title_folded, description, tags, tags_folded) VALUES"
-        " ('alice', 'İzmir', 'i\u0307zmir', NULL, '{İş}', '{i\u0307ş}'), ('alice', 'ısı', NULL, 'Kışın ısı', '{}', '{}'),"
+        " ('alice', 'İzmir', 'i\u0307zmir', NULL, '{İş}', '{i\u0307ş}'),"
+        " ('alice', 'ısı', NULL, 'Kışın ısı', '{}', '{}'),"
         " ('bob', 'ﬁsh', 'fish', NULL, '{Ä}', '{ä}')"
     )
     empty_database.migrate()

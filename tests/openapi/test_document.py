@@ -58,7 +58,10 @@ def test_flask_openapi_prints_the_document(document: Any) -> None:
 
 
 # The other spellings of operations. The document has one of each, because tools make a function of each.
-ALIASES = {("PATCH", "/api/tasks/{task_id}/toggle")}
+ALIASES = {
+    *(("PATCH", f"/api/tasks/{{task_id}}/{end}") for end in ("toggle", "status")),
+    *((method, f"/api/tasks/{{task_id}}/{end}") for method in ("POST", "PUT") for end in ("complete", "toggle")),
+}
 
 
 def test_the_document_lists_every_route_once(app: Flask, document: Any) -> None:

@@ -56,8 +56,9 @@ def task_id(alice: Caller) -> int:
 
 def find_refused_bodies(app: Flask) -> dict[str, Any]:
     """Return the invalid example of each body's schema, by the schema's name in the document."""
-    declarations = [getattr(view, "declaration", None) for view in app.view_functions.values()]
-    bodies = [each.body for each in declarations if each is not None and each.body is not None]
+    settings = app.extensions["settings"]
+    bodies = [view.declare(settings).body for view in app.view_functions.values() if hasattr(view, "declare")]
+    bodies = [body for body in bodies if body is not None]
     return {type(body).__name__.removesuffix("Schema"): body.refused for body in bodies}
 
 

@@ -14,7 +14,7 @@ BODIES: list[Any] = [
     *({"title": title} for title in ("", " ", "\x1c\u2003", f"{LONG}x", f"x{LONG}", "a\0b", "\0", None, 1, ["x"])),
     *({"title": "x", "description": text} for text in ("", None, "x" * 1000, "x" * 1001, "\0", 1)),
     *({"title": "x", "completed": value} for value in (True, False, None, 1, "true")),
-    *({"title": "x", "priority": value} for value in ("low", None, "Low", "", 1)),
+    *({"title": "x", "priority": value} for value in ("low", None, 1)),
     *(
         {"title": "x", "tags": tags}
         for tags in (None, [], ["a", "b"], [" a "], ["x" * 50], [str(n) for n in range(20)])
@@ -30,9 +30,14 @@ BODIES: list[Any] = [
     [],
 ]
 # A generated client that checks bodies refuses the first before it sends them. The service explains the others.
-REFUSED_BY_THE_SCHEMA_ONLY: list[Any] = [{"title": f"\u3000{LONG}\n"}, {"title": "x", "tags": [f" {'x' * 50}"]}]
+REFUSED_BY_THE_SCHEMA_ONLY: list[Any] = [
+    {"title": f"\u3000{LONG}\n"},
+    {"title": "x", "tags": [f" {'x' * 50}"]},
+    *({"title": "x", "priority": priority} for priority in ("Low", "none", "")),
+]
 REFUSED_BY_THE_SERVICE_ONLY: list[Any] = [
     {"title": "x", "tags": ["a", "A"]},
+    {"title": "\u200b"},
     *({"title": "x", "due_date": due} for due in ("2026-02-30", "2026-12-31T17:00:00", "2026-1-1", "tomorrow")),
 ]
 
@@ -43,13 +48,13 @@ def test_create_accepts_exactly_what_the_schema_allows(document: Any, alice: Cal
     assert alice.post("/api/tasks", json=body).status_code in ({201} if allowed else {400, 422})
 
 
-def test_the_service_accepts_white_space_that_the_schema_counts(document: Any, alice: Caller) -> None:
+def test_the_service_accepts_more_than_the_schema(document: Any, alice: Caller) -> None:
     validator = make_validator(document, document["components"]["schemas"]["NewTask"])
     assert not any(map(validator.is_valid, REFUSED_BY_THE_SCHEMA_ONLY))
     assert {alice.post("/api/tasks", json=body).status_code for body in REFUSED_BY_THE_SCHEMA_ONLY} == {201}
 
 
-def test_the_service_checks_dates_and_duplicate_tags_itself(document: Any, alice: Caller) -> None:
+def test_the_service_checks_more_than_the_schema(document: Any, alice: Caller) -> None:
     validator = make_validator(document, document["components"]["schemas"]["NewTask"])
     assert all(map(validator.is_valid, REFUSED_BY_THE_SERVICE_ONLY))
     assert {alice.post("/api/tasks", json=body).status_code for body in REFUSED_BY_THE_SERVICE_ONLY} == {422}
@@ -98,8 +103,6 @@ def test_everything_has_a_description(document: Any) -> None:
     parameters = [each for _, _, operation in list_operations(document) for each in operation.get("parameters", [])]
     headers = document["components"]["headers"].values()
     assert [each for each in (*fields, *parameters, *headers) if not each.get("description", "").endswith(".")] == []
-    [sort] = {each["description"] for each in parameters if each["name"] == "sort"}
-    assert sort.endswith("Also accepted: sort_by, created_at for created, updated_at for updated.")
 
 
 def make_validator(document: Any, schema: Any) -> OAS31Validator:

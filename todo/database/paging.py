@@ -55,13 +55,13 @@ class Listing(Generic[M]):
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a client asks of a list: an order, a place, the values of filters by name, and words to search for."""
+    """What a client asks of a list: an order, a place, the parameters of each filter, and words to search for."""
 
     limit: int
     sort: str = "created"
     order: str | None = None
     cursor: str | None = None
-    filters: Mapping[str, Any] = field(default_factory=dict)
+    filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     words: Sequence[str] = ()
 
 
@@ -81,7 +81,9 @@ def find_page(
     order = query.order or sort.order
     scope = [str(listing.resource.table), query.sort, order, query.filters, list(query.words)]
     start: Start = "first"
-    values: dict[str, Any] = {**query.filters, "owner": user_id, "size": query.limit + 1}
+    values: dict[str, Any] = {"owner": user_id, "size": query.limit + 1}
+    for parameters in query.filters.values():
+        values |= parameters
     if query.cursor is not None:
         start, place = sort.read_place(read_cursor(query.cursor, scope))
         values |= place

@@ -4,7 +4,7 @@ Several routes can lead to one view. The document has the first, which stands ne
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any
@@ -20,7 +20,8 @@ from config import Settings
 from todo.openapi.errors import add_errors, list_errors, refer
 from todo.openapi.schemas import Plugin
 from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVER, TAGS
-from todo.web.endpoints import Declaration, Responses
+from todo.web.endpoints import Declaration
+from todo.web.parameters import list_documented
 from todo.web.responses import reply
 from todo.web.urls import build_base
 
@@ -39,7 +40,6 @@ class Operation:
     name: str
     docstring: str
     declaration: Declaration
-    responses: Responses
 
     @property
     def path(self) -> str:
@@ -102,19 +102,18 @@ def _list_operations(app: Flask, settings: Settings) -> Iterator[Operation]:
     shown = set()
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        declaration: Declaration | None = getattr(view, "declaration", None)
-        if declaration is not None and view not in shown:
+        declare: Callable[[Settings], Declaration] | None = getattr(view, "declare", None)
+        if declare is not None and view not in shown:
             shown.add(view)
-            responses = declaration.list_responses(settings)
             for method in (rule.methods or set()) & set(SHOWN_METHODS):
-                yield Operation(rule, method, view.__name__, view.__doc__ or "", declaration, responses)
+                yield Operation(rule, method, view.__name__, view.__doc__ or "", declare(settings))
 
 
 def _describe(operation: Operation) -> dict[str, Any]:
     """Return an operation."""
     declaration = operation.declaration
     responses = {
-        str(status): _describe_response(status, shape, declaration) for status, shape in operation.responses.items()
+        str(status): _describe_response(status, shape, declaration) for status, shape in declaration.responses.items()
     }
     has_path, creates = bool(operation.rule.arguments), "201" in responses
     errors = dict(list_errors(declaration, operation.method, has_path=has_path, creates=creates))
@@ -130,7 +129,8 @@ def _describe(operation: Operation) -> dict[str, Any]:
     if declaration.body is not None:
         # One media type, because two make a union of equal bodies in generated clients.
         content = {"application/json": _show(declaration.body)}
-        required = not declaration.body.partial and any(field.required for field in declaration.body.fields.values())
+        needed = any(field.required for field in declaration.body.fields.values())
+        required = needed and not declaration.body.partial and not getattr(declaration.body, "optional", False)
         described["requestBody"] = {"content": content, "required": required}
     return described
 
@@ -141,8 +141,7 @@ def _list_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         description, schema, _, required = PATH_PARAMETERS[name]
         yield {"name": name, "in": "path", "description": description, "schema": schema, "required": required}
     if (query := operation.declaration.query) is not None:
-        hidden = [name for name, field in query.fields.items() if field.metadata.get("undocumented")]
-        yield {"in": "query", "schema": type(query)(exclude=hidden)}
+        yield {"in": "query", "schema": type(query)(only=list_documented(query))}
     for name in operation.declaration.reads:
         header = REQUEST_HEADERS[name]
         # The example is part of the description: a form would send an example value with every request.

@@ -8,14 +8,12 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema
 from marshmallow.fields import Field
 
-from todo.web.parameters import Aliases
-
 
 class Converter(OpenAPIConverter):
     """Converts the schemas that validate requests.
 
-    ``about`` of a schema describes its fields, ``example`` has their examples, and ``aliases`` their other names. A
-    schema with ``refused``, an invalid example, is one of requests.
+    ``about`` of a schema describes its fields, and ``example`` has their examples. A schema of requests has
+    ``refused``, an invalid example.
     """
 
     def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
@@ -54,10 +52,7 @@ def describe(schema: Schema, name: str, described: dict[str, Any]) -> dict[str, 
     found: dict[str, Any] = {}
     about: str | None = getattr(schema, "about", {}).get(name)
     if about is not None:
-        aliases: Aliases = getattr(schema, "aliases", Aliases())
-        others = [alias for alias, meant in aliases.parameters.items() if meant == name]
-        others += [f"{alias} for {meant}" for alias, meant in aliases.values.get(name, {}).items()]
-        found["description"] = f"{about} Also accepted: {', '.join(others)}." if others else about
+        found["description"] = about
     # A subclass, such as the schema of changes, has an example with some of the fields.
     examples = [vars(each).get("example", {}).get(name) for each in type(schema).__mro__]
     for example in [each for each in examples if each is not None][:1]:

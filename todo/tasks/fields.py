@@ -1,14 +1,16 @@
 """Schema fields that only tasks have: tags, due dates, and filters of the list."""
 
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date, tzinfo
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from marshmallow import ValidationError, fields
 
 from todo.database.folding import fold
-from todo.tasks.due import Due, read_date, read_due
-from todo.web.fields import Text, name_type
+from todo.tasks.due import DATE, Due, read_date, read_due, read_instant
+from todo.web.fields import Choice, Text, name_type
 
 # In characters. The constraints of the model have the same numbers.
 MAX_TITLE = 200
@@ -30,7 +32,7 @@ class Tags(fields.List[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise ValidationError(f"Must be an array of strings, not {name_type(value)}.")
+            raise ValidationError(f"Must be an array of strings, or null, not {name_type(value)}.")
         if len(value) > MAX_TAGS:
             raise ValidationError(f"Must have at most {MAX_TAGS} tags, not {len(value)}.")
         seen: dict[str, str] = {}
@@ -46,46 +48,86 @@ class Tags(fields.List[Any]):
 
 
 class DueDate(fields.Field[Due]):
-    """A whole day or an instant."""
+    """A whole day or an instant; null or an empty string for none, because HTML forms send that."""
 
     def __init__(self, **kwargs: Any) -> None:
         # One string without a format: a union of two becomes an empty class, or loses the time, in many generators.
         described = {"type": "string", "examples": ["2026-12-31", "2026-12-31T12:00:00.000000Z"]}
-        super().__init__(metadata=described, **kwargs)
+        super().__init__(metadata=described, allow_none=True, **kwargs)
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().deserialize(None if value == "" else value, *args, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Due:
         if not isinstance(value, str):
-            raise ValidationError(f"Must be a string, a date or a date-time, not {name_type(value)}.")
+            raise ValidationError(f"Must be a string, a date or a date-time, or null, not {name_type(value)}.")
         try:
             return read_due(value)
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
 
-class DayLimit(fields.Field[datetime]):
-    """A day in a query, as its first or last moment."""
+class DueLimit(fields.Field[date]):
+    """A day or an instant in a query."""
 
-    def __init__(self, take: Callable[[date], datetime], **kwargs: Any) -> None:
-        self._take = take
-        super().__init__(metadata={"type": "string", "format": "date"}, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": "string"}, **kwargs)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
         try:
-            return self._take(read_date(value))
+            return read_date(value) if DATE.fullmatch(value) else read_instant(value)
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
 
-class NoOffset(fields.Field[int]):
-    """An offset of 0, for clients that always send one. Further pages are found by cursor."""
+class Zone(fields.Field[tzinfo]):
+    """The name of a time zone in a query (IANA Time Zone Database)."""
 
     def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": "string"}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tzinfo:
+        if value not in list_zones():
+            raise ValidationError("Must be the name of an IANA time zone, such as Europe/Berlin or UTC.")
+        return ZoneInfo(value)
+
+
+# Reading the folder of time zones takes some milliseconds.
+list_zones = cache(available_timezones)
+
+
+class Sorting(Choice):
+    """An order in a query, with a direction or without: title, -title, title_asc, title_desc.
+
+    It loads to the name of the order and its direction, which may be None. The first name is the default.
+    """
+
+    def __init__(self, *allowed: str, synonyms: Mapping[str, str], **kwargs: Any) -> None:
+        values = {name: (name, None) for name in allowed}
+        others: dict[str, tuple[str, str | None]] = {}
+        for written, name in {**{name: name for name in allowed}, **synonyms}.items():
+            others |= {written: (name, None), f"-{written}": (name, "desc")}
+            others |= {f"{written}_asc": (name, "asc"), f"{written}_desc": (name, "desc")}
+        for name in ("created", "updated"):
+            others |= {f"{name}_newest": (name, "desc"), f"{name}_oldest": (name, "asc")}
+        super().__init__(values=values, synonyms=others, **kwargs)
+        self.default = values[allowed[0]]
+        self.metadata = {**self.metadata, "default": allowed[0]}
+
+
+class OnlyFirst(fields.Field[int]):
+    """The number of the first page, or of the first task, for clients that always send it."""
+
+    def __init__(self, first: int, **kwargs: Any) -> None:
+        self._first = first
         super().__init__(metadata={"undocumented": True}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if value != "0":
-            raise ValidationError("Must be 0: to go on, follow the Link header's next page, which has a cursor.")
-        return 0
+        if value != str(self._first):
+            raise ValidationError(
+                f"Must be {self._first}: to go on, follow the Link header's next page, which has a cursor."
+            )
+        return self._first
 
 
 class TagFilter(fields.List[Any]):

@@ -1,5 +1,6 @@
 """The filters and orders of the list of tasks, and the text that a search looks in."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, DateTime, Text, bindparam, case, select
@@ -9,19 +10,32 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from todo.database.folding import build_folded
 from todo.database.paging import Listing
 from todo.database.sorting import Sort, read_flag, read_instant, read_text
+from todo.tasks.due import Limits
 from todo.tasks.fields import PRIORITIES
 from todo.tasks.resource import TASKS
 
 columns = TASKS.table.c
 RANKS = {priority: rank for rank, priority in enumerate(PRIORITIES, 1)}
 
+
+def choose_limit(of_days: ColumnElement[datetime], of_instants: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    """Build the limit of a row: due dates that are whole days have another one than instants (due.py)."""
+    return case((columns.due_all_day, of_days), else_=of_instants)
+
+
+# Both limits as parameters. An index finds the rows within the wider one.
+BEFORE, AFTER = (
+    [bindparam(f"{name}_{kind}", type_=DateTime(timezone=True)) for kind in Limits._fields]
+    for name in ("due_before", "due_after")
+)
+
 FILTERS: dict[str, ColumnElement[bool]] = {
     "status": columns.completed == bindparam("status", type_=Boolean),
     "completed": columns.completed == bindparam("completed", type_=Boolean),
     "priority": columns.priority == bindparam("priority", type_=Text),
     "tag": columns.tags_folded.contains(bindparam("tag", type_=ARRAY(Text))),
-    "due_before": columns.due_at <= bindparam("due_before", type_=DateTime(timezone=True)),
-    "due_after": columns.due_at >= bindparam("due_after", type_=DateTime(timezone=True)),
+    "due_before": (columns.due_at <= sql.greatest(*BEFORE)) & (columns.due_at <= choose_limit(*BEFORE)),
+    "due_after": (columns.due_at >= sql.least(*AFTER)) & (columns.due_at >= choose_limit(*AFTER)),
 }
 
 # Computed once for each task. A word has no white space, so no word is found across the line break.

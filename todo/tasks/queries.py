@@ -83,7 +83,11 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
         order=query.get("order"),
         limit=query["limit"],
         cursor=query.get("cursor"),
-        filters={name: query[name] for name in FILTERS if query.get(name) not in (None, [])},
+        filters={
+            name: value if isinstance(value, dict) else {name: value}
+            for name in FILTERS
+            if (value := query.get(name)) not in (None, [])
+        },
         words=words,
     )
     try:

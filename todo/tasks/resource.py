@@ -56,7 +56,9 @@ TASKS = Resource(
             "When the task was completed; null while it is not.", None, response=fields.AwareDateTime(allow_none=True)
         ),
         "priority": Field(
-            "How urgent the task is; null if unknown.", "high", request=Choice(*PRIORITIES, allow_none=True)
+            "How urgent the task is; null if unknown.",
+            "high",
+            request=Choice(*PRIORITIES, synonyms={"none": None, "": None}, allow_none=True),
         ),
         "tags": Field(
             f"At most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} characters after trimming, in your order."
@@ -71,7 +73,7 @@ TASKS = Resource(
             "A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with"
             " its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.",
             "2026-12-31",
-            request=DueDate(allow_none=True),
+            request=DueDate(),
             column="due_at",
             also=("due_all_day",),
             show=show_due_date,

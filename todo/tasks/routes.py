@@ -6,18 +6,18 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from config import Settings
+from todo.errors import FieldError
 from todo.extensions import current_settings
 from todo.tasks import queries
+from todo.tasks.completed_as import accept, describe_counted_tasks, describe_task, show_task
 from todo.tasks.models import Task
-from todo.tasks.resource import TASKS
 from todo.tasks.schemas import (
+    CompletionQuerySchema,
     CompletionSchema,
-    CountedTasksSchema,
     DeletionSchema,
     NewTaskSchema,
     TaskChangesSchema,
     TaskQuerySchema,
-    TaskSchema,
 )
 from todo.web.conditions import read_expected, read_idempotency_key, reply_unless_known, reply_versioned
 from todo.web.endpoints import Responses, endpoint
@@ -33,7 +33,20 @@ def is_counted(settings: Settings) -> bool:
 
 
 def list_formats(settings: Settings) -> Responses:
-    return {200: CountedTasksSchema() if is_counted(settings) else TaskSchema(many=True)}
+    name = settings.completed_as
+    return {200: describe_counted_tasks(name) if is_counted(settings) else describe_task(name)(many=True)}
+
+
+def task_formats(settings: Settings) -> Responses:
+    return {200: describe_task(settings.completed_as)()}
+
+
+def new_task_formats(settings: Settings) -> Responses:
+    return {201: describe_task(settings.completed_as)()}
+
+
+def known_task_formats(settings: Settings) -> Responses:
+    return {**task_formats(settings), 304: None}
 
 
 def deletion_formats(settings: Settings) -> Responses:
@@ -50,15 +63,15 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
     """
     counted = is_counted(current_settings())
     page = queries.find_tasks(g.user_id, query, is_counted=counted)
-    shown = [TASKS.to_response(task) for task in page.rows]
+    shown = [show_task(task) for task in page.rows]
     return link_next(reply({"tasks": shown, "total": page.total} if counted else shown), page.cursor)
 
 
 @tasks.post("")
 @endpoint(
-    body=NewTaskSchema(),
+    body=accept(NewTaskSchema),
     reads=["Idempotency-Key"],
-    responses={201: TaskSchema()},
+    responses=new_task_formats,
     sends=["ETag", "Location", "Idempotent-Replayed"],
 )
 def create_task(new: dict[str, Any]) -> Response:
@@ -79,33 +92,37 @@ def create_task(new: dict[str, Any]) -> Response:
 
 
 @tasks.get("/<id:task_id>")
-@endpoint(reads=["If-None-Match"], responses={200: TaskSchema(), 304: None}, sends=["ETag"])
+@endpoint(reads=["If-None-Match"], responses=known_task_formats, sends=["ETag"])
 def get_task(task_id: int) -> Response:
     """Get a task.
 
     Needs its ID. To find a task by its text or by other fields, list tasks.
     """
     task = queries.get_task(g.user_id, task_id)
-    return reply_unless_known(TASKS.to_response(task), task.id, task.version)
-
-
-changing = endpoint(
-    body=TaskChangesSchema(partial=True), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"]
-)
+    return reply_unless_known(show_task(task), task.id, task.version)
 
 
 @tasks.patch("/<id:task_id>")
-@changing
-def update_task(changes: dict[str, Any], task_id: int) -> Response:
+@endpoint(
+    query=CompletionQuerySchema(),
+    body=accept(TaskChangesSchema, partial=True),
+    reads=["If-Match"],
+    responses=task_formats,
+    sends=["ETag"],
+)
+def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: int) -> Response:
     """Update a task.
 
     Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
     """
+    if query and changes:
+        raise FieldError("completed", "Send it in the body, not in the query.")
+    changes = changes or dict(query)
     return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
 
 
 @tasks.put("/<id:task_id>")
-@changing
+@endpoint(body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats, sends=["ETag"])
 def replace_task(changes: dict[str, Any], task_id: int) -> Response:
     """Update a task with PUT.
 
@@ -114,9 +131,12 @@ def replace_task(changes: dict[str, Any], task_id: int) -> Response:
     return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
 
 
-@tasks.patch("/<id:task_id>/toggle", endpoint="toggle_task")
+# Other paths and methods, for frontends that were written for other services.
+@tasks.patch("/<id:task_id>/status", endpoint="set_status")
+@tasks.route("/<id:task_id>/toggle", methods=["PATCH", "POST", "PUT"], endpoint="toggle_task")
+@tasks.route("/<id:task_id>/complete", methods=["POST", "PUT"], endpoint="post_completion")
 @tasks.patch("/<id:task_id>/complete")
-@endpoint(body=CompletionSchema(), reads=["If-Match"], responses={200: TaskSchema()}, sends=["ETag"])
+@endpoint(body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats, sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Complete or reopen a task.
 
@@ -142,4 +162,4 @@ def delete_task(task_id: int) -> Response:
 
 
 def reply_task(task: Task, status: int = 200) -> Response:
-    return reply_versioned(TASKS.to_response(task), status)
+    return reply_versioned(show_task(task), status)

@@ -1,39 +1,44 @@
 """The schemas of requests and responses. Bodies ignore unknown fields; query strings refuse unknown parameters."""
 
+from datetime import UTC
 from typing import Any, ClassVar
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields, post_load
 
-from todo.tasks.due import end_of, start_of
-from todo.tasks.fields import PRIORITIES, DayLimit, NoOffset, TagFilter, Words
+from todo.tasks.due import find_first, find_last
+from todo.tasks.fields import PRIORITIES, DueLimit, OnlyFirst, Sorting, TagFilter, Words, Zone
 from todo.tasks.listing import SORTS
 from todo.tasks.resource import TASKS
 from todo.web.fields import Choice, StrictBoolean, WholeNumber
-from todo.web.parameters import Aliases
 from todo.web.schemas import MAX_LISTED, IncomingSchema
 
-# Names that frontends of other services use.
-ALIASES = Aliases(
-    parameters={"sort_by": "sort", "sort_order": "order", "q": "search"},
-    values={
-        "status": {"active": "pending", "incomplete": "pending"},
-        "sort": {"created_at": "created", "updated_at": "updated"},
-    },
-)
+# Other names of parameters. They lose nothing, and frontends of other services use them.
+ALIASES = {
+    "filter": "status",
+    "tag[]": "tag",
+    "q": "search",
+    "sort_by": "sort",
+    "sort_order": "order",
+    "per_page": "limit",
+    "page_size": "limit",
+    "skip": "offset",
+}
+SORT = Sorting(*SORTS, synonyms={"created_at": "created", "updated_at": "updated"})
 ABOUT_QUERY = {
     "status": "Only tasks that are pending, or completed.",
     "completed": "Only tasks that are completed (true), or pending (false).",
     "priority": "Only tasks with this priority.",
     "tag": "Only tasks with this tag; if repeated, with all of these tags. Case is ignored.",
-    "due_before": "Only tasks that are due on or before this day, in UTC.",
-    "due_after": "Only tasks that are due on or after this day, in UTC.",
+    "due_before": "Only tasks that are due by this day (2026-12-31) or this instant (2026-12-31T17:00:00+05:00).",
+    "due_after": "Only tasks that are due from this day or instant on.",
+    "time_zone": "The IANA time zone of due_before and due_after, such as America/New_York; by default UTC. A day"
+    " begins and ends there. A whole-day task is due at the end of its day there.",
     "search": "Only tasks whose title or description contains every word, also inside longer words. Case is ignored.",
     "sort": "The order. Tasks without a due date or without a priority come last in both directions.",
     "order": "The direction. By default, the last created or updated come first, titles and due dates ascend, and high"
     " priorities come first.",
     "limit": "The largest number of tasks in the page.",
     "cursor": "Where the page begins: from the Link header of the page before.",
-    "offset": "0, for clients that always send it. To continue, follow the Link header.",
 }
 
 
@@ -61,29 +66,56 @@ class CompletionSchema(IncomingSchema):
     about = TASKS.about
     example: ClassVar[dict[str, Any]] = {"completed": True}
     refused: ClassVar[dict[str, Any]] = {"completed": "yes"}
+    optional = True
 
-    completed = StrictBoolean()
+    completed = StrictBoolean(required=True)
+
+
+class CompletionQuerySchema(Schema):
+    """The new state in the query of a change, for frontends that send it there."""
+
+    completed = Choice(values={"true": True, "false": False}, metadata={"undocumented": True})
 
 
 class TaskQuerySchema(Schema):
     """Filters, order and page of a list. Unknown parameters are refused: a typo must not return a wrong list."""
 
     about = ABOUT_QUERY
-    aliases: ClassVar[Aliases] = ALIASES
+    aliases = ALIASES
     refused: ClassVar[dict[str, Any]] = {"limit": "0"}
 
-    status = Choice(values={"all": None, "pending": False, "completed": True})
+    status = Choice(
+        values={"all": None, "pending": False, "completed": True}, synonyms={"active": False, "incomplete": False}
+    )
     completed = Choice(values={"true": True, "false": False})
     priority = Choice(*PRIORITIES)
     tag = TagFilter()
-    due_before = DayLimit(end_of)
-    due_after = DayLimit(start_of)
+    due_before = DueLimit()
+    due_after = DueLimit()
+    time_zone = Zone()
     search = Words(200)
-    sort = Choice(*SORTS, load_default="created")
+    sort = SORT
     order = Choice("asc", "desc")
     limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
     cursor = fields.String(metadata={"pattern": "^[A-Za-z0-9_-]+$"})
-    offset = NoOffset()
+    page = OnlyFirst(1)
+    offset = OnlyFirst(0)
+
+    @post_load
+    def combine(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Combine the order with its direction, and the limits with the time zone."""
+        query["sort"], direction = query.get("sort", SORT.default)
+        if direction is not None and query.setdefault("order", direction) != direction:
+            raise ValidationError(f"Contradicts the direction in sort, which is {direction}.", "order")
+        zone = query.pop("time_zone", UTC)
+        for name, find in (("due_before", find_last), ("due_after", find_first)):
+            if name in query:
+                try:
+                    limits = find(query[name], zone)
+                    query[name] = {f"{name}_{kind}": moment for kind, moment in limits._asdict().items()}
+                except OverflowError:
+                    raise ValidationError("Is not between the years 1 and 9999 in that time zone.", name) from None
+        return query
 
 
 class TaskSchema(Schema):

@@ -1,12 +1,14 @@
 """The body of a request: a JSON object of limited size. An empty body counts as no body, with any media type."""
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 64 * 1024
+NOT_UTF_8 = "The body is not text in UTF-8, which JSON has to be."
 NO_OBJECT = "The body must be a JSON object."
 TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
 
@@ -16,9 +18,12 @@ def accepted_media_types(method: str) -> tuple[str, ...]:
     return ("application/json", "application/merge-patch+json") if method == "PATCH" else ("application/json",)
 
 
-def read_body() -> dict[str, Any]:
-    """Return the JSON object of the request, ``{}`` without a body; raises the HTTPException of an invalid one."""
-    body = _read_bytes()
+def read_body() -> Any:
+    """Return the JSON value of the request, ``{}`` without a body; raises the HTTPException of an invalid one.
+
+    A byte order mark is skipped (RFC 8259 section 8.1).
+    """
+    body = _read_bytes().removeprefix(BOM_UTF8)
     if not body:
         return {}
     for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
@@ -29,16 +34,16 @@ def read_body() -> dict[str, Any]:
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}.")
     try:
-        document = DECODER.decode(body.decode())
+        if b"\0" in body:  # JSON text has none; the encodings with wider characters do.
+            raise BadRequest(NOT_UTF_8)
+        return DECODER.decode(body.decode())
     except RecursionError:
         raise BadRequest("The body is JSON nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise BadRequest(NOT_UTF_8) from None
     except ValueError as error:
-        # A message of the text decoder would quote bytes.
         where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
         raise BadRequest(f"The body is not valid JSON{where}.") from None
-    if not isinstance(document, dict):
-        raise BadRequest(NO_OBJECT)
-    return document
 
 
 def _read_bytes() -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -22,15 +23,26 @@ Messages = dict[str, str | list[Any] | dict[Any, Any]]
 # For the OpenAPI document; short, because tools show them. Valid JSON text has no surrogates (RFC 8259 section 8.2).
 STORABLE = r"^[^\x00]*$"
 NOT_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
+# A character that can be seen. Others are white space, control and format characters, Unicode's other
+# Default_Ignorable_Code_Point (UAX #44), and the empty Braille pattern.
+VISIBLE = re.compile(
+    "[^\\s\0-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 
 
 class Text(fields.String):
-    """A JSON string with a length in code points, without the characters that PostgreSQL cannot store."""
+    """A JSON string with a length in code points, without the characters that PostgreSQL cannot store.
+
+    If ``trim`` is true, white space at both ends is removed, and the text needs a visible character.
+    """
 
     def __init__(self, minimum: int, maximum: int, *, trim: bool = False, **kwargs: Any) -> None:
         self._trim = trim
         self._lengths = range(minimum, maximum + 1)
-        self._allowed = f"a string of {minimum} to {maximum} characters"
+        nothing = " or null" if kwargs.get("allow_none") else ""
+        self._allowed = f"a string of {minimum} to {maximum} characters{nothing}"
         messages: Messages = {"required": f"Required: {self._allowed}.", "null": f"May not be null: {self._allowed}."}
         bounds = {"minLength": minimum, "maxLength": maximum, "pattern": NOT_BLANK if trim else STORABLE}
         super().__init__(error_messages=messages, metadata=bounds, **kwargs)
@@ -45,6 +57,8 @@ class Text(fields.String):
             counted = "characters after trimming" if self._trim else "characters"
             allowed = f"{self._lengths[0]} to {self._lengths[-1]} {counted}"
             raise ValidationError(f"Must have {allowed}, not {len(text)}.")
+        if self._trim and not VISIBLE.search(text):
+            raise ValidationError("Must have a character that can be seen.")
         return text
 
 
@@ -72,17 +86,31 @@ class Moment(fields.AwareDateTime):
 
 
 class Choice(fields.String):
-    """One of a few strings, or the value that ``values`` gives it."""
+    """One of a few words, in upper or lower case, or the value that ``values`` gives it.
 
-    def __init__(self, *allowed: str, values: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        self._values = values or {name: name for name in allowed}
-        described = {"type": "boolean"} if self._values.keys() == {"true", "false"} else {"enum": [*self._values]}
-        super().__init__(metadata=described, **kwargs)
+    ``synonyms`` are other words for the same values. They lose nothing, and frontends send them.
+    """
+
+    def __init__(
+        self,
+        *allowed: str,
+        values: Mapping[str, Any] | None = None,
+        synonyms: Mapping[str, Any] = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        values = values or {name: name for name in allowed}
+        described = {"type": "boolean"} if values.keys() == {"true", "false"} else {"enum": [*values]}
+        self._allowed = ", ".join(values) + (", or null" if kwargs.get("allow_none") else "")
+        self.synonyms = synonyms
+        self._values = {**values, **synonyms}
+        messages: Messages = {"null": f"Must be one of {self._allowed}."}
+        super().__init__(error_messages=messages, metadata={**described, **kwargs.pop("metadata", {})}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, str) or value not in self._values:
-            raise ValidationError(f"Must be one of {', '.join(self._values)}.")
-        return self._values[value]
+        word = value.lower() if isinstance(value, str) else None
+        if word not in self._values:
+            raise ValidationError(f"Must be one of {self._allowed}.")
+        return self._values[word]
 
 
 class WholeNumber(fields.Integer):

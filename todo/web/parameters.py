@@ -1,8 +1,7 @@
 """The parameters of a query, validated strictly: a typo must not return a wrong list."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -13,14 +12,8 @@ from todo.web.urls import split_query
 
 # In bytes. Longer queries are rare, and would fill the memory.
 LONGEST_CACHED = 500
-
-
-@dataclass(frozen=True)
-class Aliases:
-    """Alternative names of parameters and values. Set it as ``aliases`` on a schema."""
-
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+# A short query can have thousands of unknown parameters.
+MAX_ERRORS = 20
 
 
 def load_query(schema: Schema) -> Any:
@@ -32,28 +25,40 @@ def load_query(schema: Schema) -> Any:
 def load_parameters(schema: Schema, query: bytes) -> Any:
     """Return the parameters of a query as the schema loads them.
 
-    Raises ValidationError for an unknown parameter, and for a repeated one that is no list.
+    ``aliases`` of the schema are other names of its parameters. A parameter with an empty value counts as absent: HTML
+    forms send it. Raises ValidationError for unknown, invalid and repeated parameters, each under the name that was
+    sent.
     """
-    aliases: Aliases = getattr(schema, "aliases", Aliases())
-    given: dict[str, list[str]] = {}
-    for alias, text in split_query(query):
-        name = aliases.parameters.get(alias, alias)
-        given.setdefault(name, []).append(aliases.values.get(name, {}).get(text, text))
-    errors: dict[str, list[str]] = {}
+    aliases: dict[str, str] = getattr(schema, "aliases", {})
+    given: dict[str, list[tuple[str, str]]] = {}
+    for sent, text in split_query(query):
+        if text:
+            given.setdefault(aliases.get(sent, sent), []).append((sent, text))
     values: dict[str, Any] = {}
-    for name, texts in given.items():
-        kind = schema.fields.get(name)
-        if kind is None:
-            errors[name] = [f"Unknown parameter; allowed are {', '.join(schema.fields)}."]
-        elif isinstance(kind, fields.List):
-            values[name] = texts
-        elif len(texts) > 1:
-            errors[name] = [f"Given {len(texts)} times; once is allowed."]
+    errors: dict[str, list[str]] = {}
+    allowed = ", ".join(list_documented(schema)) or "none"
+    for name, pairs in given.items():
+        if name not in schema.fields:
+            errors[name] = [f"Unknown parameter; allowed: {allowed}."]
+        elif isinstance(schema.fields[name], fields.List):
+            values[name] = [text for _, text in pairs]
+        elif len(pairs) > 1:
+            errors |= {sent: [f"{name} is given {len(pairs)} times; once is allowed."] for sent, _ in pairs}
         else:
-            values[name] = texts[0]
+            values[name] = pairs[0][1]
+    try:
+        loaded = schema.load(values)
+    except ValidationError as error:
+        for name, messages in error.messages_dict.items():
+            errors |= {sent: messages for sent, _ in given.get(name, [(name, "")])}
     if errors:
-        raise ValidationError(errors)
-    return MappingProxyType(schema.load(values))
+        raise ValidationError(dict(islice(errors.items(), MAX_ERRORS)))
+    return MappingProxyType(loaded)
+
+
+def list_documented(schema: Schema) -> list[str]:
+    """Return the names of the parameters that the OpenAPI document has."""
+    return [name for name, field in schema.fields.items() if not field.metadata.get("undocumented")]
 
 
 # Clients repeat their queries.

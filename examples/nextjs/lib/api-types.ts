@@ -239,7 +239,7 @@ export interface components {
              * @description Whether the task is completed.
              * @example true
              */
-            completed?: boolean;
+            completed: boolean;
         };
     };
     responses: {
@@ -383,7 +383,7 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description Only tasks that are pending, or completed. Also accepted: active for pending, incomplete for pending. */
+                /** @description Only tasks that are pending, or completed. */
                 status?: "all" | "pending" | "completed";
                 /** @description Only tasks that are completed (true), or pending (false). */
                 completed?: boolean;
@@ -391,15 +391,17 @@ export interface operations {
                 priority?: "low" | "medium" | "high";
                 /** @description Only tasks with this tag; if repeated, with all of these tags. Case is ignored. */
                 tag?: string[];
-                /** @description Only tasks that are due on or before this day, in UTC. */
+                /** @description Only tasks that are due by this day (2026-12-31) or this instant (2026-12-31T17:00:00+05:00). */
                 due_before?: string;
-                /** @description Only tasks that are due on or after this day, in UTC. */
+                /** @description Only tasks that are due from this day or instant on. */
                 due_after?: string;
-                /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. Also accepted: q. */
+                /** @description The IANA time zone of due_before and due_after, such as America/New_York; by default UTC. A day begins and ends there. A whole-day task is due at the end of its day there. */
+                time_zone?: string;
+                /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. */
                 search?: string;
-                /** @description The order. Tasks without a due date or without a priority come last in both directions. Also accepted: sort_by, created_at for created, updated_at for updated. */
+                /** @description The order. Tasks without a due date or without a priority come last in both directions. */
                 sort?: "created" | "updated" | "title" | "due_date" | "priority";
-                /** @description The direction. By default, the last created or updated come first, titles and due dates ascend, and high priorities come first. Also accepted: sort_order. */
+                /** @description The direction. By default, the last created or updated come first, titles and due dates ascend, and high priorities come first. */
                 order?: "asc" | "desc";
                 /** @description The largest number of tasks in the page. */
                 limit?: number;

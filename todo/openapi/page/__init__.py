@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, request, send_from_directory
+from flask import Blueprint, Response, redirect, render_template, request, send_from_directory
 
 from todo.slots import take_shared_slot
 from todo.web.headers import INERT
@@ -26,6 +26,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+@explorer.get("/")
+def lead_to_page() -> Response:
+    """Redirect to the page."""
+    return redirect(f"{build_prefix()}/api/docs")  # type: ignore[return-value]
 
 
 @explorer.get("/api/docs")
