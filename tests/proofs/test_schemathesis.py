@@ -78,7 +78,7 @@ def start(port: int, path: Path, seed: int, owner: str, other: str) -> "subproce
             "run", f"http://127.0.0.1:{port}/api/openapi.json", "--seed", str(seed), "--no-color",
             "--report-ndjson-path", path.with_suffix(".ndjson"),
         ],
-        cwd=ROOT, env={**os.environ, "PEOPLE": str(people), "OWNER": owner},
+        cwd=ROOT, env={**os.environ, "PEOPLE": str(people)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -106,5 +106,5 @@ def test_every_kind_of_status_occurred(trial: Trial) -> None:
 
 def test_every_operation_succeeded_at_least_once(trial: Trial) -> None:
     done = {name: number for name, number in trial.successes.items() if not name.startswith("OPTIONS")}
-    assert len(done) == 16
+    assert len(done) == 7
     assert min(done.values()) >= 10, REPEAT
