@@ -8,15 +8,17 @@ DomainError
 ├── Full             the user has as many resources as one user may have
 ├── KeyUnusable      the resource that was created under this key has been deleted
 └── FieldError       the value of a field is refused
-    └── KeyReused    the Idempotency-Key was used for another request
+    ├── KeyReused    the Idempotency-Key was used for another request
+    └── TooSlow      finding what is asked for takes too long
 """
 
 from typing import ClassVar
 
 
 class DomainError(Exception):
-    """A refusal; its text is a sentence for the client."""
+    """A refusal; its text is a sentence for the client. ``code`` names the cause, if its status does not."""
 
+    code: ClassVar[str] = ""
     sentence: ClassVar[str] = ""
 
     def __init__(self, sentence: str = "") -> None:
@@ -41,30 +43,37 @@ class Excluded(DomainError):
 
 
 class InvalidCursor(DomainError):
+    code = "invalid_cursor"
     sentence = "cursor: not valid here; it was altered, or made with other filters or another order."
 
 
 class Full(DomainError):
+    code = "task_limit_reached"
     sentence = "You have as many tasks as one user may have; delete some that you no longer need."
 
 
 class KeyUnusable(DomainError):
+    code = "idempotency_key_gone"
     sentence = "The task that was created with this Idempotency-Key has been deleted; choose a new key."
 
 
 class FieldError(DomainError):
     """``field`` names a field of the body, a parameter of the query, or a header."""
 
-    field: str
+    field: str = ""
 
-    def __init__(self, field: str, sentence: str) -> None:
+    def __init__(self, field: str = "", sentence: str = "") -> None:
         super().__init__(sentence)
-        self.field = field
+        self.field = field or self.field
 
 
 class KeyReused(FieldError):
+    code = "idempotency_key_reused"
     field = "Idempotency-Key"
     sentence = "It was used for another body; choose a new key."
 
-    def __init__(self) -> None:
-        super().__init__(self.field, self.sentence)
+
+class TooSlow(FieldError):
+    code = "search_too_slow"
+    field = "search"
+    sentence = "Takes too long among your tasks; search for fewer words."

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 PLACES, PLACES_OF_USER = 64, 32
 # In a burst, further requests wait this long. After this time without a free slot, they are refused at once.
 BURST_SECONDS = 0.25
+CROWDED = "Too many of your requests are running; try again in 1 second."
 # The key of the WSGI environment for the owner of a slot.
 SLOT_KEY = "todo.slot"
 
@@ -44,7 +45,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 def take_slot() -> None:
     """Take a slot for the user in ``g.user_id``, if there is one: a before_request hook after authentication.
 
-    Raises TooManyRequests if too many requests of the user run already, and ServiceUnavailable if no slot is free.
+    Raises Crowded if too many requests of the user run already, and ServiceUnavailable if no slot is free.
     """
     if "user_id" in g:
         take(g.user_id)
@@ -67,16 +68,20 @@ def take(owner: Hashable) -> None:
 
 
 def refuse(has_all: bool, since: float) -> None:
-    """Raise TooManyRequests for an owner that has all slots that one may have, else ServiceUnavailable.
+    """Raise Crowded for an owner that has all slots that one may have, else ServiceUnavailable.
 
     If the database answered nobody while the request waited, the owner is not the cause.
     """
     isolation: Isolation = current_app.extensions["isolation"]
     if has_all and isolation.connections.answered_at > min(since, time.monotonic() - BURST_SECONDS):
         signals.request_limited.send()
-        raise TooManyRequests("Too many of your requests are running; try again in 1 second.", retry_after=1)
+        raise Crowded(CROWDED, retry_after=1)
     log.warning("No slot is free: requests take too long, or there are too many")
     raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
+
+
+class Crowded(TooManyRequests):
+    problem_code = "too_many_concurrent_requests"
 
 
 class Waiter:

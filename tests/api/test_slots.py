@@ -45,8 +45,9 @@ def test_one_user_gets_half_of_the_slots(alice: Caller, bob: Caller, slots: Slot
         read_tasks(bob.get("/api/tasks"))
         refused = answer.result()
     assert SECONDS <= time.monotonic() - started < SECONDS + 1
-    detail = "Too many of your requests are running; try again in 1 second."
-    assert read_problem(refused, 429)["detail"] == detail
+    problem = read_problem(refused, 429)
+    assert problem["code"] == "too_many_concurrent_requests"
+    assert problem["detail"] == "Too many of your requests are running; try again in 1 second."
     assert refused.headers["Retry-After"] == "1"
     slots.release(alice.user_id)
     read_tasks(alice.get("/api/tasks"))

@@ -8,15 +8,19 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from config import Settings
 from tests.support.callers import Caller
 from tests.support.databases import Database, closing_pool
 from tests.support.openapi import list_operations, resolve
 from todo import create_app
+from todo.auth.tokens import issue_token
 from todo.tasks.schemas import TaskQuerySchema
 
 # The request that provokes each error, by cause. Other causes have their own tests.
 PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
-    ("caller", 401): {},
+    ("missing token", 401): {},
+    ("expired token", 401): {},
+    ("invalid token", 401): {},
     ("path", 404): {},
     ("query", 400): {"query_string": {"cursor": "x"}},
     ("query", 422): {"query_string": TaskQuerySchema.refused},
@@ -29,7 +33,14 @@ PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": {"title": "another"}},
     ("If-Match", 412): {"headers": {"If-Match": '"999"'}, "json": {"completed": True}},
 }
-OTHERS = {("caller", 429), ("number of tasks", 403), ("service", 500), ("service", 503)}
+OTHERS = {
+    ("rate limit", 429),
+    ("concurrent requests", 429),
+    ("time of the search", 422),
+    ("number of tasks", 403),
+    ("service", 500),
+    ("service", 503),
+}
 
 
 def list_examples(document: Any) -> Iterator[tuple[str, str, tuple[str, int], Any, Any]]:
@@ -67,9 +78,15 @@ def test_every_cause_of_an_error_has_a_test(document: Any) -> None:
 
 
 def test_every_operation_fails_as_its_examples_show(
-    app: Flask, document: Any, client: FlaskClient, alice: Caller, task_id: int
+    app: Flask, document: Any, client: FlaskClient, settings: Settings, alice: Caller, task_id: int
 ) -> None:
     other, refused = [], find_refused_bodies(app)
+    expired = issue_token(settings, alice.user_id, -60)
+    tokens = {
+        "missing token": {},
+        "expired token": {"Authorization": f"Bearer {expired}"},
+        "invalid token": {"Authorization": f"{alice.authorization}x"},
+    }
     for method, path, provocation, operation, said in list_examples(document):
         if provocation in OTHERS:
             continue
@@ -81,8 +98,10 @@ def test_every_operation_fails_as_its_examples_show(
             schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             options = {"json": refused[schema]}
         address = path.format(**ids)
-        anonymous = provocation == ("caller", 401)
-        response = client.open(address, method=method) if anonymous else alice.call(method, address, **options)
+        if provocation[1] == 401:
+            response = client.open(address, method=method, headers=tokens[provocation[0]])
+        else:
+            response = alice.call(method, address, **options)
         if response.json != said:
             other.append(f"{method} {path} {provocation}: {response.text}")
     assert other == []
@@ -93,7 +112,7 @@ def test_the_rate_limit_example_matches_except_for_numbers(document: Any, databa
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         answers: list[Any] = [caller.get("/api/tasks").json for _ in range(2)]
-    for problem in (said := example_of(document, ("caller", 429)), answers[1]):
+    for problem in (said := example_of(document, ("rate limit", 429)), answers[1]):
         problem["detail"] = re.sub(r"\d+", "some", problem["detail"])
     assert answers[1] == said
 

@@ -11,10 +11,13 @@ from flask import Flask
 from werkzeug.exceptions import default_exceptions
 
 from bench.finding import QUERIES, SLOWEST
+from server.refusals import NOT_HTTP, RESPONSES
 from tests.support.commands import ROOT, SETTINGS
+from tests.support.openapi import list_nodes
 from todo.tasks.resource import TASKS
 from todo.tasks.schemas import TaskQuerySchema
 from todo.web import problems
+from todo.web.problems import make_problem
 
 CONNECT = (ROOT / "docs" / "connect-better-auth.md").read_text().replace("\\<", "<")
 FINDING = (ROOT / "docs" / "finding-tasks.md").read_text()
@@ -98,8 +101,20 @@ def test_every_error_is_documented_with_its_title(app: Flask) -> None:
         if int(status) >= 400
     }
     refusals |= {int(status) for status in re.findall(r"^(\d{3})  ", problems.__doc__ or "", re.MULTILINE)}
+    refusals |= {status for status, _ in RESPONSES.values()}
     explained = dict(re.findall(r"^\| (\d{3}) \| ([\w ]+) \|", ERRORS, re.MULTILINE))
     assert explained == {str(status): default_exceptions[status]().name for status in sorted(refusals)}
+
+
+def test_every_error_code_is_documented_and_used(app: Flask) -> None:
+    document: Any = app.test_client().get("/api/openapi.json").json
+    problems_shown = [node for node in list_nodes(document) if node.get("type") == "about:blank"]
+    # The document leaves these out: a wrong method, a file of the page, and what gunicorn refuses.
+    others = [make_problem(status, "") for status in (405, 416, *dict([NOT_HTTP, *RESPONSES.values()]))]
+    used = {(str(problem["status"]), problem["code"]) for problem in (*problems_shown, *others)}
+    rows = re.findall(r"^\| (\d{3}) \| [\w ]+ \| `(\w+)` \| [^|]+ \| [^|]+ \|$", ERRORS, re.MULTILINE)
+    assert sorted(rows) == sorted(used)
+    assert len(rows) > 25
 
 
 def test_deploy_commands_parse_and_name_existing_files() -> None:

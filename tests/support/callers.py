@@ -9,12 +9,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
+from tests.support.commands import ROOT
 from todo.auth.tokens import issue_token
+from todo.openapi.errors import ProblemSchema
 from todo.tasks.schemas import TaskSchema
-from todo.web.problems import ProblemSchema
 
 # The paths that need no token: the document and the page that shows it.
 OPEN = ("/api/openapi.json", "/api/docs")
+# The documented codes of problems.
+CODES = set(re.findall(r"^\| \d{3} \| [\w ]+ \| `(\w+)` \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE))
 INTERNAL = ("psycopg2", "sqlalchemy", "Traceback", "todo.tasks", "todo_app", "/todo/", "SELECT", "relation")
 
 
@@ -79,6 +82,7 @@ def read_problem(response: TestResponse, status: int, *fields: str) -> dict[str,
     assert not ProblemSchema().validate(problem)
     assert problem["status"] == status
     assert problem["title"]
+    assert problem["code"] in CODES
     assert problem["detail"]
     assert set(problem.get("errors", ())) == set(fields)
     return dict(problem)

@@ -37,7 +37,7 @@ def authenticate() -> None:
         return
     header = request.headers.get("Authorization")
     if header is None:
-        raise Unauthenticated(NO_HEADER)
+        raise Unauthenticated(NO_HEADER, code="token_missing")
     given = BEARER.fullmatch(header)
     if given is None:
         raise Unauthenticated("The Authorization header must be: Bearer <JWT>, once.", "invalid_request")
@@ -45,17 +45,21 @@ def authenticate() -> None:
     try:
         g.user_id = verifier.verify(given[1])
     except InvalidToken as error:
-        raise Unauthenticated(str(error), "invalid_token") from None
+        raise Unauthenticated(str(error), "invalid_token", error.code) from None
     except KeysUnavailable as error:
         log.warning("Keys that verify tokens are unavailable")
         raise ServiceUnavailable(str(error), retry_after=error.retry_after_seconds) from None
 
 
 class Unauthenticated(Unauthorized):
-    """401 with the WWW-Authenticate header of RFC 6750 section 3; ``error`` is its code if a token was sent."""
+    """401 with the WWW-Authenticate header of RFC 6750 section 3; ``error`` is its code if a token was sent.
 
-    def __init__(self, detail: str, error: str | None = None) -> None:
+    ``code`` is the code of the problem.
+    """
+
+    def __init__(self, detail: str, error: str | None = None, code: str = "token_invalid") -> None:
         super().__init__(detail)
+        self.problem_code = code
         self._challenge = f'Bearer error="{error}"' if error else 'Bearer realm="todo"'
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ SESSION_CACHE_AUDIENCE = "better-auth:session-cache"
 # PyJWT raises these, besides its own errors, for huge numbers, infinities and deeply nested headers.
 MALFORMED_TOKEN_ERRORS = (ValueError, TypeError, ArithmeticError, RecursionError)
 
+EXPIRED = "The token has expired; get a new one."
 ASK_BETTER_AUTH = "get a JWT from Better Auth's /api/auth/token and send that"
 
 Key = str | PyJWK
@@ -24,6 +25,12 @@ Key = str | PyJWK
 
 class InvalidToken(Exception):
     """The token is refused; the message says why, for the client, and never contains the token."""
+
+    code = "token_invalid"
+
+
+class ExpiredToken(InvalidToken):
+    code = "token_expired"
 
 
 class Expected(NamedTuple):
@@ -64,6 +71,8 @@ def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dic
             leeway=CLOCK_SKEW_SECONDS,
             options=options,
         )
+    except jwt.ExpiredSignatureError:
+        raise ExpiredToken(EXPIRED) from None
     except jwt.PyJWTError as error:
         raise InvalidToken(explain_refusal(error, expected)) from None
     except MALFORMED_TOKEN_ERRORS:
@@ -71,7 +80,7 @@ def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dic
     if type(claims["exp"]) not in {int, float}:  # PyJWT accepts a string of digits; RFC 7519 does not.
         raise InvalidToken("The token's exp claim must be a number.")
     if claims["exp"] <= time.time():
-        raise InvalidToken(explain_refusal(jwt.ExpiredSignatureError(), expected))
+        raise ExpiredToken(EXPIRED)
     audience = claims.get("aud")
     if SESSION_CACHE_AUDIENCE in (audience if isinstance(audience, list) else [audience]):
         raise InvalidToken(f"The token is Better Auth's session cache; {ASK_BETTER_AUTH}.")
@@ -81,8 +90,6 @@ def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dic
 def explain_refusal(error: jwt.PyJWTError, expected: Expected) -> str:
     """Return why a token is refused, for the developer of a frontend."""
     match error:
-        case jwt.ExpiredSignatureError():
-            return "The token has expired; get a new one."
         case jwt.MissingRequiredClaimError():
             return f"The token has no {error.claim} claim."
         case jwt.InvalidAudienceError():

@@ -2,43 +2,95 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from apispec import APISpec
-from marshmallow import Schema
+from marshmallow import Schema, fields
 from werkzeug.http import HTTP_STATUS_CODES
 
 from todo.auth.hook import NO_HEADER
-from todo.errors import Changed, Full, InvalidCursor, KeyReused, KeyUnusable, NotFound
-from todo.web.bodies import NO_OBJECT, TOO_LARGE, accepted_media_types
-from todo.web.conditions import INVALID_KEY
+from todo.auth.tokens import EXPIRED, ExpiredToken, InvalidToken
+from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyReused, KeyUnusable, NotFound, TooSlow
+from todo.slots import CROWDED, Crowded
+from todo.web.bodies import NO_OBJECT, TOO_LARGE, MalformedBody, accepted_media_types
+from todo.web.conditions import INVALID_KEY, InvalidHeader
 from todo.web.endpoints import Declaration
-from todo.web.problems import DETAILS, ProblemSchema, make_problem
+from todo.web.parameters import InvalidParameters
+from todo.web.problems import DETAILS, make_problem
 
-Text = str | dict[str, list[str]]  # A sentence, or messages by field.
+
+class ProblemSchema(Schema):
+    """An error (RFC 9457). ``errors`` is part of 422; ``request_id`` of 5xx, and of requests that gunicorn refuses."""
+
+    about: ClassVar[dict[str, str]] = {
+        "type": "about:blank: the status is the kind of the problem.",
+        "title": "The name of the status.",
+        "status": "The HTTP status.",
+        "code": "The name of the cause, for programs. It stays the same; later versions may add codes.",
+        "detail": "The cause, in a sentence for a person.",
+        "errors": "The messages for each invalid field or parameter, by its name.",
+        "request_id": "The log has the cause under this ID.",
+    }
+
+    example: ClassVar[dict[str, Any]] = {
+        "type": "about:blank",
+        "title": "Unprocessable Entity",
+        "status": 422,
+        "code": "invalid_fields",
+        "detail": "completed: Must be true or false, not a string.",
+        "errors": {"completed": ["Must be true or false, not a string."]},
+        "request_id": "5f0c6b3e",
+    }
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    code = fields.String(required=True)
+    detail = fields.String(required=True)
+    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
+    request_id = fields.String()
+
+
+class Text(NamedTuple):
+    """What an error says: a sentence, or messages by field; and its code, if its status has several."""
+
+    said: str | dict[str, list[str]]
+    code: str = ""
+
+
+def quote(error: type[DomainError]) -> Text:
+    """Return what a refusal of the domain says."""
+    return Text({error.field: [error.sentence]} if issubclass(error, FieldError) else error.sentence, error.code)
+
 
 # The errors by their cause, a part of the request. The schemas of queries and bodies add theirs.
 ERRORS: dict[str, dict[int, Text]] = {
-    "caller": {
-        401: NO_HEADER,
-        429: "More than 600 per 1 minute; try again in 21 seconds.",
+    "missing token": {401: Text(NO_HEADER, "token_missing")},
+    "expired token": {401: Text(EXPIRED, ExpiredToken.code)},
+    "invalid token": {
+        401: Text("The token's signature is wrong; it was made with another key or secret.", InvalidToken.code)
     },
-    "path": {404: NotFound.sentence},
-    "number of tasks": {403: Full.sentence},
-    "query": {400: InvalidCursor.sentence},
+    "rate limit": {429: Text("More than 600 per 1 minute; try again in 21 seconds.")},
+    "concurrent requests": {429: Text(CROWDED, Crowded.problem_code)},
+    "path": {404: quote(NotFound)},
+    "number of tasks": {403: quote(Full)},
+    "query": {400: quote(InvalidCursor)},
+    "time of the search": {422: quote(TooSlow)},
     "body": {
-        400: NO_OBJECT,
-        413: TOO_LARGE,
-        415: "Send the body as Content-Type: {accepted}.",
+        400: Text(NO_OBJECT, MalformedBody.problem_code),
+        413: Text(TOO_LARGE),
+        415: Text("Send the body as Content-Type: {accepted}."),
     },
     "Idempotency-Key": {
-        400: INVALID_KEY,
-        409: KeyUnusable.sentence,
-        422: {KeyReused.field: [KeyReused.sentence]},
+        400: Text(INVALID_KEY, InvalidHeader.problem_code),
+        409: quote(KeyUnusable),
+        422: quote(KeyReused),
     },
-    "If-Match": {412: Changed.sentence},
-    "service": {500: DETAILS[500], 503: DETAILS[503]},
+    "If-Match": {412: quote(Changed)},
+    "service": {500: Text(DETAILS[500]), 503: Text(DETAILS[503])},
 }
+# Of every operation.
+CALLER = ("missing token", "expired token", "invalid token", "rate limit", "concurrent requests")
 # These differ between operations. The document has the others once, as components.
 VARYING = {400, 415, 422}
 HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
@@ -46,23 +98,27 @@ HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]
 
 def add_errors(spec: APISpec) -> None:
     """Add the errors that are the same for all operations."""
+    common: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause, errors in ERRORS.items():
         for status, text in errors.items():
-            if status not in VARYING:
-                spec.components.response(_name(status), _describe(status, {cause: text}))
+            common[status][cause] = text
+    for status, texts in common.items():
+        if status not in VARYING:
+            spec.components.response(_name(status), _describe(status, texts))
 
 
 def list_errors(declaration: Declaration, method: str, *, has_path: bool, creates: bool) -> Iterator[tuple[str, Any]]:
     """Yield the errors of an operation by status, the common ones by reference."""
     shapes = {"query": declaration.query, "body": declaration.body}
-    causes = ["caller", *(["path"] if has_path else []), *(["number of tasks"] if creates else [])]
+    causes = [*CALLER, *(["path"] if has_path else []), *(["number of tasks"] if creates else [])]
     causes += [part for part, shape in shapes.items() if shape]
+    causes += ["time of the search"] if declaration.query and TooSlow.field in declaration.query.fields else []
     answers: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause in (*causes, *declaration.reads, "service"):
         for status, text in ERRORS.get(cause, {}).items():
             answers[status][cause] = text
         if shape := shapes.get(cause):
-            answers[422][cause] = _provoke(shape)
+            answers[422][cause] = Text(_provoke(shape), InvalidParameters.problem_code if cause == "query" else "")
     for status, texts in sorted(answers.items()):
         yield str(status), _describe(status, texts, method) if status in VARYING else _name(status)
 
@@ -90,8 +146,8 @@ def _describe(status: int, texts: dict[str, Text], method: str = "") -> dict[str
 
 def _write_problem(status: int, text: Text, method: str) -> dict[str, Any]:
     """Return the body of an error (web/problems.py)."""
-    if isinstance(text, dict):
-        member, messages = next(iter(text.items()))
-        return make_problem(status, f"{member}: {messages[0]}", errors=text)
-    detail = text.format(accepted=" or ".join(accepted_media_types(method)))
-    return make_problem(status, detail, **({"request_id": "5f0c6b3e"} if status >= 500 else {}))
+    if isinstance(text.said, dict):
+        member, messages = next(iter(text.said.items()))
+        return make_problem(status, f"{member}: {messages[0]}", text.code, errors=text.said)
+    detail = text.said.format(accepted=" or ".join(accepted_media_types(method)))
+    return make_problem(status, detail, text.code, **({"request_id": "5f0c6b3e"} if status >= 500 else {}))

@@ -30,7 +30,7 @@ from todo.database.creating import bind_new, build_create, build_create_many, bu
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.statements import Statement
-from todo.errors import FieldError, Full, KeyReused, KeyUnusable
+from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
 from todo.extensions import current_settings
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
@@ -75,7 +75,7 @@ def build_task_change(names: frozenset[str]) -> Statement[tuple[Task, Outcome]]:
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
     """Return a page of the user's tasks; ``query`` is loaded by TaskQuerySchema.
 
-    Raises InvalidCursor, and FieldError if a search takes too long.
+    Raises InvalidCursor, and TooSlow if a search takes too long.
     """
     words = query.get("search", [])
     asked = Query(
@@ -95,7 +95,7 @@ def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = Fal
     except OperationalError as error:
         # The user's own tasks bound a search, but these and the words can be chosen to be slow.
         if words and isinstance(error.orig, QueryCanceled):
-            raise FieldError("search", "Takes too long among your tasks; search for fewer words.") from None
+            raise TooSlow from None
         raise
 
 

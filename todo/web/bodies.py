@@ -13,6 +13,10 @@ NO_OBJECT = "The body must be a JSON object."
 TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
 
 
+class MalformedBody(BadRequest):
+    problem_code = "malformed_body"
+
+
 def accepted_media_types(method: str) -> tuple[str, ...]:
     """Return the media types of a body. PATCH works as a merge patch (RFC 7396), so it accepts that type too."""
     return ("application/json", "application/merge-patch+json") if method == "PATCH" else ("application/json",)
@@ -35,15 +39,15 @@ def read_body() -> Any:
         raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}.")
     try:
         if b"\0" in body:  # JSON text has none; the encodings with wider characters do.
-            raise BadRequest(NOT_UTF_8)
+            raise MalformedBody(NOT_UTF_8)
         return DECODER.decode(body.decode())
     except RecursionError:
-        raise BadRequest("The body is JSON nested too deeply.") from None
+        raise MalformedBody("The body is JSON nested too deeply.") from None
     except UnicodeDecodeError:
-        raise BadRequest(NOT_UTF_8) from None
+        raise MalformedBody(NOT_UTF_8) from None
     except ValueError as error:
         where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadRequest(f"The body is not valid JSON{where}.") from None
+        raise MalformedBody(f"The body is not valid JSON{where}.") from None
 
 
 def _read_bytes() -> bytes:
@@ -55,14 +59,14 @@ def _read_bytes() -> bytes:
         try:
             chunk = stream.read(MAX_BODY_BYTES + 1 - len(body))
         except Exception as error:  # gunicorn's errors: a lost connection, an invalid chunk.
-            raise BadRequest("The body could not be read to its end.") from error
+            raise MalformedBody("The body could not be read to its end.") from error
         if not chunk:
             break
         body += chunk
     else:
         raise RequestEntityTooLarge(TOO_LARGE)
     if announced is not None and len(body) < announced:
-        raise BadRequest("The body is shorter than its Content-Length.")
+        raise MalformedBody("The body is shorter than its Content-Length.")
     return body
 
 

@@ -18,6 +18,10 @@ INVALID_KEY = "Idempotency-Key: must have 1 to 255 printable ASCII characters."
 TAG = re.compile(r"([0-9]+)\.([0-9]+)(?:[-;]+[a-z]+;*)?")
 
 
+class InvalidHeader(BadRequest):
+    problem_code = "invalid_header"
+
+
 def read_expected(row_id: int) -> Expected:
     """Return the versions that If-Match and If-None-Match allow (RFC 9110 section 13.1)."""
     tags, others = request.if_match, request.if_none_match
@@ -56,8 +60,8 @@ def reply_unless_known(data: Mapping[str, Any], row_id: int, version: int) -> Re
 
 
 def read_idempotency_key() -> str | None:
-    """Return the Idempotency-Key, None without one; raises BadRequest if it is invalid."""
+    """Return the Idempotency-Key, None without one; raises InvalidHeader if it is invalid."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(r"[ -~]{1,255}", key):
-        raise BadRequest(INVALID_KEY)
+        raise InvalidHeader(INVALID_KEY)
     return key

@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 from flask import Response, request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import BadRequest
 
 from config import Settings
 from todo.extensions import current_settings
-from todo.web.bodies import NO_OBJECT, read_body
+from todo.web.bodies import NO_OBJECT, MalformedBody, read_body
 from todo.web.parameters import MAX_ERRORS, list_documented, load_query
 
 # By status; None where a response has no body.
@@ -85,7 +84,7 @@ def load_body(declared: Schema | Callable[[Settings], Schema]) -> Any:
     if getattr(schema, "optional", False) and body in ({}, None, ""):
         return {}
     if not isinstance(body, dict):
-        raise BadRequest(NO_OBJECT)
+        raise MalformedBody(NO_OBJECT)
     loaded = schema.load(body)
     if body and not loaded:
         message = f"Cannot be set here; fields that can: {', '.join(schema.fields)}."

@@ -16,8 +16,12 @@ LONGEST_CACHED = 500
 MAX_ERRORS = 20
 
 
+class InvalidParameters(ValidationError):
+    problem_code = "invalid_parameters"
+
+
 def load_query(schema: Schema) -> Any:
-    """Return the parameters of the request as the schema loads them; raises ValidationError."""
+    """Return the parameters of the request as the schema loads them; raises InvalidParameters."""
     query = request.query_string
     return load_cached(schema, query) if len(query) <= LONGEST_CACHED else load_parameters(schema, query)
 
@@ -26,7 +30,7 @@ def load_parameters(schema: Schema, query: bytes) -> Any:
     """Return the parameters of a query as the schema loads them.
 
     ``aliases`` of the schema are other names of its parameters. A parameter with an empty value counts as absent: HTML
-    forms send it. Raises ValidationError for unknown, invalid and repeated parameters, each under the name that was
+    forms send it. Raises InvalidParameters for unknown, invalid and repeated parameters, each under the name that was
     sent.
     """
     aliases: dict[str, str] = getattr(schema, "aliases", {})
@@ -52,7 +56,7 @@ def load_parameters(schema: Schema, query: bytes) -> Any:
         for name, messages in error.messages_dict.items():
             errors |= {sent: messages for sent, _ in given.get(name, [(name, "")])}
     if errors:
-        raise ValidationError(dict(islice(errors.items(), MAX_ERRORS)))
+        raise InvalidParameters(dict(islice(errors.items(), MAX_ERRORS)))
     return MappingProxyType(loaded)
 
 

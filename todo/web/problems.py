@@ -1,5 +1,7 @@
 """Every error response is a problem (RFC 9457). A hook or a view raises an HTTPException, a query a DomainError.
 
+Its ``code`` is the ``problem_code`` or ``code`` of the error, or the one of its status. docs/errors.md lists them all.
+
 400  the body is no JSON object, or a header or the cursor is invalid
 401  no valid token; has WWW-Authenticate (RFC 6750)
 403  the user has as many tasks as one user may have
@@ -9,6 +11,7 @@
 412  If-Match names another version, or If-None-Match names this one
 413  the body is too large
 415  the body is not declared as JSON
+416  a file of /api/docs does not have the bytes of Range
 422  fields or parameters are invalid; ``errors`` names each
 429  too many requests; has Retry-After
 500  an unexpected error, without internal details
@@ -16,11 +19,11 @@
 """
 
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 from flask import Flask, Response, request
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import ValidationError
 from psycopg2.errors import (
     InvalidParameterValue,
     InvalidSchemaName,
@@ -62,6 +65,17 @@ DETAILS = {
     503: "The service is not available right now; try again in a few seconds.",
 }
 
+# For errors without a code of their own; other statuses have their name as code.
+CODES = {
+    400: "malformed_request",
+    413: "body_too_large",
+    414: "request_line_too_long",
+    422: "invalid_fields",
+    429: "rate_limited",
+    431: "header_too_large",
+    500: "internal_error",
+    503: "unavailable",
+}
 
 STATUSES: dict[type[DomainError], int] = {
     NotFound: 404,
@@ -71,26 +85,6 @@ STATUSES: dict[type[DomainError], int] = {
     Changed: 412,
     Excluded: 412,
 }
-
-
-class ProblemSchema(Schema):
-    """An error (RFC 9457). ``errors`` is part of 422; ``request_id`` of 5xx, and of requests that gunicorn refuses."""
-
-    about: ClassVar[dict[str, str]] = {
-        "type": "about:blank: the status is the kind of the problem.",
-        "title": "The name of the status.",
-        "status": "The HTTP status.",
-        "detail": "The cause, in a sentence for a person.",
-        "errors": "The messages for each invalid field or parameter, by its name.",
-        "request_id": "The log has the cause under this ID.",
-    }
-
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
-    request_id = fields.String()
 
 
 def init_app(app: Flask) -> None:
@@ -105,20 +99,22 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, handle_unforeseen)
 
 
-def make_problem(status: int, detail: str, **extensions: Any) -> dict[str, Any]:
-    """Return the fields of a problem (RFC 9457); ``extensions`` are extension members."""
-    return {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail, **extensions}
+def make_problem(status: int, detail: str, code: str = "", **extensions: Any) -> dict[str, Any]:
+    """Return the fields of a problem (RFC 9457); ``extensions`` are further extension members."""
+    title = HTTP_STATUS_CODES[status]
+    code = code or CODES.get(status) or title.lower().replace(" ", "_")
+    return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail, **extensions}
 
 
-def to_problem(error: HTTPException, **extensions: Any) -> Response:
-    """Turn an exception into its problem; ``extensions`` are extension members."""
+def to_problem(error: HTTPException, code: str = "", **extensions: Any) -> Response:
+    """Turn an exception into its problem; ``extensions`` are further extension members."""
     status = error.code or 500
     detail = error.description or ""
     if detail == default_exceptions.get(status, HTTPException).description:
         detail = DETAILS.get(status, detail)
     if status >= 500:
         extensions["request_id"] = request_id()
-    problem = make_problem(status, detail, **extensions)
+    problem = make_problem(status, detail, code or getattr(error, "problem_code", ""), **extensions)
     response = CompleteResponse(orjson.dumps(problem), status, content_type="application/problem+json")
     for name, value in error.get_headers(request.environ):
         if name.lower() != "content-type":
@@ -129,15 +125,16 @@ def to_problem(error: HTTPException, **extensions: Any) -> Response:
 def handle_refusal(error: DomainError) -> Response:
     """Turn a refusal of the domain into the problem of its status."""
     if isinstance(error, FieldError):
-        return handle_invalid(ValidationError({error.field: [str(error)]}))
-    return to_problem(default_exceptions[STATUSES[type(error)]](str(error)))
+        return handle_invalid(ValidationError({error.field: [str(error)]}), error.code)
+    return to_problem(default_exceptions[STATUSES[type(error)]](str(error)), error.code)
 
 
-def handle_invalid(error: ValidationError) -> Response:
+def handle_invalid(error: ValidationError, code: str = "") -> Response:
     """422: ``errors`` has the messages of each field, ``detail`` repeats the first."""
     errors = error.messages_dict
     field, messages = next(iter(errors.items()))
-    return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), errors=errors)
+    code = code or getattr(error, "problem_code", "")
+    return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), code, errors=errors)
 
 
 def handle_unavailable(error: SQLAlchemyError) -> Response:

@@ -85,19 +85,46 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Problem: {
-            /** @description about:blank: the status is the kind of the problem. */
+            /**
+             * @description about:blank: the status is the kind of the problem.
+             * @example about:blank
+             */
             type: string;
-            /** @description The name of the status. */
+            /**
+             * @description The name of the status.
+             * @example Unprocessable Entity
+             */
             title: string;
-            /** @description The HTTP status. */
+            /**
+             * @description The HTTP status.
+             * @example 422
+             */
             status: number;
-            /** @description The cause, in a sentence for a person. */
+            /**
+             * @description The name of the cause, for programs. It stays the same; later versions may add codes.
+             * @example invalid_fields
+             */
+            code: string;
+            /**
+             * @description The cause, in a sentence for a person.
+             * @example completed: Must be true or false, not a string.
+             */
             detail: string;
-            /** @description The messages for each invalid field or parameter, by its name. */
+            /**
+             * @description The messages for each invalid field or parameter, by its name.
+             * @example {
+             *       "completed": [
+             *         "Must be true or false, not a string."
+             *       ]
+             *     }
+             */
             errors?: {
                 [key: string]: string[];
             };
-            /** @description The log has the cause under this ID. */
+            /**
+             * @description The log has the cause under this ID.
+             * @example 5f0c6b3e
+             */
             request_id?: string;
         };
         /** @enum {string} */
