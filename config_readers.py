@@ -18,6 +18,8 @@ Reader = Callable[[str, str], Any]
 # Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+LABEL = "[a-z0-9_-]+"
+ORIGIN_HOST = rf"[a-z0-9._-]+|(?:(?:{LABEL}|[a-z0-9_-]*\*[a-z0-9_-]*)\.)+{LABEL}\.{LABEL}|\[[0-9a-f:.]+\]"
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
 
@@ -125,13 +127,19 @@ def find_origin(url: str) -> str:
 
 
 def read_origins(name: str, text: str) -> tuple[str, ...]:
-    """Return comma-separated origins as browsers write them: in lower case, without a default port."""
+    """Return comma-separated origins as browsers write them: in lower case, without a default port.
+
+    ``*`` within a host stands for a part of one label. It is refused in the last two labels: https://*.com would be
+    the origin of almost anybody.
+    """
     origins = []
     for origin in [each for part in text.split(",") if (each := part.strip().rstrip("/").lower())] or [text]:
-        found = re.fullmatch(r"\*|([a-z][a-z0-9.+-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(?::([0-9]{1,5}))?", origin)
+        found = re.fullmatch(rf"\*|([a-z][a-z0-9.+-]*://(?:{ORIGIN_HOST}))(?::([0-9]{{1,5}}))?", origin)
         if found is None or int(found[2] or 1) not in range(1, 65536):
             raise SettingError(
-                name, f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or be *"
+                name,
+                f"has {origin!r}: each origin, between commas, must look like https://app.example.com, or like"
+                " https://app-*.example.com with one * in a label before the last two, or be *",
             )
         port = "" if found[2] is None else f":{int(found[2])}"
         is_default = origin.partition(":")[0] + port in {"http:80", "https:443"}

@@ -75,6 +75,26 @@ def test_neon_db_url_wins_over_database_url_unless_empty() -> None:
         ("CORS_ORIGINS", "http://localhost:0", "https://app.example.com"),
         ("CORS_ORIGINS", "localhost:3000", "https://app.example.com"),
         ("CORS_ORIGINS", "http://ok.example, http://*.example", "https://app.example.com"),
+        *[
+            ("CORS_ORIGINS", origin, "one * in a label before the last two")
+            for origin in (
+                "https://*",
+                "https://*.com",
+                "https://*.com.",
+                "https://*.",
+                "https://app.*.com",
+                "https://*.*.com",
+                "https://a.vercel.*",
+                "https://a-**.vercel.app",
+                "https://*-*.vercel.app",
+                "https://*..com",
+                "*://app.example.com",
+                "https*://app.example.com",
+                "https://app.example.com:*",
+                "https://[*]",
+                "**",
+            )
+        ],
         ("CORS_ORIGINS", "https://app.example.com/path", "https://app.example.com"),
         ("PORT", "http", "1 to 65535"),
         ("PORT", "0", "1 to 65535"),
@@ -144,6 +164,18 @@ def test_several_origins_are_accepted() -> None:
     ],
 )
 def test_an_origin_is_normalized_as_browsers_do(given: str, origin: str) -> None:
+    assert Settings.read(SECRET | {"CORS_ORIGINS": given}).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://App-*.Vercel.app:443/", "https://app-*.vercel.app"),
+        ("http://*.local.test:3000", "http://*.local.test:3000"),
+        ("https://*.a-*-b.example.com", "https://*.a-*-b.example.com"),
+    ],
+)
+def test_an_origin_may_have_an_asterisk_in_a_label(given: str, origin: str) -> None:
     assert Settings.read(SECRET | {"CORS_ORIGINS": given}).cors_origins == (origin,)
 
 

@@ -8,10 +8,11 @@ from flask import Flask, Response, request
 from config import Settings
 
 ID_KEY = "todo.request_id"
-PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LABEL_PART = "[a-z0-9_-]{1,63}"  # what * stands for in CORS_ORIGINS
 
 # The headers that a page may read, and how long a browser caches a preflight.
-EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
+EXPOSED = "ETag, Link, Location, Retry-After, Allow, WWW-Authenticate, Idempotent-Replayed, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
 # For all paths: a wrong method should get a 405 that the page can read, not a request that the browser blocks.
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -28,7 +29,9 @@ INERT = (
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Add the headers to every response, errors and unknown paths included."""
-    origins = settings.cors_origins
+    is_open = "*" in settings.cors_origins
+    named = frozenset(settings.cors_origins) - {"*"}
+    pattern = re.compile("|".join(re.escape(origin).replace(r"\*", LABEL_PART) for origin in named))
 
     def add_headers(response: Response) -> Response:
         headers = response.headers
@@ -37,8 +40,10 @@ def init_app(app: Flask, settings: Settings) -> None:
             headers.extend(INERT)
         headers["X-Request-ID"] = request_id()
         origin = request.environ.get("HTTP_ORIGIN")
-        if origin is not None and (origin in origins or "*" in origins):
-            headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
+        if origin and ((is_named := origin in named or pattern.fullmatch(origin)) or is_open):
+            headers["Access-Control-Allow-Origin"] = origin if is_named else "*"
+            if is_named:  # For pages that send their cookies, which the service never reads.
+                headers["Access-Control-Allow-Credentials"] = "true"
             if request.method == "OPTIONS":
                 allow_call(response)
             else:
@@ -51,12 +56,15 @@ def init_app(app: Flask, settings: Settings) -> None:
 def allow_call(response: Response) -> None:
     """Allow a preflighted call (Fetch standard, section 4.8): the service reads no cookie, so any header is allowed.
 
-    An unknown path is allowed too. Otherwise the page could not read its 404, and the browser would report CORS.
+    An unknown path is allowed too, and an unknown method such as "patch", which browsers send as it is written.
+    Otherwise the page could not read its 404 or 405, and the browser would report CORS.
     """
     if response.status_code == 404:
         response.status_code, response.data = 200, b""
         del response.headers["Content-Type"]
-    response.headers["Access-Control-Allow-Methods"] = ", ".join(METHODS)
+    method = request.headers.get("Access-Control-Request-Method", "")
+    methods = sorted({*METHODS, method}) if PLAIN.fullmatch(method) else METHODS
+    response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
     if asked := request.headers.get("Access-Control-Request-Headers"):
         response.headers["Access-Control-Allow-Headers"] = asked
@@ -70,6 +78,6 @@ def request_id() -> str:
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID")
         # Unique, but no secret: the system's randomness would cost a system call.
-        known = given if given and PLAIN_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+        known = given if given and PLAIN.fullmatch(given) else f"{getrandbits(128):032x}"
         environ[ID_KEY] = known
     return known
