@@ -91,7 +91,7 @@ def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
         yield proxy
 
 
-OLD_CADDY = {"request_buffers 1MB": "buffer_requests", "response_buffers 4MB": "buffer_responses"}
+OLD_CADDY = {"request_buffers 1MiB": "buffer_requests", "response_buffers 4MB": "buffer_responses"}
 PROXIES = {"nginx": nginx, "caddy": caddy}
 INSTALLED = {"nginx": NGINX, "caddy": CADDY}
 
