@@ -69,8 +69,8 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
 
 
 @contextmanager
-def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
-    """Run Caddy in front of the service, with deploy/Caddyfile."""
+def caddy(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> Iterator[Proxy]:
+    """Run Caddy in front of the service, with deploy/Caddyfile and further changes to it."""
     assert CADDY
     proxy = Proxy(free_port(), free_port(), make_certificate(folder))
     said = subprocess.run([CADDY, "version"], capture_output=True, text=True, check=True).stdout
@@ -81,6 +81,7 @@ def caddy(service_port: int, folder: Path) -> Iterator[Proxy]:
             "todo.example.com {": f"https://localhost:{proxy.port} {{\n\ttls {proxy.certificate} {folder}/privkey.pem",
             "127.0.0.1:8000 {": f"127.0.0.1:{service_port} {{",
             **(OLD_CADDY if version < (2, 6, 3) else {}),
+            **changes,
         },
     )
     configuration = folder / "Caddyfile"
