@@ -147,6 +147,11 @@ def test_every_operation_works_at_another_path(front: Front, prefix: str) -> Non
     assert call("GET", f"{tasks}?stauts=pending")[0] == 422
 
 
+def test_a_path_with_another_user_stays_404(front: Front) -> None:
+    assert exchange(front, "ada", "GET", "/api/users/ada/tasks")[0] == 200
+    assert exchange(front, "ada", "GET", "/api/users/bob/tasks")[0] == 404
+
+
 @pytest.mark.parametrize("front", ["nginx", "caddy"], indirect=True)
 @pytest.mark.parametrize("path", ["/api/todosx", "/api/v1", "/api/users/tasks", "/tasksx", "/x/tasks"])
 def test_no_further_path_is_rewritten(front: Front, path: str) -> None:
