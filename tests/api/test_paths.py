@@ -4,6 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.support.callers import Caller, read_problem, read_task, read_tasks
@@ -31,6 +32,12 @@ def test_a_path_accepts_any_user_id(make_caller: Callable[..., Caller], user_id:
     task = caller.add()
     assert task in read_tasks(caller.get(f"/api/{quote(user_id, safe='')}/tasks/"))
     assert read_task(caller.get(f"/api/{quote(user_id, safe='')}/tasks/{task['id']}")) == task
+
+
+def test_the_root_leads_to_the_documentation(app: Flask) -> None:
+    response = app.test_client().get("/", headers={"X-Forwarded-Prefix": "/todo"})
+    assert (response.status_code, response.headers["Location"]) == (302, "/todo/api/docs")
+    assert app.test_client().get("/", follow_redirects=True).status_code == 200
 
 
 def test_location_is_the_short_path(alice: Caller) -> None:
