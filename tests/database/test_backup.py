@@ -71,7 +71,7 @@ def test_a_restored_backup_has_all_tasks_and_keeps_users_apart(
         assert again[0].add("new")["id"] > keyed["id"]
         for method, path in operations_on_a_task(app):
             foreign = path.format(task_id=tasks[0]["id"], user_id=again[1].user_id)
-            read_problem(again[1].call(method, foreign, json={"title": "mine"}), 404)
+            read_problem(again[1].call(method, foreign, json={"completed": True}), 404)
         assert restored.run("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'todo'") == [
             (restored.role("owner"),)
         ]

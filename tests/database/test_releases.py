@@ -87,7 +87,7 @@ def test_a_release_works_on_the_schema_of_the_next(app: Flask, alice: Caller, up
     for method, path in operations_on_a_task(app):
         task = alice.add("after", priority="low")
         url = path.format(task_id=task["id"], user_id=alice.user_id)
-        answer = alice.call(method, url, json={"title": "changed"})
+        answer = alice.call(method, url, json={"title": "changed", "completed": True})
         assert answer.status_code == (204 if method == "DELETE" else 200)
     again = [alice.post("/api/tasks", json={"title": "once"}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert read_task(again[0], 201) == read_task(again[1], 201)

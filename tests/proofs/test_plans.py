@@ -14,6 +14,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "priority": {"priority": "high"},
     "tag": {"tag": "tag3"},
     "due": {"due_after": "2026-03-01", "due_before": "2026-03-31"},
+    "due in a time zone": {"due_after": "2026-03-01", "due_before": "2026-03-31T12:00:00Z", "time_zone": "Asia/Tokyo"},
     "search": {"search": "milk 7"},
     "a search without results": {"search": "nothing like it"},
     "all": {"completed": "true", "priority": "low", "tag": ["home"], "due_after": "2026-02-01", "search": "ärger"},
