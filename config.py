@@ -3,6 +3,7 @@
 They come from environment variables or a ``.env`` file; docs/settings.md explains them.
 """
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,11 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 from dotenv import dotenv_values
 
@@ -19,11 +23,15 @@ import config_readers as readers
 from config_readers import Reader, SettingError
 
 __all__ = [
-    "ROOT", "SettingError", "Settings", "environment", "find_local_database", "list_variables", "read_settings",
+    "ROOT", "SettingError", "Settings", "environment", "find_local_database", "list_unused", "list_variables",
+    "read_settings",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent
 MAX_WORKERS = 512
+CORES = min(os.cpu_count() or 1, MAX_WORKERS)
+# Kubernetes sets such a variable in each container for a Service of that name: METRICS_PORT for the Service "metrics".
+SERVICE_LINK = re.compile(r"(?:tcp|udp|sctp)://\S*")
 
 
 def setting(*variables: str, read: Reader, default: Any = None, secret: bool = False) -> Any:
@@ -47,8 +55,8 @@ class Settings:
     )
     # The origin of better_auth_url, or else of jwks_url: the default iss and aud of tokens signed with public keys.
     auth_origin: str | None = None
-    jwt_issuer: str | None = setting("JWT_ISSUER", read=readers.read_text)
-    jwt_audience: str | None = setting("JWT_AUDIENCE", read=readers.read_text)
+    jwt_issuer: tuple[str, ...] = setting("JWT_ISSUER", read=readers.read_texts, default=())
+    jwt_audience: tuple[str, ...] = setting("JWT_AUDIENCE", read=readers.read_texts, default=())
     jwt_user_claim: str = setting("JWT_USER_CLAIM", read=readers.read_text, default="sub")
     cors_origins: tuple[str, ...] = setting(
         "CORS_ORIGINS", read=readers.read_origins, default=("http://localhost:3000",)
@@ -57,9 +65,8 @@ class Settings:
     rate_limit_storage: str | None = setting("RATE_LIMIT_STORAGE", read=readers.read_redis_url, secret=True)
     max_tasks: int | None = setting("MAX_TASKS", read=readers.integer_to(999_999))
     port: int = setting("PORT", read=readers.integer_to(65535), default=8000)
-    web_concurrency: int = setting(
-        "WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS), default=min(os.cpu_count() or 1, MAX_WORKERS)
-    )
+    host: str | None = setting("HOST", read=readers.read_ip_address)
+    web_concurrency: int = setting("WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS, auto=CORES), default=CORES)
     threads: int = setting("THREADS", read=readers.integer_to(256), default=8)
     citus: str = setting("CITUS", read=readers.one_of("off", "on"), default="off")
     list_format: str = setting("LIST_FORMAT", read=readers.one_of("array", "object"), default="array")
@@ -77,12 +84,13 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Return the settings that these variables give; an empty variable counts as not set.
+        """Return the settings that these variables give; an empty variable and a service link count as not set.
 
         Raises SettingError for the first one that is missing or invalid.
         """
         secrets = [name for each in fields(cls) if each.metadata.get("secret") for name in each.metadata["variables"]]
-        given = read_files({name: value for name, value in environ.items() if value.strip()}, secrets)
+        links = find_service_links(environ)
+        given = read_files({name: environ[name] for name in environ.keys() - links if environ[name].strip()}, secrets)
         values: dict[str, Any] = {}
         for each in fields(cls):
             for name in each.metadata.get("variables", ()):
@@ -136,6 +144,27 @@ def read_files(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]
     return variables
 
 
+def find_service_links(environ: Mapping[str, str]) -> set[str]:
+    """Return the names of the ports that Kubernetes set and nobody else."""
+    return {name for name in ("PORT", "METRICS_PORT") if SERVICE_LINK.fullmatch(environ.get(name, "").strip())}
+
+
+def list_unused(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that somebody could think has an effect, and that has none."""
+    unused = [
+        f"{name} is ignored: it is the address of a Kubernetes Service, not a port. To set it, rename the Service,"
+        " or set enableServiceLinks: false in the pod."
+        for name in sorted(find_service_links(environ))
+    ]
+    if settings.jwks_url is not None:
+        address = urlsplit(settings.jwks_url)
+        proxies = getproxies_environment()
+        used = next((name for name in (address.scheme, "all") if name in proxies), None)
+        if used and not proxy_bypass(address.netloc):
+            unused.append(f"{used.upper()}_PROXY is not used: the keys that verify tokens are fetched without a proxy.")
+    return unused
+
+
 def list_variables() -> list[str]:
     """Return the names of all environment variables that are settings."""
     return [name for each in fields(Settings) for name in each.metadata.get("variables", ())]
@@ -173,6 +202,27 @@ def environment(path: Path = ROOT / ".env") -> dict[str, str]:
     The file is read without replacing ``${NAME}``, which a secret may contain. The flask command has already put the
     file into the environment with such names replaced, so variables with those values are taken from the file again.
     """
-    from_file = {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
-    by_flask = dotenv_values(path)
+    text = read_env_file(path)
+    from_file = {name: value or "" for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
+    by_flask = dotenv_values(stream=StringIO(text))
     return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
+
+
+def read_env_file(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark; "" if there is none.
+
+    Editors and shells of Windows write such files. Raises SettingError for a file that cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if marked else "utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SettingError(path.name, f"cannot be read ({error.strerror})") from None
+    except ValueError:
+        text = "\0"
+    if "\0" in text:
+        raise SettingError(path.name, "is not text in UTF-8: save it as UTF-8")
+    return text

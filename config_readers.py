@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,23 @@ Reader = Callable[[str, str], Any]
 
 # Better Auth's defaults when no secret is set. They are public, so anyone can sign with them.
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
+# Placeholders of .env.example files. They begin with three of these words, or consist of them and digits, or have one
+# of the phrases. Short words count only where they end: two letters are in every random text.
+WORD = (
+    "(?:(?:your?|our|the|this|that|some|change|replace|insert|enter|put|paste|add|set|use|generated?|create|example|sample"
+    "|dummy|default|fallback|dev|development|test|local|secrets?|key|token|jwt|auth|better|next|session|signing|super"
+    "|very|long|strong|secure|random|string|value|here|with|before|for|least|min|minimum|32|64|256|chars?|characters?"
+    "|bytes?|production|prod|password|must|please|shared|app|new|own|build|only|placeholder|demo|and|not)"
+    r"|(?:a|an|my|me|it|is|in|to|be|at|by|of|do|or)(?![A-Za-z]))[-_ .,]{0,2}"
+)
+FILLER = r"(?:[\d\W_]|([a-z])\1{3,})*"
+PLACEHOLDER = re.compile(
+    rf"(?i)(?=.*[a-z])[\W_]*(?:your[-_ .]|(?:{WORD}){{3}}|(?:{WORD})+{FILLER}\Z)|[<{{\[$]+[\w -]+[>}}\]]+\Z"
+)
+PHRASES = re.compile(
+    "change(?:me|this|it|in|before)|replace(?:me|this|with|in)|your(?:secret|super|own|random)|placeholder|supersecret"
+    "|thisisa(?:very|secret|super|long)|(?:at)?least32|min(?:imum)?32|32char|opensslrand|(?:secret|key)here"
+)
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 LABEL = "[a-z0-9_-]+"
 ORIGIN_HOST = rf"[a-z0-9._-]+|(?:(?:{LABEL}|[a-z0-9_-]*\*[a-z0-9_-]*)\.)+{LABEL}\.{LABEL}|\[[0-9a-f:.]+\]"
@@ -37,11 +55,21 @@ def read_text(name: str, text: str) -> str:
     return text.strip()
 
 
-def integer_to(largest: int) -> Reader:
-    """Return a reader of whole numbers from 1."""
+def read_texts(name: str, text: str) -> tuple[str, ...]:
+    """Return the texts between commas, without spaces around them."""
+    texts = tuple(each for part in text.split(",") if (each := part.strip()))
+    if not texts:
+        raise SettingError(name, f"is {text.strip()!r}: it must be a value, or several between commas")
+    return texts
+
+
+def integer_to(largest: int, auto: int | None = None) -> Reader:
+    """Return a reader of whole numbers from 1, and of the word "auto" if that has a value."""
 
     def read(name: str, text: str) -> int:
         text = text.strip()
+        if auto is not None and text.lower() == "auto":
+            return auto
         if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= largest:
             raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}")
         return int(text)
@@ -77,6 +105,10 @@ def read_secret(name: str, text: str) -> str:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise SettingError(name, "is not text in UTF-8") from None
+    if is_placeholder(text.strip()) or is_regular(text.strip()):
+        raise SettingError(
+            name, "is a placeholder that anyone can guess: set your own, such as openssl rand -base64 32 prints"
+        )
     if size < 32:
         raise SettingError(name, f"has {size} bytes: at least 32 are needed")
     try:
@@ -86,6 +118,21 @@ def read_secret(name: str, text: str) -> str:
             name, "is a public or private key, not a secret: give the text that Better Auth has"
         ) from None
     return text
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether a text asks for a secret, like those of examples, and has no part that looks random."""
+    if not (PLACEHOLDER.match(text) or PHRASES.search(re.sub(r"[\W_]", "", text.lower()))):
+        return False
+    tokens = re.findall(r"[A-Za-z0-9]{16,}", text)
+    return not any(len(re.findall(r"[0-9]+|[A-Za-z]+", token)) > 5 for token in tokens)
+
+
+def is_regular(text: str) -> bool:
+    """Return whether a text repeats up to 16 characters, has fewer than five different ones, or counts up."""
+    repeats = any(text[size:] == text[:-size] for size in range(1, 17) if size < len(text))
+    steps = sum(ord(after) - ord(before) in {0, 1} for before, after in pairwise(text))
+    return repeats or len(set(text)) < 5 or steps * 4 > len(text) * 3
 
 
 def web_address(example: str, *, with_query: bool = False) -> Reader:

@@ -1,6 +1,16 @@
-"""gunicorn's settings and hooks. gunicorn reads this file when it starts in this folder, and again on a reload."""
+"""gunicorn's settings and hooks. gunicorn reads this file when it starts in this folder, and again on a reload.
 
-from server.reload import load_release
+In another folder, it needs the option --config with the path of this file.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parent)
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+from server.reload import load_release  # noqa: E402
 
 settings = load_release()
 
@@ -14,7 +24,7 @@ post_worker_init = hooks.post_worker_init
 child_exit = hooks.child_exit
 on_exit = hooks.on_exit
 
-bind = f"{'127.0.0.1' if hooks.trying_out else '0.0.0.0'}:{settings.port}"  # noqa: S104 - for other machines
+bind = hooks.find_address()
 workers = settings.web_concurrency
 worker_class = "server.worker.Worker"
 # Each thread has a database connection. Unlike gunicorn's sync worker, threads keep client connections open.
@@ -31,8 +41,16 @@ graceful_timeout = settings.worker_seconds + 1
 logger_class = "server.logger.Logger"
 # By default, a client on this machine may set the path prefix (SCRIPT_NAME) by a header.
 forwarder_headers = ""
+# Of two such headers, a proxy may send both. gunicorn would refuse the request if they differ, or if it does not know a
+# value of one. The application reads X-Forwarded-Proto only (todo/web/application.py).
+secure_scheme_headers: dict[str, str] = {}
 # gunicorn's maximum: URLs with filters, search and cursor are long.
 limit_request_line = 8190
+# Cookies of other services on the same host are not read, but browsers send them all in one header. The memory for all
+# headers of a request is limited too (MAX_HEAD_BYTES in server/clients.py).
+limit_request_field_size = 32768
+# Lets a method in lower case reach the application. Its 405 has the headers that let a page read it.
+permit_unconventional_http_method = True
 # sendfile() would wait for a slow client without a limit; other writes have a timeout (server/worker.py).
 sendfile = False
 # Not needed: a socket in the home directory through which any process of the same user could control gunicorn.

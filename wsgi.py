@@ -1,7 +1,17 @@
 """The application for ``gunicorn wsgi:app`` and ``flask db upgrade``."""
 
-from config import find_local_database, read_settings
+import sys
+from importlib import import_module
+
+from config import ROOT, find_local_database, read_settings
 from todo import create_app
+
+if "gunicorn" in sys.modules and "server.hooks" not in sys.modules:
+    # Without its settings, it would listen at another address, with workers that one slow client blocks.
+    raise import_module("gunicorn.errors").AppImportError(
+        f"Error: gunicorn has not read gunicorn.conf.py, since it does not run in {ROOT}: "
+        f"start it there, or add --config={ROOT}/gunicorn.conf.py"
+    )
 
 settings = read_settings()
 app = create_app(settings, find_local_database(settings))

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg2
 
-from config import find_local_database, read_settings
+from config import environment, find_local_database, list_unused, read_settings
 from server.reload import NOT_RELOADED, find_release, unload_release
 from todo.cli import format_first_call
 
@@ -24,10 +24,21 @@ embedded = find_local_database(settings)
 trying_out = bool(os.environ.get("TRYING_OUT"))
 
 
+def find_address() -> str:
+    """Return the address to listen at, as gunicorn takes it: by default all of IPv4, and with `make run` this machine.
+
+    A socket of ``::`` accepts IPv4 too.
+    """
+    host = settings.host or ("127.0.0.1" if trying_out else "0.0.0.0")  # noqa: S104 - for other machines
+    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+
+
 def on_starting(server: Any) -> None:
     """Start the embedded PostgreSQL and open the metrics port, before there are workers."""
     if trying_out:
         check_port(settings.port)
+    for sentence in list_unused(settings, environment()):
+        server.log.warning("%s", sentence)
     survive_failed_reloads(server)
     server.embedded, server.metrics = embedded, open_metrics()
     if embedded is not None:

@@ -43,7 +43,8 @@ class Exposition:
 
     def __init__(self, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.socket = socket.create_server((host, port), family=family)
+        dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        self.socket = socket.create_server((host, port), family=family, dualstack_ipv6=dual)
         self.folder = tempfile.mkdtemp(prefix="todo-metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.folder  # Read by prometheus_client.
 

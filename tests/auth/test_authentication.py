@@ -80,7 +80,7 @@ def test_the_secret_is_used_unchanged(database: Database) -> None:
 
 
 def test_issuer_and_audience_are_required_when_configured(database: Database) -> None:
-    settings = database.settings(jwt_issuer="https://auth.example", jwt_audience="todo")
+    settings = database.settings(jwt_issuer=("https://auth.example",), jwt_audience=("todo",))
     client = create_app(settings).test_client()
     right = {"iss": "https://auth.example", "aud": ["other", "todo"]}
     assert ask(client, sign(settings, **right)).status_code == 200

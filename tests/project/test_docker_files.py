@@ -8,6 +8,7 @@ import pytest
 
 from config import Settings
 from tests.support.commands import BIN, ROOT, SETTINGS
+from tests.support.databases import SECRET
 from tests.support.docker_files import is_ignored, list_context, list_variables, read_compose, read_dockerfile
 
 HADOLINT = BIN / "hadolint"
@@ -58,7 +59,7 @@ def test_every_setting_in_env_reaches_the_service(compose: Any) -> None:
 
 def test_the_compose_settings_are_valid(compose: Any) -> None:
     for name, login in (("todo", "todo_web"), ("migrate", "todo_owner")):
-        settings = Settings.read(compose["services"][name]["environment"] | {"BETTER_AUTH_SECRET": "s" * 32})
+        settings = Settings.read(compose["services"][name]["environment"] | {"BETTER_AUTH_SECRET": SECRET})
         assert str(settings.database_url).startswith(f"postgresql://{login}:")
 
 

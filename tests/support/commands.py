@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
@@ -98,6 +98,7 @@ def serve(
     application: str = "wsgi:app",
     log: Path | None = None,
     prefix: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run gunicorn as the README does, and wait until it responds. Its output goes to the log file.
 
@@ -116,7 +117,7 @@ def serve(
             deadline = time.monotonic() + 30
             while service.poll() is None and time.monotonic() < deadline:
                 try:
-                    assert call(port, "GET", "/healthz").status == 200
+                    assert read_health(host, port) == 200
                 except OSError:
                     time.sleep(0.05)
                 else:
@@ -129,6 +130,13 @@ def serve(
         finally:
             service.terminate()
             service.wait(30)
+
+
+def read_health(host: str, port: int) -> int:
+    """Return the status of GET /healthz."""
+    with closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
 
 
 class Answer(NamedTuple):

@@ -1,6 +1,7 @@
 """Checks a token's header, signature and claims, and issues tokens for trying the service."""
 
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, NamedTuple
 
 import jwt
@@ -34,10 +35,10 @@ class ExpiredToken(InvalidToken):
 
 
 class Expected(NamedTuple):
-    """The ``iss`` and ``aud`` that a token must have, if not None, and the claims that it must contain."""
+    """The values that ``iss`` and ``aud`` may have, any if there are none, and the claims that a token must contain."""
 
-    issuer: str | None
-    audience: str | None
+    issuers: tuple[str, ...]
+    audiences: tuple[str, ...]
     required: tuple[str, ...]
 
 
@@ -46,6 +47,8 @@ def read_header(token: str) -> dict[str, Any]:
     if token.count(".") != 2:
         raise InvalidToken(f"This is not a JWT; if it is Better Auth's session token, {ASK_BETTER_AUTH}.")
     try:
+        if not all(is_base64url(part) for part in token.split(".")):
+            raise ValueError
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, *MALFORMED_TOKEN_ERRORS):
         raise InvalidToken("The token is not a valid JWT.") from None
@@ -54,20 +57,25 @@ def read_header(token: str) -> dict[str, Any]:
     return header
 
 
+def is_base64url(text: str) -> bool:
+    """Return whether a text is the only encoding of some bytes (RFC 7515 section 2): no padding, no bits unused."""
+    return urlsafe_b64encode(urlsafe_b64decode(f"{text}==")).rstrip(b"=") == text.encode()
+
+
 def read_claims(token: str, algorithm: str, key: Key, expected: Expected) -> dict[str, Any]:
     """Return the claims of a token; raises InvalidToken if its signature, times or other claims are not valid."""
     options: Any = {
         "require": expected.required,
         # By default, PyJWT refuses any `aud` when none is expected; HS256 tokens may have one.
-        "verify_aud": expected.audience is not None,
+        "verify_aud": bool(expected.audiences),
     }
     try:
         claims = jwt.decode(
             token,
             key,
             algorithms=[algorithm],
-            issuer=expected.issuer,
-            audience=expected.audience,
+            issuer=expected.issuers or None,
+            audience=expected.audiences or None,
             leeway=CLOCK_SKEW_SECONDS,
             options=options,
         )
@@ -93,9 +101,9 @@ def explain_refusal(error: jwt.PyJWTError, expected: Expected) -> str:
         case jwt.MissingRequiredClaimError():
             return f"The token has no {error.claim} claim."
         case jwt.InvalidAudienceError():
-            return f"The token is for another audience; this service expects {expected.audience}."
+            return f"The token is for another audience; this service expects {' or '.join(expected.audiences)}."
         case jwt.InvalidIssuerError():
-            return f"The token is from another issuer; this service expects {expected.issuer}."
+            return f"The token is from another issuer; this service expects {' or '.join(expected.issuers)}."
         case jwt.InvalidSignatureError():
             return "The token's signature is wrong; it was made with another key or secret."
         case jwt.ImmatureSignatureError():
@@ -118,5 +126,5 @@ def issue_token(settings: Settings, user_id: str, lifetime_seconds: int) -> str:
     now = int(time.time())
     claims = {"sub": user_id, settings.jwt_user_claim: user_id, "iat": now, "exp": now + lifetime_seconds}
     expected = {"iss": settings.jwt_issuer, "aud": settings.jwt_audience}
-    claims |= {name: value for name, value in expected.items() if value is not None}
+    claims |= {name: values[0] for name, values in expected.items() if values}
     return jwt.encode(claims, settings.better_auth_secret, algorithm="HS256")

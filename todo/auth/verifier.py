@@ -106,9 +106,8 @@ def make_rules(settings: Settings, max_waiting: int) -> dict[str, Rules]:
         expected = Expected(settings.jwt_issuer, settings.jwt_audience, required)
         rules["HS256"] = Rules(lambda algorithm, kid: secret, expected)
     if settings.jwks_url is not None:
-        expected = Expected(
-            settings.jwt_issuer or settings.auth_origin, settings.jwt_audience or settings.auth_origin, required
-        )
+        origin = (settings.auth_origin,) if settings.auth_origin else ()
+        expected = Expected(settings.jwt_issuer or origin, settings.jwt_audience or origin, required)
         find_key = partial(find_public_key, KeyCache(settings.jwks_url, max_waiting))
         rules |= dict.fromkeys(JWKS_ALGORITHMS, Rules(find_key, expected))
     return rules

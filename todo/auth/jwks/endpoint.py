@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, parse_headers
 from socket import SHUT_RDWR, socket
 from threading import Event, Timer
 from typing import Any
@@ -33,6 +33,20 @@ PRIVATE_PARAMETERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 KeySet = Mapping[str, Mapping[str, PyJWK]]
 
 
+class FinalResponse(HTTPResponse):
+    """A response without the interim ones before it (RFC 9110 section 15.2), such as 103; http.client skips only 100.
+
+    When Python is updated, compare HTTPResponse.begin() with the version before.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while 101 < status < 200:
+            parse_headers(self.fp)
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, status, reason
+
+
 def download(url: str, seconds: float) -> bytes:
     """Return the body of the response; raises OSError or ValueError. Redirects are not followed.
 
@@ -44,6 +58,7 @@ def download(url: str, seconds: float) -> bytes:
     port = address.port or connect.default_port
     body = bytearray(MAX_BYTES + 1)
     with closing(connect(address.hostname or "", port, timeout=seconds)) as connection:
+        connection.response_class = FinalResponse
         connection.connect()
         late = Event()
         timer = Timer(seconds, close_connection, [connection.sock, late])

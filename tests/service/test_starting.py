@@ -1,0 +1,43 @@
+"""How the service starts: where it listens, what it finds in other folders, and what it says about its settings."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import ROOT, free_port, read_health, run, serve
+from tests.support.databases import SECRET, Database
+from tests.support.logs import Log
+
+
+@pytest.fixture
+def settings(database: Database) -> dict[str, str]:
+    return {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "WEB_CONCURRENCY": "1"}
+
+
+def test_settings_without_effect_are_logged_and_stop_nothing(settings: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    settings |= {
+        "HOST": "::",
+        "METRICS_PORT": "tcp://10.0.0.1:9100",
+        "JWKS_URL": "https://auth.example/jwks",
+        "HTTPS_PROXY": "http://10.0.0.2:3128",
+    }
+    with serve(port, settings=settings | {"PORT": str(port)}, log=tmp_path / "log"):
+        assert (read_health("::1", port), read_health("127.0.0.1", port)) == (200, 200)
+    messages = [line["message"] for line in Log((tmp_path / "log").read_text).find(level="warning")]
+    assert [message.partition(":")[0] for message in messages] == ["METRICS_PORT is ignored", "HTTPS_PROXY is not used"]
+
+
+def test_the_service_starts_in_another_folder(settings: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    arguments = (f"--config={ROOT}/gunicorn.conf.py", f"--chdir={tmp_path}")
+    settings |= {"PORT": str(port), "HOST": "::1"}
+    with serve(port, *arguments, settings=settings, cwd=Path("/"), host="::1"), pytest.raises(ConnectionError):
+        read_health("127.0.0.1", port)
+
+
+def test_without_its_configuration_gunicorn_does_not_start(settings: dict[str, str], tmp_path: Path) -> None:
+    started = run("gunicorn", f"--pythonpath={ROOT}", "wsgi:app", settings=settings, cwd=tmp_path)
+    assert started.returncode == 4
+    assert f"Error: gunicorn has not read gunicorn.conf.py, since it does not run in {ROOT}: start it" in started.stderr
+    assert "Traceback" not in started.stderr
