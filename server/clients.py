@@ -1,4 +1,4 @@
-"""Connections of clients, with a deadline for each response."""
+"""Connections of clients, with a deadline for each response and a limit on the headers of each request."""
 
 import errno
 import select
@@ -6,8 +6,13 @@ import socket
 import struct
 from typing import Any
 
+from gunicorn.http import Request  # type: ignore[import-untyped]
+
 # A client has this long to take a response. After that, its connection is closed.
 SEND_SECONDS = 10
+# The limit for all headers of a request. Without it, gunicorn would buffer the longest header times their number: 3 MB
+# from anybody, with a second of CPU time.
+MAX_HEAD_BYTES = 128 * 1024
 
 
 class Client(socket.socket):
@@ -44,6 +49,16 @@ class Client(socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "The client did not take the response in time") from None
         finally:
             self.settimeout(None)
+
+
+class BoundedRequest(Request):  # type: ignore[misc]
+    """gunicorn's request, which is refused if all its headers exceed MAX_HEAD_BYTES."""
+
+    def parse(self, unreader: Any) -> bytes:
+        """Read and parse the headers; return the bytes after them."""
+        self.max_buffer_headers = MAX_HEAD_BYTES
+        rest: bytes = super().parse(unreader)
+        return rest
 
 
 def is_readable(connection: Any, milliseconds: int) -> bool:

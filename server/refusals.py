@@ -9,14 +9,37 @@ from todo.web.headers import CACHING, EXPOSED, INERT
 from todo.web.problems import DETAILS, make_problem
 from todo.web.requests import OTHER_METHOD, Request
 
-# Statuses and details for gunicorn's parse errors, whose own messages quote the request. All others are NOT_HTTP.
+FIRST_LINE = (
+    "The first line must be a method, a path and HTTP/1.1. In the path and the query, percent-encode spaces as %20 and "
+    "other characters as UTF-8 (%C3%A9)."
+)
+CHUNKS = "The chunks of the body are not valid. Send the body as it is, with Content-Length."
+HEADER = (
+    "A header is not valid. Send each as one line, Name: value, without control characters. Send Host and Content-Type "
+    "once, and either Content-Length, a number, or Transfer-Encoding: chunked."
+)
+TOO_LARGE = (
+    "A header is longer than 32 KiB, all are longer than 128 KiB, or there are more than 100. Send less: this service "
+    "needs no cookies."
+)
+# Statuses and details for gunicorn's parse errors, whose own messages quote the request. The details say what to send
+# instead. All others are NOT_HTTP.
 RESPONSES = {
-    errors.LimitRequestLine: (414, "The request's first line is too long."),
-    errors.LimitRequestHeaders: (431, "A header is too long, or there are too many."),
-    errors.ExpectationFailed: (417, "The Expect header is not supported, except 100-continue."),
-    errors.UnsupportedTransferCoding: (501, "The Transfer-Encoding is not supported, except chunked."),
+    errors.InvalidRequestLine: (400, FIRST_LINE),
+    errors.InvalidHTTPVersion: (400, FIRST_LINE),  # Also if there is a space in the query.
+    errors.InvalidRequestMethod: (400, "The method must be a word in capitals, such as GET, POST or PATCH."),
+    errors.InvalidHeader: (400, HEADER),
+    errors.InvalidHeaderName: (400, "A header's name is not valid. Use letters, digits and hyphens, then a colon."),
+    errors.ObsoleteFolding: (400, "A header has several lines. Send each header as one line."),
+    errors.InvalidChunkSize: (400, CHUNKS),
+    errors.InvalidChunkExtension: (400, CHUNKS),
+    errors.ChunkMissingTerminator: (400, CHUNKS),
+    errors.LimitRequestLine: (414, "The first line is longer than 8190 bytes. Shorten the path or the query."),
+    errors.LimitRequestHeaders: (431, TOO_LARGE),
+    errors.ExpectationFailed: (417, "The Expect header can only be 100-continue. Leave it out."),
+    errors.UnsupportedTransferCoding: (501, "The Transfer-Encoding can only be chunked. Send the body as it is."),
 }
-NOT_HTTP = (400, "The request is not valid HTTP.")
+NOT_HTTP = (400, "The request is not valid HTTP. Send HTTP/1.1.")
 # Parse errors that the server causes: the application set a header that cannot be sent.
 SERVER_ERRORS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
 

@@ -7,10 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from gunicorn.http import RequestParser  # type: ignore[import-untyped]
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
 
-from server.clients import Client, is_readable
+from server.clients import BoundedRequest, Client, is_readable
 from server.refusals import make_refusal
 from server.threads import STUCK_SECONDS, Threads
 from todo.logs.causes import format_threads
@@ -44,7 +45,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here, run(), accept()
     and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
     _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put this socket
-    into the WSGI environment as "gunicorn.socket". Then run test_gunicorn.py and test_logs.py in tests/service, and
+    into the WSGI environment as "gunicorn.socket". RequestParser must still create requests by mesg_class, and their
+    parse() must compare with max_buffer_headers. Then run test_gunicorn.py and test_logs.py in tests/service, and
     test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
     """
 
@@ -53,6 +55,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         # The number of connections that a thread serves or that wait for a thread. Only the main thread changes it.
         self._active = 0
         self._closers: ThreadPoolExecutor | None = None
+        RequestParser.mesg_class = BoundedRequest
 
     def run(self) -> None:
         """Serve until the worker is stopped, and log the connections that it cuts off."""

@@ -23,7 +23,7 @@ def test_task_fields_have_a_fixed_order(alice: Caller) -> None:
 
 def test_create_returns_location_and_etag(alice: Caller) -> None:
     response = alice.post("/api/tasks", json={"title": "Buy milk"})
-    assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
+    assert response.headers["Location"] == f"http://localhost/api/tasks/{read_task(response, 201)['id']}"
     found = alice.get(response.headers["Location"])
     assert found.json == response.json
     assert found.headers["ETag"] == response.headers["ETag"]

@@ -23,7 +23,7 @@ def test_the_first_request_creates_a_task(alice: Caller) -> None:
     task = read_task(response, 201)
     assert {name: task[name] for name in BODY} == BODY
     assert task["completed_at"] == task["created_at"] == task["updated_at"]
-    assert response.headers["Location"] == f"/api/tasks/{task['id']}"
+    assert response.headers["Location"] == f"http://localhost/api/tasks/{task['id']}"
     assert response.headers["ETag"] == task["etag"] == f'"{task["id"]}.1"'
     assert "Idempotent-Replayed" not in response.headers
     assert read_task(alice.get(response.headers["Location"])) == task
@@ -34,7 +34,7 @@ def test_a_repeat_returns_the_current_task(alice: Caller) -> None:
     repeated = create(alice, "again")
     assert read_task(repeated, 201) == task
     assert repeated.headers["Idempotent-Replayed"] == "true"
-    assert repeated.headers["Location"] == f"/api/tasks/{task['id']}"
+    assert repeated.headers["Location"] == f"http://localhost/api/tasks/{task['id']}"
     alice.patch(f"/api/tasks/{task['id']}", json={"title": "new"})
     again = create(alice, "again")
     assert (read_task(again, 201)["title"], again.headers["ETag"]) == ("new", f'"{task["id"]}.2"')

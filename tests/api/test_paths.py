@@ -42,7 +42,7 @@ def test_the_root_leads_to_the_documentation(app: Flask) -> None:
 
 def test_location_is_the_short_path(alice: Caller) -> None:
     response = alice.post(f"/api/{alice.user_id}/tasks", json={"title": "x"})
-    assert response.headers["Location"] == f"/api/tasks/{read_task(response, 201)['id']}"
+    assert response.headers["Location"] == f"http://localhost/api/tasks/{read_task(response, 201)['id']}"
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api//tasks", "/api/tasks//", "/tasks", "/x" * 500])

@@ -22,7 +22,7 @@ from todo.tasks.schemas import (
 from todo.web.conditions import read_expected, read_idempotency_key, reply_unless_known, reply_versioned
 from todo.web.endpoints import Responses, endpoint
 from todo.web.responses import empty_response, link_next, reply
-from todo.web.urls import build_prefix
+from todo.web.urls import build_base
 
 tasks = Blueprint("tasks", __name__)
 
@@ -87,7 +87,7 @@ def create_task(new: dict[str, Any]) -> Response:
     response = reply_task(task, 201)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"{build_prefix()}/api/tasks/{task.id}"
+    response.headers["Location"] = f"{build_base()}/api/tasks/{task.id}"
     return response
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from todo.errors import NotFound
@@ -23,27 +24,37 @@ class Application(Flask):
         self.url_map.merge_slashes = False
         self.url_map.converters["id"] = IdConverter
         # X-Forwarded-Host, -Proto and -Prefix are trusted from any client: they shape only links in its own response.
-        proxied = ProxyFix(strip_trailing_slash(self.wsgi_app), x_for=0, x_proto=1, x_host=1, x_prefix=1)
+        proxied = ProxyFix(simplify_request(self.wsgi_app), x_for=0, x_proto=1, x_host=1, x_prefix=1)
         self.wsgi_app = proxied  # type: ignore[method-assign]
+        self.before_request(check_method)
 
     def log_exception(self, exc_info: Any) -> None:
         """Log an exception that a hook or an error handler raised."""
         log_failure(exc_info)
 
 
-def strip_trailing_slash(application: "WSGIApplication") -> "WSGIApplication":
-    """Remove the slash at the end of a path: WSGI middleware.
+def simplify_request(application: "WSGIApplication") -> "WSGIApplication":
+    """Remove the slash at the end of a path, and an Upgrade header (RFC 9110 section 7.8): WSGI middleware.
 
-    Werkzeug's strict_slashes=False accepts no slash after a ``<path:…>``.
+    Werkzeug's strict_slashes=False accepts no slash after a ``<path:…>``, and its routes no ``Upgrade: websocket``.
     """
 
     def run(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if len(path) > 1 and path.endswith("/"):
             environ["PATH_INFO"] = path[:-1]
+        environ.pop("HTTP_UPGRADE", None)
         return application(environ, start_response)
 
     return run
+
+
+def check_method() -> None:
+    """Raise MethodNotAllowed for a method in lower case, which Werkzeug would accept: methods are case-sensitive."""
+    if request.url_rule is not None and request.environ["REQUEST_METHOD"] != request.method:
+        routes = current_app.create_url_adapter(request)
+        methods = routes.allowed_methods() if routes else ()
+        raise MethodNotAllowed(methods, f"Write the method in capitals: {request.method}.")
 
 
 def take_path_user(endpoint: str | None, values: dict[str, Any] | None) -> None:

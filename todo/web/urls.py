@@ -24,10 +24,11 @@ def build_prefix() -> str:
 def build_base() -> str:
     """Return the URL of the service as the client knows it: the origin and the path prefix, without a slash at the end.
 
-    The URL has no origin if the request has an impossible host: a client knows its own.
+    The URL has no origin if the request has no host or an impossible one: a client knows its own.
     """
-    known = request.scheme in {"http", "https"} and HOST.fullmatch(request.host)
-    return (f"{request.scheme}://{request.host}" if known else "") + build_prefix()
+    host = request.host if "HTTP_HOST" in request.environ else ""
+    known = request.scheme in {"http", "https"} and HOST.fullmatch(host)
+    return (f"{request.scheme}://{host}" if known else "") + build_prefix()
 
 
 def build_url(**changes: str) -> str:
