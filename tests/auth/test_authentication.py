@@ -14,7 +14,9 @@ from config import Settings
 from tests.support.callers import Caller, operations_on_a_task, read_problem
 from tests.support.databases import SECRET, Database
 from todo import create_app
+from todo.auth.tokens import issue_token
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 BLANK = "The token's sub claim names no user: it must be a string that is not blank."
 CONTROL = "The token's sub claim names no user: it must have no control characters."
 
@@ -87,6 +89,59 @@ def test_issuer_and_audience_are_required_when_configured(database: Database) ->
     for wrong, expected in (({"aud": "x"}, "todo"), ({"aud": None}, "aud"), ({"iss": "x"}, "https://auth.example")):
         token = sign(settings, **(right | wrong))
         assert expected in read_refusal(ask(client, token), token)["detail"]
+
+
+def test_one_of_several_issuers_and_audiences_is_enough(database: Database) -> None:
+    settings = database.settings(jwt_issuer=("https://a.example", "https://b.example"), jwt_audience=("x", "y"))
+    client = create_app(settings).test_client()
+    right: dict[str, Any] = {"iss": "https://a.example", "aud": "x"}
+    for other in ({}, {"iss": "https://b.example", "aud": "y"}, {"aud": ["z", "y"]}):
+        assert ask(client, sign(settings, **right | other)).status_code == 200
+    for wrong, detail in (
+        (
+            {"iss": "https://a.example,https://b.example"},
+            "this service expects https://a.example or https://b.example.",
+        ),
+        ({"iss": "https://a"}, "this service expects https://a.example or https://b.example."),
+        ({"iss": None}, "The token has no iss claim."),
+        ({"aud": "z"}, "this service expects x or y."),
+        ({"aud": None}, "The token has no aud claim."),
+    ):
+        token = sign(settings, **right | wrong)
+        assert read_refusal(ask(client, token), token)["detail"].endswith(detail)
+    claims = jwt.decode(issue_token(settings, "alice", 60), SECRET, ["HS256"], options={"verify_aud": False})
+    assert (claims["iss"], claims["aud"]) == ("https://a.example", "x")
+
+
+def test_a_token_must_be_base64url_without_padding(client: FlaskClient, settings: Settings) -> None:
+    """RFC 7515 section 2. Some decoders skip other characters, so one token would have many spellings."""
+    # A subject for which all of "-", "_" and bits that are not used occur in the last part.
+    tokens = (sign(settings, sub=f"somebody {number}") for number in range(10_000))
+    token = next(token for token in tokens if {"-", "_"} <= set(token.rpartition(".")[2]))
+    assert ask(client, token).status_code == 200
+    header, payload, signature = token.split(".")
+    unused = ALPHABET[ALPHABET.index(signature[-1]) + 1]
+    for changed in (
+        f"{token}=",
+        f"{token}====",
+        f"{header}=.{payload}.{signature}",
+        f"{header}.{payload}=.{signature}",
+        f"{header}.{payload}==.{signature}",
+        f"{header}~.{payload}.{signature}",
+        f"{header}.{payload[:8]}+/%{payload[8:]}.{signature}",
+        f"{header}.{payload}.{signature[:8]}~{signature[8:]}",
+        token.replace("-", "+").replace("_", "/"),
+        f"{header}.{payload}.{signature.replace('-', '+')}",
+        f"{header}.{payload}.{signature.replace('_', '/')}",
+        f"{header}.{payload}.{signature[:-1]}{unused}",
+        f"{header}.{payload}.{signature}A",
+        f"{header}.{payload}.",
+        f"{header}..{signature}",
+        f".{payload}.{signature}",
+        "..",
+    ):
+        assert changed != token
+        read_refusal(ask(client, changed), changed)
 
 
 def test_another_claim_can_hold_the_user_id(database: Database) -> None:

@@ -103,6 +103,29 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+@pytest.mark.parametrize("interim", ["103 Early Hints", "102 Processing", "100 Continue"])
+def test_interim_responses_before_the_keys_are_skipped(keys: KeyServer, ask: Ask, interim: str) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(f"HTTP/1.1 {interim}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode() * 2)
+        keys.list_keys(request)
+
+    keys.answer = answer
+    read_tasks(ask())
+
+
+def test_endless_interim_responses_are_503_in_time(keys: KeyServer, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        for _ in range(400):
+            request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            time.sleep(0.01)
+
+    monkeypatch.setattr("todo.auth.jwks.cache.TIMEOUT_SECONDS", 0.5)
+    keys.answer = answer
+    started = time.monotonic()
+    read_unavailable(ask())
+    assert time.monotonic() - started < 3
+
+
 def test_an_unreachable_endpoint_is_503_and_logged(keys: KeyServer, ask: Ask, log: Log) -> None:
     keys.close()
     request_id = read_unavailable(ask())["request_id"]

@@ -1,12 +1,14 @@
 """Settings are read once. An invalid value is refused with the name of its variable and the allowed values."""
 
 import os
+import string
 from pathlib import Path
+from random import Random
 
 import pytest
 from dotenv import load_dotenv
 
-from config import SettingError, Settings, environment
+from config import SettingError, Settings, environment, list_unused
 from tests.support.commands import ROOT, SETTINGS, run
 
 RANDOM = "Vq3kZt8LwYb1NcRe6MdXh9GpJs2FaUo5"
@@ -108,6 +110,12 @@ def test_neon_db_url_wins_over_database_url_unless_empty() -> None:
         ("METRICS_PORT", "8000", "a port of their own"),
         ("METRICS_PORT", "off", "1 to 65535"),
         ("METRICS_HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
+        ("HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
+        ("HOST", "[::]", "127.0.0.1 or 0.0.0.0"),
+        ("PORT", "http://10.0.0.1:80", "1 to 65535"),
+        ("THREADS", "tcp://10.0.0.1:80", "1 to 256"),
+        ("THREADS", "auto", "1 to 256"),
+        ("JWT_ISSUER", " , ", "several between commas"),
     ],
 )
 def test_an_invalid_value_is_refused_with_a_hint(name: str, value: str, allowed: str) -> None:
@@ -221,6 +229,129 @@ def test_a_secret_in_the_env_file_is_read_literally(tmp_path: Path, monkeypatch:
     load_dotenv(tmp_path / ".env")  # The flask command does this.
     monkeypatch.setenv("BETTER_AUTH_SECRET", os.environ["BETTER_AUTH_SECRET"])
     assert environment(tmp_path / ".env")["BETTER_AUTH_SECRET"] == secret.strip("'")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_env_file_of_windows_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    (tmp_path / ".env").write_bytes("PORT=1111\r\nJWT_ISSUER=Ä\r\n".encode(encoding))
+    found = environment(tmp_path / ".env")
+    assert (found["PORT"], found["JWT_ISSUER"]) == ("1111", "Ä")
+
+
+@pytest.mark.parametrize("content", ["Ä".encode("latin-1"), "PORT=1".encode("utf-16-le"), b"\xff\xfeP"])
+def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(SettingError, match=r"^\.env is not text in UTF-8: save it as UTF-8$"):
+        environment(tmp_path / ".env")
+
+
+def test_an_env_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    """Docker makes a folder for a file that is mounted and does not exist."""
+    with pytest.raises(SettingError, match=r"cannot be read \(Is a directory\)$"):
+        environment(tmp_path)
+
+
+def test_web_concurrency_auto_is_one_worker_per_core() -> None:
+    assert Settings.read(SECRET | {"WEB_CONCURRENCY": "Auto"}) == Settings.read(SECRET)
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.1:9100", "udp://[fd00::1]:53", " tcp://10.0.0.1:80 "])
+@pytest.mark.parametrize("name", ["PORT", "METRICS_PORT"])
+def test_a_service_link_of_kubernetes_is_ignored_and_reported(name: str, link: str) -> None:
+    settings = Settings.read(SECRET | {name: link})
+    assert settings == Settings.read(SECRET)
+    [sentence] = list_unused(settings, {name: link})
+    assert sentence.startswith(f"{name} is ignored")
+    assert list_unused(settings, {name: "9100"}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "proxies", "unused"),
+    [
+        ("https://auth.example/jwks", {"HTTPS_PROXY": "http://p:1"}, "HTTPS_PROXY"),
+        ("https://auth.example/jwks", {"https_proxy": "http://p:1", "HTTP_PROXY": "http://p:1"}, "HTTPS_PROXY"),
+        ("https://auth.example/jwks", {"ALL_PROXY": "http://p:1"}, "ALL_PROXY"),
+        ("http://auth:3000/jwks", {"HTTP_PROXY": "http://p:1"}, "HTTP_PROXY"),
+        ("http://auth:3000/jwks", {"HTTPS_PROXY": "http://p:1"}, None),
+        ("https://auth.example/jwks", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "db, .example"}, None),
+        (None, {"HTTPS_PROXY": "http://p:1"}, None),
+    ],
+)
+def test_a_proxy_that_is_not_used_is_reported(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, proxies: dict[str, str], unused: str | None
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    found = list_unused(Settings.read(SECRET | ({"JWKS_URL": url} if url else {})), {})
+    assert [sentence.split()[0] for sentence in found] == ([unused] if unused else [])
+
+
+def test_several_issuers_and_audiences_are_accepted() -> None:
+    given = {"JWT_ISSUER": " https://a.example , https://b.example,", "JWT_AUDIENCE": "x"}
+    settings = Settings.read(SECRET | given)
+    assert (settings.jwt_issuer, settings.jwt_audience) == (("https://a.example", "https://b.example"), ("x",))
+
+
+PLACEHOLDERS = [
+    "your-secret-key-here-replace-in-production",
+    "your-super-secret-jwt-key-min-32-chars-long",
+    "yourSuperSecretKeyThatIsAtLeast32CharactersLong",
+    "your_key_for_the_todo_app_0000000000",
+    "change-me-000000000000000000000000",
+    "CHANGE_ME_XXXXXXXXXXXXXXXXXXXXXXXX",
+    "changeme12345678901234567890123456",
+    "replace-with-at-least-32-random-characters",
+    "REPLACE_WITH_GENERATED_VALUE_000000",
+    "<secret>xxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "<paste the output of openssl rand here>",
+    "${BETTER_AUTH_SECRET_OF_YOUR_VAULT}",
+    "[your secret, at least 32 characters]",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "00000000000000000000000000000000",
+    "12345678901234567890123456789012",
+    "0123456789abcdef0123456789abcdef",
+    "abcdefghijklmnopqrstuvwxyz123456",
+    "secretsecretsecretsecretsecretsecret",
+    "secret-123456789012345678901234567",
+    "my-super-secret-jwt-key-for-a-todo-app",
+    "this-is-a-very-long-secret-key-for-dev",
+    "docker-build-placeholder-min-32-chars",
+    "a-string-secret-at-least-256-bits-long",
+    "example-secret-key-do-not-use-in-production",
+]
+
+
+@pytest.mark.parametrize("secret", PLACEHOLDERS)
+def test_a_placeholder_as_the_secret_is_refused(secret: str) -> None:
+    with pytest.raises(SettingError, match=r"^BETTER_AUTH_SECRET is a placeholder that anyone can guess"):
+        Settings.read({"BETTER_AUTH_SECRET": secret})
+
+
+@pytest.mark.parametrize(
+    ("characters", "length"),
+    [
+        ("0123456789abcdef", 32),
+        ("0123456789", 40),
+        ("abcdefghijklmnopqrstuvwxyz234567", 32),
+        (string.ascii_lowercase, 32),
+        (string.ascii_letters + string.digits + "-_", 43),
+        (string.ascii_letters + string.digits + string.punctuation, 32),
+    ],
+)
+def test_a_random_secret_is_accepted(characters: str, length: int) -> None:
+    random = Random(20261129)  # noqa: S311 - the same every time
+    for _ in range(2000):
+        secret = "".join(random.choices(characters, k=length))
+        assert Settings.read({"BETTER_AUTH_SECRET": secret}).better_auth_secret == secret
+
+
+@pytest.mark.parametrize("secret", ["my-secret-k8J2nQ5xV9bT1mW7pL4sZ6dF3gH0", "correct horse battery staple plus two"])
+def test_a_secret_with_words_and_a_random_part_is_accepted(secret: str) -> None:
+    assert Settings.read({"BETTER_AUTH_SECRET": secret}).better_auth_secret == secret
 
 
 FILES = ("BETTER_AUTH_SECRET", "NEON_DB_URL", "DATABASE_URL", "JWKS_URL", "RATE_LIMIT_STORAGE")
