@@ -114,8 +114,8 @@ def test_one_of_several_issuers_and_audiences_is_enough(database: Database) -> N
 
 
 def test_a_token_must_be_base64url_without_padding(client: FlaskClient, settings: Settings) -> None:
-    """RFC 7515 section 2. Some decoders skip other characters, so one token would have many spellings."""
-    # A subject for which all of "-", "_" and bits that are not used occur in the last part.
+    """RFC 7515 section 2. Otherwise, one token would have many spellings."""
+    # A signature with "-" and "_". Its last character has two bits that are not used.
     tokens = (sign(settings, sub=f"somebody {number}") for number in range(10_000))
     token = next(token for token in tokens if {"-", "_"} <= set(token.rpartition(".")[2]))
     assert ask(client, token).status_code == 200
