@@ -15,4 +15,4 @@ RUN python -m compileall -q .
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["python", "deploy/healthcheck.py"]
-CMD ["gunicorn", "wsgi:app"]
+CMD ["python", "-m", "server", "wsgi:app"]

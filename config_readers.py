@@ -71,7 +71,8 @@ def integer_to(largest: int, auto: int | None = None) -> Reader:
         if auto is not None and text.lower() == "auto":
             return auto
         if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= largest:
-            raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}")
+            words = "" if auto is None else ", or auto"
+            raise SettingError(name, f"is {text!r}: it must be a whole number from 1 to {largest}{words}")
         return int(text)
 
     return read

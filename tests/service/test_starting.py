@@ -1,9 +1,11 @@
 """How the service starts: where it listens, what it finds in other folders, and what it says about its settings."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.clusters import wait_until
 from tests.support.commands import ROOT, free_port, read_health, run, serve
 from tests.support.databases import SECRET, Database
 from tests.support.logs import Log
@@ -26,6 +28,24 @@ def test_settings_without_effect_are_logged_and_stop_nothing(settings: dict[str,
         assert (read_health("::1", port), read_health("127.0.0.1", port)) == (200, 200)
     messages = [line["message"] for line in Log((tmp_path / "log").read_text).find(level="warning")]
     assert [message.partition(":")[0] for message in messages] == ["METRICS_PORT is ignored", "HTTPS_PROXY is not used"]
+
+
+@pytest.mark.parametrize("workers", ["", " auto "])
+def test_automatic_web_concurrency_is_one_worker_per_core(
+    settings: dict[str, str], tmp_path: Path, workers: str
+) -> None:
+    port = free_port()
+    settings |= {"PORT": str(port), "WEB_CONCURRENCY": workers}
+    log = Log((tmp_path / "log").read_text)
+    with serve(port, settings=settings, log=tmp_path / "log", program=("python", "-m", "server")):
+        wait_until(lambda: log.text.count("Booting worker") == os.cpu_count())
+
+
+@pytest.mark.parametrize("workers", ["many", "-1", "1.5", "0", "999"])
+def test_an_invalid_web_concurrency_is_one_line(settings: dict[str, str], workers: str) -> None:
+    started = run("python", "-m", "server", "wsgi:app", settings=settings | {"WEB_CONCURRENCY": workers})
+    expected = f"Error: WEB_CONCURRENCY is '{workers}': it must be a whole number from 1 to 512, or auto\n"
+    assert (started.returncode, started.stderr) == (1, expected)
 
 
 def test_the_service_starts_in_another_folder(settings: dict[str, str], tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def serve(
     log: Path | None = None,
     prefix: Sequence[str] = (),
     host: str = "127.0.0.1",
+    program: Sequence[str] = ("gunicorn",),
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run gunicorn as the README does, and wait until it responds. Its output goes to the log file.
 
@@ -106,7 +107,7 @@ def serve(
     """
     with log.open("w+") if log else TemporaryFile("w+") as output:
         service = subprocess.Popen(
-            [*prefix, BIN / "gunicorn", application, *arguments],
+            [*prefix, BIN / program[0], *program[1:], application, *arguments],
             cwd=cwd,
             env=make_environment(settings),
             stdout=output,
