@@ -96,6 +96,11 @@ def list_rights(response: HTTPResponse) -> dict[str, list[str]]:
     return {name.lower(): values for name, values in rights.items()}
 
 
+@pytest.mark.parametrize("size", [8_400, 32_000])
+def test_long_cookies_pass_through(ask: Any, size: int) -> None:
+    assert ask("GET", "/api/tasks", Cookie="a" * size)[0].status == 200
+
+
 def test_links_use_the_url_of_the_proxy(ask: Any, proxy: Proxy) -> None:
     for title in ("one", "two"):
         assert ask("POST", "/api/tasks", {"title": title})[0].status == 201

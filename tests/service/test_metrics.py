@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import Settings
+from server.metrics import Exposition
 from tests.support.clusters import wait_until
 from tests.support.commands import ROOT, call, free_port, run, serve
 from tests.support.databases import SECRET, Database
@@ -214,3 +215,11 @@ def test_prometheus_client_is_needed_only_with_metrics_port() -> None:
     hide = "import importlib.util as util; util.find_spec = lambda name: None; import wsgi"
     started = run("python", "-c", hide, settings=settings | {"METRICS_PORT": "9100"})
     assert "METRICS_PORT needs a package that is not installed: pip install prometheus-client" in started.stderr
+
+
+def test_metrics_on_all_ipv6_addresses_include_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    port = free_port()
+    with closing(Exposition("::", port)):
+        for host in ("::1", "127.0.0.1"):
+            socket.create_connection((host, port), timeout=5).close()
