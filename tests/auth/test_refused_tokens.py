@@ -1,5 +1,6 @@
 """The detail of a 401 tells a frontend developer what is wrong with a token and what the service expects."""
 
+import time
 from typing import Any
 
 import jwt
@@ -36,6 +37,12 @@ OTHER_PURPOSE = f"The token is for another purpose, such as the session cache; {
 )
 def test_an_invalid_claim_is_named(ask: Ask, claims: dict[str, Any], detail: str) -> None:
     assert read_problem(ask(**claims), 401)["detail"] == detail
+
+
+@pytest.mark.parametrize(("exp", "code"), [(-1, "token_expired"), (-3600, "token_expired"), ("soon", "token_invalid")])
+def test_only_an_expired_token_has_the_code_of_one(ask: Ask, exp: int | str, code: str) -> None:
+    expires_at = time.time() + exp if isinstance(exp, int) else exp
+    assert read_problem(ask(exp=expires_at), 401)["code"] == code
 
 
 @pytest.mark.parametrize(
