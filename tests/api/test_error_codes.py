@@ -14,7 +14,7 @@ RANGE = {"Range": "bytes=999999999-"}
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "code"),
     [
-        ("GET", "/", {}, 404, "not_found"),
+        ("GET", "/nothing", {}, 404, "not_found"),
         ("GET", "/api/nothing", {}, 404, "not_found"),
         ("POST", "/healthz", {}, 405, "method_not_allowed"),
         ("GET", "/api/docs/explorer.css", RANGE, 416, "requested_range_not_satisfiable"),
