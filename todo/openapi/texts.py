@@ -70,7 +70,10 @@ RESPONSE_HEADERS = {
         '<http://localhost:8000/api/tasks?limit=100&cursor=AeJ0aXRsZSI>; rel="next"',
     ),
     "Location": Described(
-        "The URL of the task.", {"type": "string", "format": "uri-reference"}, "https://api.example.com/api/tasks/42", required=True
+        "The URL of the task.",
+        {"type": "string", "format": "uri-reference"},
+        "https://api.example.com/api/tasks/42",
+        required=True,
     ),
     "Retry-After": Described(
         "The number of seconds to wait before the next attempt.", {"type": "integer", "minimum": 1}, 5, required=True

@@ -384,7 +384,7 @@ export interface components {
         Link: string;
         /**
          * @description The URL of the task.
-         * @example /api/tasks/42
+         * @example https://api.example.com/api/tasks/42
          */
         Location: string;
         /**
