@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 FRONTEND := examples/nextjs
 FRONTEND_URL := http://localhost:3000
 
-.PHONY: help install run frontend lint test test-citus proofs check bench bench-statements bench-endurance bench-finding pins audit document format clean
+.PHONY: help install run frontend lint test test-citus proofs clients check bench bench-statements bench-endurance bench-finding pins audit document format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test-citus: install ## Run the fast tests on a Citus cluster; COORDINATOR=postgr
 proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
 	$(BIN)/pytest tests/service tests/documents tests/proofs
 
+clients: install ## Generate clients with other people's tools and run them: about a minute
+	@$(BIN)/python -m tests.clients
+
 lint: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,7 +76,7 @@ bench-finding: install ## Measure lists and searches as a database grows: some m
 	$(BIN)/python -m bench.finding $(ARGS)
 
 pins: install ## Update all pins to the newest versions that requirements.in and requirements-dev.in allow
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev tests/clients/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command 'make pins' \
 			--annotation-style line $$name.in -o $$name.txt && echo "Wrote $$name.txt."; \
 	done
@@ -93,5 +96,6 @@ format: install ## Format the code
 
 clean: ## Remove the files that these commands created, except your data and .env
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules screenshots
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/clients/.generated
 	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/.next $(FRONTEND)/next-env.d.ts $(FRONTEND)/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,8 +40,8 @@ OPTIONAL = (
 def list_modules(folder: str) -> Iterator[tuple[str, Path]]:
     """Yield the dotted name and the path of every module below a folder."""
     for path in sorted((ROOT / folder).rglob("*.py")):
-        if "node_modules" not in path.parts:
-            parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if not any(part == "node_modules" or part.startswith(".") for part in parts):
             yield ".".join(part for part in parts if part != "__init__"), path
 
 
@@ -88,7 +88,7 @@ def test_no_test_imports_from_another_test() -> None:
 def test_helpers_of_tests_are_in_the_support_folder() -> None:
     for module, _ in list_modules("tests"):
         name = module.split(".")[-1]
-        if not module.startswith("tests.support") and not name.startswith("test_"):
+        if not module.startswith(("tests.support", "tests.clients")) and not name.startswith("test_"):
             assert name in {"conftest", "schemathesis_hooks"} or module.count(".") < 2, module
 
 

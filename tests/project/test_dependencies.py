@@ -26,15 +26,15 @@ def read_pins(name: str) -> dict[str, list[str]]:
     return pins
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "tests/clients/requirements"])
 def test_every_requirement_is_pinned_within_its_bounds(name: str) -> None:
     wanted, pins = read_wanted(f"{name}.in"), read_pins(f"{name}.txt")
-    assert len(pins) >= len(wanted) > 10
+    assert len(pins) >= len(wanted) > 5
     outside = [each for each in wanted.values() if not all(map(each.specifier.contains, pins[each.name.lower()]))]
     assert outside == [], "Run `make pins`"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "tests/clients/requirements.txt"])
 def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     blocks = re.split(r"^(?=[\w.-]+(?:\[\w+\])?==)", text, flags=re.MULTILINE)[1:]
