@@ -6,7 +6,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
-from schemathesis.openapi.checks import RejectedPositiveData, UnsupportedMethodResponse
+from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
 
 # Refusals that the schema allows, and the reason why it must.
 UNFORESEEABLE = {
@@ -14,7 +14,7 @@ UNFORESEEABLE = {
     r"The task has changed since .*": "a version is the task's today, and not tomorrow",
     r"Idempotency-Key: It was used .*": "a key is new once",
     r"tags: Tag \d+ is a duplicate .*": "a schema cannot ignore case, nor white space around a tag",
-    r"(title|tags): .*(after trimming, not 0|that can be seen)\.": "a short pattern excludes only most white space",
+    r"(title|tags|tag): .*(after trimming, not 0|that can be seen)\.": "a short pattern excludes only most white space",
     r"(due_date|due_before|due_after|time_zone): .*": "a date and a date-time are one string, which has no format",
     r".*: Cannot be set here; .*": "unknown fields are ignored, except if a change has no others",
 }
@@ -23,12 +23,20 @@ UNFORESEEABLE = {
 @schemathesis.hook
 def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     """Keep every failure except these. They remain failures for data that the schema forbids."""
-    if isinstance(failure, UnsupportedMethodResponse):
+    if isinstance(failure, UnsupportedMethodResponse | AllowHeaderMismatch):
         return not case.path.endswith("/complete")  # The same operation by another name, which the document leaves out.
     if isinstance(failure, AcceptedNegativeData):
-        # An empty parameter counts as absent, because HTML forms send it; and an empty body counts as none.
-        return "" not in (case.query or {}).values() and case.body != {}
+        return not is_lenient(case)
     return not (isinstance(failure, RejectedPositiveData) and is_unforeseeable(response.json()["detail"]))
+
+
+def is_lenient(case: Case[Any]) -> bool:
+    """Return whether a request has a value that the service accepts, but the document does not show."""
+    # HTML forms send an empty parameter, and some clients null or an empty text instead of no body.
+    if any(value in ("", [""]) for value in (case.query or {}).values()) or case.body in ({}, None, ""):
+        return True
+    priority = case.body.get("priority") if isinstance(case.body, dict) else None
+    return isinstance(priority, str) and priority.lower() in {"", "none", "low", "medium", "high"}
 
 
 def is_unforeseeable(detail: str) -> bool:
