@@ -192,6 +192,8 @@ def test_an_outage_of_the_database_is_shown_and_ends_by_itself(ada: Visitor) -> 
         database.server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'")
         row(ada.page, "Before").get_by_role("checkbox").click()
         expect(ada.page.get_by_text("“Before” was not completed")).to_be_visible()
+        # The example's words, not the service's.
+        expect(ada.page.get_by_text("The task service is not available at the moment.").first).to_be_visible()
         newcomer = ada.open()
         expect(newcomer.get_by_text("The page cannot be shown")).to_be_visible()
     finally:

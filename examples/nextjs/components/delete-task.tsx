@@ -3,6 +3,7 @@
 import { useRef, useState } from "react";
 import type { ApiProblem, Task, TasksApi } from "@/lib/api";
 import { toProblem } from "@/lib/use-tasks";
+import { explain } from "@/lib/words";
 import { Dialog } from "./dialog";
 import { Problem } from "./problem";
 
@@ -33,7 +34,7 @@ export function DeleteTask({ api, task, onClose, onDeleted }: Props) {
       <p>
         “{task.title}” will be gone for good.
       </p>
-      {problem && <Problem title="The task was not deleted" detail={problem.detail} />}
+      {problem && <Problem title="The task was not deleted" detail={explain(problem)} />}
       <div className="actions">
         <button type="button" onClick={() => dialog.current?.close()}>
           Keep it

@@ -1,9 +1,10 @@
 "use client";
 
 import { useCallback, useEffect, useRef, useState, type FormEvent } from "react";
-import type { ApiProblem, Task, TasksApi, Versioned } from "@/lib/api";
+import type { ApiProblem, Task, TasksApi } from "@/lib/api";
 import { toProblem } from "@/lib/use-tasks";
 import { findChanges, LABELS, readValues, toValues, type Field, type Values } from "@/lib/values";
+import { explain } from "@/lib/words";
 import { Dialog } from "./dialog";
 import { DetailFields, TextField } from "./fields";
 import { Problem } from "./problem";
@@ -18,8 +19,8 @@ interface Props {
 /** Edits a task in the version that was opened. If it has changed since, shows both versions and asks the user. */
 export function EditTask({ api, id, onClose, onSaved }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [opened, setOpened] = useState<Versioned>();
-  const [conflict, setConflict] = useState<{ theirs: Versioned; mine: Partial<Values> }>();
+  const [opened, setOpened] = useState<Task>();
+  const [conflict, setConflict] = useState<{ theirs: Task; mine: Partial<Values> }>();
   const [problem, setProblem] = useState<ApiProblem>();
   const [isBusy, setBusy] = useState(false);
 
@@ -32,7 +33,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     if (!opened || isBusy) return;
-    const before = toValues(opened.task);
+    const before = toValues(opened);
     const mine = readValues(event.currentTarget, before);
     setBusy(true);
     setProblem(undefined);
@@ -40,7 +41,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
       const { etag } = conflict?.theirs ?? opened;
       const saved = await api.update(id, findChanges(before, mine), { etag });
       dialog.current?.close();
-      onSaved(saved.task);
+      onSaved(saved);
     } catch (error) {
       const problem = toProblem(error);
       // Fetch the current version. This fails with 404 if the task was deleted.
@@ -55,7 +56,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
     setConflict(undefined);
   }
 
-  const values = opened && toValues(opened.task);
+  const values = opened && toValues(opened);
   const isFields = Object.keys(problem?.errors ?? {}).length > 0;
   return (
     <Dialog ref={dialog} title="Edit task" onClose={onClose}>
@@ -64,8 +65,8 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
         <form onSubmit={(event) => void submit(event)} className="fields" key={opened.etag}>
           <TextField id="edit" name="title" values={values} errors={problem?.errors} />
           <DetailFields id="edit" values={values} errors={problem?.errors} />
-          {conflict && <Conflict before={values} theirs={toValues(conflict.theirs.task)} mine={conflict.mine} />}
-          {problem && !isFields && <Problem title="The task was not saved" detail={problem.detail} />}
+          {conflict && <Conflict before={values} theirs={toValues(conflict.theirs)} mine={conflict.mine} />}
+          {problem && !isFields && <Problem title="The task was not saved" detail={explain(problem)} />}
           <div className="actions">
             {conflict && (
               <button type="button" onClick={takeTheirs}>
@@ -82,7 +83,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
         </form>
       )}
       {!values && problem && (
-        <Problem title="The task cannot be shown" detail={problem.detail} onRetry={() => void open()}>
+        <Problem title="The task cannot be shown" detail={explain(problem)} onRetry={() => void open()}>
           <button type="button" onClick={() => dialog.current?.close()}>
             Close
           </button>

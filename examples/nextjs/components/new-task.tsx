@@ -4,6 +4,7 @@ import { useRef, useState, type FormEvent } from "react";
 import { createKey, type ApiProblem, type Task, type TasksApi } from "@/lib/api";
 import { toProblem } from "@/lib/use-tasks";
 import { readValues, toNewTask } from "@/lib/values";
+import { explain } from "@/lib/words";
 import { DetailFields, TextField } from "./fields";
 import { Problem } from "./problem";
 
@@ -26,9 +27,11 @@ export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task)
       intent.current = { task: "", key: "" };
       setProblem(undefined);
       form.reset();
-      onAdded(created.task);
+      onAdded(created);
     } catch (error) {
-      setProblem(toProblem(error));
+      const problem = toProblem(error);
+      if (problem.code === "idempotency_key_gone") intent.current = { task: "", key: "" };
+      setProblem(problem);
     }
     setBusy(false);
     form.querySelector("input")?.focus();
@@ -50,7 +53,7 @@ export function NewTask({ api, onAdded }: { api: TasksApi; onAdded: (task: Task)
           <DetailFields id="new" errors={problem?.errors} />
         </div>
       </details>
-      {problem && !isAtTitle && <Problem title="The task was not added" detail={problem.detail} />}
+      {problem && !isAtTitle && <Problem title="The task was not added" detail={explain(problem)} />}
     </form>
   );
 }

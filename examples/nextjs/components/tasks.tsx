@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { createTasksApi, toSearch, type ApiProblem, type Task, type TaskQuery } from "@/lib/api";
 import { authClient, createTokenGetter } from "@/lib/auth-client";
 import { toProblem, useTasks } from "@/lib/use-tasks";
+import { explain } from "@/lib/words";
 import { DeleteTask } from "./delete-task";
 import { EditTask } from "./edit-task";
 import { Filters } from "./filters";
@@ -81,11 +82,11 @@ export function Tasks({ user, apiUrl }: Props) {
       <main>
         <NewTask api={api} onAdded={(task) => finish("Added", task)} />
         <Filters query={query} onChange={changeQuery} />
-        {failure && <Problem title={failure.title} detail={failure.problem.detail} onRetry={failure.again} />}
+        {failure && <Problem title={failure.title} detail={explain(failure.problem)} onRetry={failure.again} />}
         {list.problem && (
           <Problem
             title={list.tasks ? "The list may be out of date" : "Your tasks cannot be shown"}
-            detail={list.problem.detail}
+            detail={explain(list.problem)}
             isTemporary={list.problem.isTemporary}
             onRetry={() => void list.reload()}
           >

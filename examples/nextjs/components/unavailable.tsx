@@ -2,6 +2,7 @@
 
 import { useRouter } from "next/navigation";
 import { useEffect } from "react";
+import { WORDS } from "@/lib/words";
 import { Problem } from "./problem";
 
 const RETRY_MILLISECONDS = 3000;
@@ -17,7 +18,7 @@ export function Unavailable() {
     <main>
       <Problem
         title="The page cannot be shown"
-        detail="Your account cannot be reached."
+        detail={WORDS.account_unreachable}
         onRetry={() => router.refresh()}
         isTemporary
       />

@@ -1,22 +1,24 @@
-// Tests the client against a running service, given by API_URL and BETTER_AUTH_SECRET. A proxy between them forwards
-// the requests, and injects the faults that a test sets.
+// Tests the client against a running service, given by API_URL, BETTER_AUTH_SECRET and LIST_FORMAT. A proxy between them
+// forwards the requests, and injects the faults that a test sets.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHmac, randomUUID } from "node:crypto";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, beforeEach, test } from "node:test";
-import { ApiProblem, createTasksApi, type Task } from "./api";
+import type { Task, TaskChanges, TaskQuery, TasksApi } from "./api";
 
-const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "" } = process.env;
+const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "", LIST_FORMAT = "array", CLIENT = "./api" } = process.env;
+const { ApiProblem, createKey, createTasksApi, toSearch } = (await import(CLIENT)) as typeof import("./api");
 
-type Fault = "response lost" | "request lost" | { status: number; retryAfter: number };
+type Fault = "response lost" | "request lost" | "no response" | { status: number; retryAfter: number };
 let faults: Fault[] = [];
 let seen: string[] = [];
 
 const proxy = createServer((incoming, outgoing) => {
   seen.push(`${incoming.method} ${incoming.url}`);
   const fault = faults.shift();
+  if (fault === "no response") return;
   if (fault === "request lost") return void outgoing.destroy();
   if (typeof fault === "object") return void outgoing.writeHead(fault.status, { "Retry-After": fault.retryAfter }).end();
   const headers = { ...incoming.headers, "x-forwarded-host": "elsewhere.example" };
@@ -24,7 +26,7 @@ const proxy = createServer((incoming, outgoing) => {
     if (fault === "response lost") return response.resume().on("end", () => outgoing.destroy());
     response.pipe(outgoing.writeHead(response.statusCode ?? 500, response.headers));
   });
-  incoming.pipe(passed);
+  incoming.pipe(passed.on("error", () => outgoing.destroy()));
 });
 await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
 const baseUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/`;
@@ -37,20 +39,26 @@ function makeToken(user: string, seconds = 60): string {
 }
 
 /** Creates a client for a new user, who has no tasks. `refused` has the argument of each call of `getToken`. */
-function makeApi(tokens?: string[]) {
-  const user = crypto.randomUUID();
+function makeApi(tokens: string[] = [], options: object = {}) {
+  const user = randomUUID();
   const refused: (string | undefined)[] = [];
   const getToken = async (token?: string) => {
     refused.push(token);
-    return tokens?.shift() ?? makeToken(user);
+    return tokens.shift() ?? makeToken(user);
   };
-  return { api: createTasksApi({ baseUrl, getToken }), refused };
+  return { api: createTasksApi({ baseUrl, getToken, ...options }), refused };
 }
 
-const isProblem = (status: number) => (error: unknown) => error instanceof ApiProblem && error.status === status;
+/** Creates a check that an error is an ApiProblem with this status and these members. */
+const isProblem = (status: number, members: object = {}) => (error: unknown) => {
+  assert.ok(error instanceof ApiProblem, String(error));
+  for (const [name, value] of Object.entries({ name: "ApiProblem", status, ...members }))
+    assert.deepEqual(error[name as keyof typeof error], value, `the problem's ${name}`);
+  return true;
+};
 
-async function readAll(api: ReturnType<typeof makeApi>["api"], query = {}): Promise<Task[]> {
-  const tasks = [];
+async function readAll(api: TasksApi, query: Parameters<TasksApi["pages"]>[0] = {}): Promise<Task[]> {
+  const tasks: Task[] = [];
   for await (const page of api.pages(query)) tasks.push(...page);
   return tasks;
 }
@@ -62,15 +70,27 @@ beforeEach(() => {
 
 test("a task is created, read, changed, completed and deleted", async () => {
   const { api } = makeApi();
-  const { task, etag } = await api.create({ title: "Buy milk", tags: ["home"], due_date: "2026-12-31" });
-  assert.deepEqual(await api.get(task.id), { task, etag });
-  const changed = await api.update(task.id, { title: "Buy bread", due_date: null }, { etag });
-  assert.deepEqual({ ...changed.task, updated_at: "" }, { ...task, title: "Buy bread", due_date: null, updated_at: "" });
-  assert.notEqual(changed.etag, etag);
-  for (const completed of [true, true, false]) assert.equal((await api.complete(task.id, completed)).task.completed, completed);
+  const task = await api.create({ title: "Buy milk", tags: ["home"], due_date: "2026-12-31" });
+  assert.deepEqual(await api.get(task.id), task);
+  const changed = await api.update(task.id, { title: "Buy bread", due_date: null }, { etag: task.etag });
+  const { updated_at, etag } = changed;
+  assert.deepEqual(changed, { ...task, title: "Buy bread", due_date: null, updated_at, etag });
+  assert.notEqual(etag, task.etag);
+  for (const completed of [true, true, false]) assert.equal((await api.complete(task.id, completed)).completed, completed);
   await api.delete(task.id);
   await assert.rejects(api.get(task.id), isProblem(404));
   await assert.rejects(api.delete(task.id), isProblem(404));
+});
+
+test("the ETag of a listed task allows a change without another request", async () => {
+  const { api } = makeApi();
+  for (const title of ["Buy milk", "Buy bread"]) await api.create({ title });
+  const [bread, milk] = (await api.page()).tasks as [Task, Task];
+  seen = [];
+  const completed = await api.complete(bread.id, true, { etag: bread.etag });
+  await api.update(bread.id, { priority: "high" }, { etag: completed.etag });
+  await api.delete(milk.id, { etag: milk.etag });
+  assert.equal(seen.length, 3);
 });
 
 test("paging returns each task once and uses only baseUrl", async () => {
@@ -81,15 +101,25 @@ test("paging returns each task once and uses only baseUrl", async () => {
   for await (const page of api.pages({ limit: 3, sort: "title" })) sizes.push(page.length);
   assert.deepEqual(sizes, [3, 3, 1]);
   assert.equal(seen.length, 3);
-  assert.deepEqual((await readAll(api, { limit: 2, sort: "title", tag: ["a", "0"] })).map(({ title }) => title), ["0", "2", "4", "6"]);
-  const page = await api.page({ limit: 7, search: "" });
-  assert.deepEqual([page.tasks.length, page.next], [7, undefined]);
+  const { tasks, total, next } = await api.page({ limit: 7, search: "" });
+  assert.deepEqual([tasks.length, total, next], [7, LIST_FORMAT === "object" ? 7 : undefined, undefined]);
+});
+
+test("no form of a query loses its filters", async () => {
+  const { api } = makeApi();
+  for (let number = 0; number < 7; number++) await api.create({ title: `${number}`, tags: ["a", `${number % 2}`] });
+  const query: TaskQuery = { limit: 2, sort: "title", tag: ["a", "0"], status: "pending", search: "" };
+  const text = "?limit=2&sort=title&tag=a&tag=0&status=pending";
+  assert.equal(toSearch(query), text);
+  for (const form of [query, text, text.slice(1), new URLSearchParams(text)])
+    assert.deepEqual((await readAll(api, form)).map(({ title }) => title), ["0", "2", "4", "6"]);
+  assert.equal(toSearch({}), "");
 });
 
 test("a create with a lost response creates exactly one task", async () => {
   const { api } = makeApi();
   faults = ["response lost", "response lost"];
-  const { task } = await api.create({ title: "Buy milk" });
+  const task = await api.create({ title: "Buy milk" });
   assert.equal(seen.length, 3);
   assert.deepEqual(await readAll(api), [task]);
 });
@@ -98,70 +128,113 @@ test("a second create with the same key returns the same task", async () => {
   const { api } = makeApi();
   const first = await api.create({ title: "Buy milk" }, { key: "one" });
   assert.deepEqual(await api.create({ title: "Buy milk" }, { key: "one" }), first);
-  assert.notEqual((await api.create({ title: "Buy milk" })).task.id, first.task.id);
-  await assert.rejects(api.create({ title: "Buy bread" }, { key: "one" }), isProblem(422));
+  assert.notEqual((await api.create({ title: "Buy milk" })).id, first.id);
+  const code = "idempotency_key_reused";
+  await assert.rejects(api.create({ title: "Buy bread" }, { key: "one" }), isProblem(422, { code }));
+  assert.match(createKey(), /^[0-9a-f]{32}$/);
 });
 
 test("a change of an old version fails with 412 and writes nothing", async () => {
   const { api } = makeApi();
-  const { task, etag } = await api.create({ title: "Buy milk" });
-  const newer = await api.update(task.id, { title: "Buy bread" }, { etag });
-  await assert.rejects(api.update(task.id, { title: "Buy cake" }, { etag }), isProblem(412));
-  await assert.rejects(api.complete(task.id, true, { etag }), isProblem(412));
-  await assert.rejects(api.delete(task.id, { etag }), isProblem(412));
-  assert.deepEqual(await api.get(task.id), newer);
+  const { id, etag } = await api.create({ title: "Buy milk" });
+  const newer = await api.update(id, { title: "Buy bread" }, { etag });
+  await assert.rejects(api.update(id, { title: "Buy cake" }, { etag }), isProblem(412, { code: "precondition_failed" }));
+  await assert.rejects(api.complete(id, true, { etag }), isProblem(412));
+  await assert.rejects(api.delete(id, { etag }), isProblem(412));
+  assert.deepEqual(await api.get(id), newer);
 });
 
-test("a retried update does not conflict with itself", async () => {
+test("a retried change does not conflict with itself", async () => {
   const { api } = makeApi();
-  const { task, etag } = await api.create({ title: "Buy milk" });
-  faults = ["response lost"];
-  const changed = await api.update(task.id, { title: "Buy bread", tags: ["home"] }, { etag });
-  assert.equal(changed.task.title, "Buy bread");
-  faults = ["request lost"];
-  await assert.rejects(api.update(task.id, { title: "Buy cake" }, { etag }), isProblem(412));
+  const due_date = new Date("2026-12-31T12:00:00+05:00").toISOString();
+  // The service stores all of these in another form.
+  const changes: TaskChanges[] = [{ title: " Buy bread " }, { due_date }, { tags: null }, { tags: [" home "] }, { description: "" }];
+  let task = await api.create({ title: "Buy milk", tags: ["errand"], description: "Two bottles." });
+  for (const change of changes) {
+    faults = ["response lost"];
+    task = await api.update(task.id, change, { etag: task.etag });
+  }
+  faults = ["response lost", "response lost"];
+  task = await api.complete(task.id, true, { etag: task.etag });
+  assert.deepEqual(await api.get(task.id), task);
+  assert.deepEqual([task.title, task.tags, task.completed], ["Buy bread", ["home"], true]);
+  assert.equal(seen.length, 1 + 2 * changes.length + 3 + 1);
+});
+
+test("a retried change conflicts with another client's change", async () => {
+  const { api } = makeApi();
+  const { id, etag } = await api.create({ title: "Buy milk" });
+  const newer = await api.update(id, { title: "Buy bread" });
+  for (const change of [() => api.update(id, { title: "Buy cake" }, { etag }), () => api.delete(id, { etag })]) {
+    faults = ["request lost"];
+    await assert.rejects(change(), isProblem(412));
+  }
+  assert.deepEqual(await api.get(id), newer);
 });
 
 test("an update without an ETag is not retried", async () => {
   // A retry could undo a newer change.
   const { api } = makeApi();
-  const { task } = await api.create({ title: "Buy milk" });
+  const { id } = await api.create({ title: "Buy milk" });
   seen = [];
   faults = ["response lost"];
-  await assert.rejects(api.update(task.id, { title: "Buy bread" }), isProblem(0));
+  await assert.rejects(api.update(id, { title: "Buy bread" }), isProblem(0));
   assert.equal(seen.length, 1);
-  assert.equal((await api.get(task.id)).task.title, "Buy bread");
+  assert.equal((await api.get(id)).title, "Buy bread");
 });
 
 test("a delete with a lost response succeeds", async () => {
   const { api } = makeApi();
-  const { task } = await api.create({ title: "Buy milk" });
-  faults = ["response lost"];
-  await api.delete(task.id);
+  for (const isConditional of [false, true]) {
+    const { id, etag } = await api.create({ title: "Buy milk" });
+    faults = ["response lost"];
+    await api.delete(id, isConditional ? { etag } : {});
+  }
   assert.deepEqual(await readAll(api), []);
 });
 
 test("a refused token is replaced once and the request retried", async () => {
   const expired = makeToken("alice", -60);
   const { api, refused } = makeApi([expired]);
-  const { task } = await api.create({ title: "Buy milk" });
-  assert.equal(task.title, "Buy milk");
+  assert.equal((await api.create({ title: "Buy milk" })).title, "Buy milk");
   assert.deepEqual(refused, [undefined, expired]);
 
   const other = makeApi([expired, "nonsense"]);
-  await assert.rejects(other.api.page(), (error) => isProblem(401)(error) && (error as ApiProblem).detail.includes("JWT"));
+  await assert.rejects(other.api.page(), isProblem(401, { code: "token_invalid" }));
   assert.equal(other.refused.length, 2);
 });
 
 test("a problem has the messages of each invalid field", async () => {
   const { api } = makeApi();
   await assert.rejects(api.create({ title: " ", tags: [""] }), (problem) => {
-    assert.ok(problem instanceof ApiProblem, String(problem));
+    isProblem(422, { code: "invalid_fields", isTemporary: false })(problem);
+    assert.ok(problem instanceof ApiProblem);
     assert.deepEqual(Object.keys(problem.errors).sort(), ["tags", "title"]);
-    assert.deepEqual([problem.status, problem.name, problem.isTemporary], [422, "ApiProblem", false]);
     assert.match(problem.detail, /title: /);
     return true;
   });
+});
+
+test("every problem has a code and the request's ID", async () => {
+  const { api } = makeApi();
+  const calls = {
+    not_found: () => api.get(0),
+    invalid_parameters: () => api.page("?stauts=pending"),
+    invalid_fields: () => api.update(0, { title: "" }),
+    invalid_header: () => api.create({ title: "Buy milk" }, { key: " " }),
+    body_too_large: () => api.create({ title: "x".repeat(70_000) }),
+  };
+  for (const [code, call] of Object.entries(calls)) {
+    await assert.rejects(call, (problem) => {
+      assert.ok(problem instanceof ApiProblem);
+      assert.equal(problem.code, code);
+      assert.match(problem.requestId ?? "", /^[\w.-]{8,64}$/, `the ID of ${code}`);
+      return true;
+    });
+  }
+  faults = [{ status: 418, retryAfter: 7 }];
+  const unknown = { code: "unknown", requestId: undefined, detail: "The service answered 418.", retryAfter: 7 };
+  await assert.rejects(api.page(), isProblem(418, unknown));
 });
 
 test("the client waits as long as Retry-After says", async () => {
@@ -179,30 +252,38 @@ test("the client waits as long as Retry-After says", async () => {
 test("the client gives up after maxWait or two retries", async () => {
   const { api } = makeApi();
   faults = [{ status: 503, retryAfter: 60 }];
-  await assert.rejects(api.page(), (problem) => isProblem(503)(problem) && (problem as ApiProblem).retryAfter === 60);
+  await assert.rejects(api.page(), isProblem(503, { retryAfter: 60 }));
   faults = ["request lost", "request lost", "request lost"];
-  await assert.rejects(api.page(), (problem) => isProblem(0)(problem) && (problem as ApiProblem).isTemporary);
+  await assert.rejects(api.page(), isProblem(0, { code: "unreachable", isTemporary: true, requestId: undefined }));
   assert.equal(seen.length, 4);
+});
+
+test("a service that does not answer counts as unreachable", async () => {
+  const { api } = makeApi([], { timeout: 0.1, maxWait: 0 });
+  faults = ["no response"];
+  await assert.rejects(api.page(), isProblem(0, { code: "unreachable" }));
 });
 
 test("every request is retried after a 429", async () => {
   // The service did not carry out the request.
   const { api } = makeApi();
-  const { task } = await api.create({ title: "Buy milk" });
+  const { id } = await api.create({ title: "Buy milk" });
   faults = [{ status: 429, retryAfter: 0 }];
-  assert.equal((await api.update(task.id, { title: "Buy bread" })).task.title, "Buy bread");
+  assert.equal((await api.update(id, { title: "Buy bread" })).title, "Buy bread");
 });
 
-test("aborting ends the wait and sends no more requests", async () => {
-  const { api } = makeApi();
-  faults = [{ status: 503, retryAfter: 3 }];
-  const abort = new AbortController();
-  const started = Date.now();
-  const page = api.page({}, { signal: abort.signal });
-  setTimeout(() => abort.abort(), 200);
-  await assert.rejects(page, { name: "AbortError" });
-  assert.ok(Date.now() - started < 2000, "the wait did not end");
-  assert.equal(seen.length, 1);
-  await assert.rejects(api.page({}, { signal: abort.signal }), { name: "AbortError" });
-  assert.equal(seen.length, 1);
-});
+for (const fault of [{ status: 503, retryAfter: 3 }, "no response"] as const) {
+  test(`aborting ends the call and sends no more requests: ${JSON.stringify(fault)}`, async () => {
+    const { api } = makeApi();
+    faults = [fault];
+    const abort = new AbortController();
+    const started = Date.now();
+    const page = api.page({}, { signal: abort.signal });
+    setTimeout(() => abort.abort(), 200);
+    await assert.rejects(page, { name: "AbortError" });
+    assert.ok(Date.now() - started < 2000, "the call did not end");
+    assert.equal(seen.length, 1);
+    await assert.rejects(api.page({}, { signal: abort.signal }), { name: "AbortError" });
+    assert.equal(seen.length, 1);
+  });
+}

@@ -1,22 +1,26 @@
-// A client for the task service, for browsers and Node. It needs only fetch. To use it elsewhere, copy this file and
-// api-types.ts.
+// A client for the task service. It needs only fetch, so it runs in browsers since 2021 (Chrome 90, Firefox 90,
+// Safari 15) and Node.js since 18. To use it elsewhere, copy this file and api-types.ts, or only api.mjs, which is this
+// file as JavaScript.
 
 import type { components, operations } from "./api-types";
 
+/** A task as the service returns it. Pass its `etag` to `update`, `complete` or `delete`. */
 export type Task = components["schemas"]["Task"];
+/** The fields of a task to create. Only `title` is required. */
 export type NewTask = components["schemas"]["NewTask"];
+/** The fields of a task to change. The other fields keep their values. */
 export type TaskChanges = components["schemas"]["TaskChanges"];
+/** The filters, the order and the page size of a list. Empty and undefined members count as absent. */
 export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
+/** The client that `createTasksApi` returns. */
+export type TasksApi = ReturnType<typeof createTasksApi>;
 
-/** A task and its version. Pass `etag` to `update`, `complete` or `delete`. */
-export interface Versioned {
-  task: Task;
-  etag: string;
-}
-
-/** One page of tasks. `next` is the query of the next page; it is undefined on the last page. */
+/** One page of a list. */
 export interface Page {
   tasks: Task[];
+  /** The number of tasks on all pages, if the service is set to `LIST_FORMAT=object`. */
+  total?: number;
+  /** The query of the next page, for `page`. It is undefined on the last page. */
   next?: string;
 }
 
@@ -25,53 +29,57 @@ export interface ClientOptions {
   baseUrl: string;
   /** Returns the user's JWT. After a 401 it is called with the refused token, and must return a new one. */
   getToken: (refused?: string) => Promise<string>;
-  /** Seconds to wait for a response. After that, the service counts as unreachable. */
+  /** Seconds to wait for a response; default 15. After that, the service counts as unreachable. */
   timeout?: number;
-  /** The longest wait before a retry, in seconds. If the service asks for a longer wait, the call throws instead. */
+  /** The longest wait before a retry, in seconds; default 5. If the service asks for more, the call throws instead. */
   maxWait?: number;
 }
 
-interface Options {
+export interface CallOptions {
+  /** Ends the call when it is aborted. The call then throws the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** With `etag`, the task is changed only if it still has that version. Otherwise the request fails with 412. */
-interface ChangeOptions extends Options {
+export interface ChangeOptions extends CallOptions {
+  /** The `etag` of a task. If the task has another version by now, the call fails with 412 and changes nothing. */
   etag?: string;
 }
 
-interface Call extends Options {
-  method?: string;
-  body?: object;
-  headers?: Record<string, string>;
-  /** True if the request may be sent again when it is unknown whether the service carried it out. */
-  repeatable?: boolean;
+interface ProblemBody {
+  title?: string;
+  detail?: string;
+  code?: string;
+  errors?: Record<string, string[]>;
+  request_id?: string;
 }
 
-/** A failed request, as problem details (RFC 9457). The status is 0 if there was no response. */
+/** A failed request, as problem details (RFC 9457). */
 export class ApiProblem extends Error {
   override readonly name = "ApiProblem";
+  /** The HTTP status, or 0 if there was no response. */
+  readonly status: number;
+  /** The cause, for programs: `unreachable` if there was no response, `unknown` if a proxy sent a page of its own. */
+  readonly code: string;
   readonly title: string;
-  /** A sentence that you can show to the user. */
+  /** A sentence about the cause, in English. */
   readonly detail: string;
   /** The messages of each invalid field, if the status is 422. */
   readonly errors: Record<string, string[]>;
-  /** The request's ID in the service's log. */
+  /** The request's ID in the service's log. It is undefined if there was no response. */
   readonly requestId?: string;
-  /** True if the service may have carried out an earlier attempt of this request. */
-  repeated = false;
+  /** Seconds to wait before the next attempt, if the service says so. */
+  readonly retryAfter?: number;
 
-  constructor(
-    readonly status: number,
-    problem: Partial<components["schemas"]["Problem"]> = {},
-    /** Seconds to wait before the next attempt. */
-    readonly retryAfter?: number,
-  ) {
+  constructor(status: number, problem: ProblemBody = {}, headers?: Headers) {
     super(problem.detail ?? problem.title ?? `The service answered ${status}.`);
-    this.detail = this.message;
+    this.status = status;
+    this.code = problem.code ?? (status === 0 ? "unreachable" : "unknown");
     this.title = problem.title ?? "Error";
+    this.detail = this.message;
     this.errors = problem.errors ?? {};
-    this.requestId = problem.request_id;
+    this.requestId = problem.request_id ?? headers?.get("X-Request-ID") ?? undefined;
+    const seconds = Number.parseInt(headers?.get("Retry-After") ?? "", 10);
+    this.retryAfter = Number.isNaN(seconds) ? undefined : seconds;
   }
 
   /** True if the same request may succeed later. */
@@ -80,56 +88,70 @@ export class ApiProblem extends Error {
   }
 }
 
+type Query = TaskQuery | URLSearchParams | string;
+
+interface Call extends CallOptions {
+  method?: string;
+  body?: object;
+  headers?: Record<string, string>;
+  /** True if the request may be sent again when it is unknown whether the service carried it out. */
+  repeatable?: boolean;
+}
+
+interface Answer {
+  data?: unknown;
+  headers: Headers;
+}
+
 const MAX_RETRIES = 2;
 
-export type TasksApi = ReturnType<typeof createTasksApi>;
-
+/** Creates a client for the tasks of one user. Every function throws an ApiProblem if its request fails. */
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }: ClientOptions) {
   const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
 
-  /** Sends a request, and retries it if that is safe. Throws an ApiProblem, or the abort reason of the signal. */
+  /** Sends a request, and retries it if that is safe. */
   async function call(path: string, { method = "GET", body, headers, signal, repeatable = true }: Call) {
     let token = await getToken();
     let renewed = false;
     for (let attempt = 0, repeated = false; ; ) {
-      const response = await send(root + path, {
+      const init = {
         method,
-        headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { "Content-Type": "application/json" } : {}) },
+        headers: { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) },
         body: body && JSON.stringify(body),
-        signal: AbortSignal.any([AbortSignal.timeout(timeout * 1000), ...(signal ? [signal] : [])]),
-      });
-      signal?.throwIfAborted();
-      if (!(response instanceof ApiProblem)) return response;
-      response.repeated = repeated;
-      if (response.status === 401 && !renewed) {
+      };
+      const answer = await send(root + path, init, timeout, signal);
+      if (!(answer instanceof ApiProblem)) return answer;
+      // An attempt whose response was lost has deleted the task.
+      if (method === "DELETE" && answer.status === 404 && repeated) return { headers: new Headers() };
+      if (answer.status === 401 && !renewed) {
         renewed = true;
         token = await getToken(token);
         continue;
       }
       // After these statuses, the service may have carried out the request. After a 429, it did not.
-      const unknown = [0, 502, 503, 504].includes(response.status);
-      const wait = response.retryAfter ?? 0.2 * 3 ** attempt;
-      const again = (unknown && repeatable) || response.status === 429;
-      if (!again || ++attempt > MAX_RETRIES || wait > maxWait) throw response;
+      const unknown = [0, 502, 503, 504].includes(answer.status);
+      const wait = answer.retryAfter ?? 0.2 * 3 ** attempt;
+      const again = (unknown && repeatable) || answer.status === 429;
+      if (!again || ++attempt > MAX_RETRIES || wait > maxWait) throw answer;
       repeated ||= unknown;
       await sleep(wait, signal);
     }
   }
 
-  const change = async (path: string, body: object, { etag, signal }: ChangeOptions, repeatable = true) =>
-    toVersioned(await call(path, { method: "PATCH", body, headers: ifMatch(etag), signal, repeatable }));
+  const callTask = async (path: string, options: Call) => (await call(path, options)).data as Task;
 
   const api = {
     /** Fetches one page of tasks: the first page of a query, or the page after another if given its `next`. */
-    async page(query: TaskQuery | string = {}, { signal }: Options = {}): Promise<Page> {
-      const { data, headers } = await call(typeof query === "string" ? query : toSearch(query), { signal });
+    async page(query: Query = {}, { signal }: CallOptions = {}): Promise<Page> {
+      const { data, headers } = await call(toSearch(query), { signal });
+      const list = data as Task[] | { tasks: Task[]; total: number };
       // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
-      const link = headers.get("Link")?.match(/<([^>]*)>; *rel="next"/)?.[1];
-      return { tasks: data as Task[], next: link && new URL(link, root).search };
+      const next = headers.get("Link")?.match(/<[^>?]*(\?[^>]*)>; *rel="next"/)?.[1];
+      return { ...(Array.isArray(list) ? { tasks: list } : list), next };
     },
 
     /** Fetches all pages of a query: `for await (const tasks of api.pages({ limit: 100 }))`. */
-    async *pages(query: TaskQuery = {}, options: Options = {}): AsyncGenerator<Task[], void> {
+    async *pages(query: Query = {}, options: CallOptions = {}): AsyncGenerator<Task[], void> {
       let page = await api.page(query, options);
       yield page.tasks;
       while (page.next) {
@@ -138,82 +160,81 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       }
     },
 
-    async get(id: number, { signal }: Options = {}): Promise<Versioned> {
-      return toVersioned(await call(`/${id}`, { signal }));
-    },
+    /** Fetches a task. */
+    get: (id: number, { signal }: CallOptions = {}) => callTask(`/${id}`, { signal }),
 
     /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
-    async create(task: NewTask, { key = createKey(), signal }: Options & { key?: string } = {}): Promise<Versioned> {
-      return toVersioned(await call("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }));
-    },
+    create: (task: NewTask, { key = createKey(), signal }: CallOptions & { key?: string } = {}) =>
+      callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }),
 
     /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
-    async update(id: number, changes: TaskChanges, options: ChangeOptions = {}): Promise<Versioned> {
-      try {
-        return await change(`/${id}`, changes, options, options.etag !== undefined);
-      } catch (problem) {
-        if (!(problem instanceof ApiProblem) || problem.status !== 412 || !problem.repeated) throw problem;
-        // A response was lost. If the task has the new values, the lost request made this change.
-        const current = await api.get(id, options);
-        const isDone = Object.entries(changes).every(([name, value]) => isSame(current.task[name as keyof Task], value));
-        if (isDone) return current;
-        throw problem;
-      }
-    },
+    update: (id: number, changes: TaskChanges, { etag, signal }: ChangeOptions = {}) =>
+      callTask(`/${id}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
 
-    async complete(id: number, completed: boolean, options: ChangeOptions = {}): Promise<Versioned> {
-      return change(`/${id}/complete`, { completed }, options);
-    },
+    /** Completes a task, or opens it again. */
+    complete: (id: number, completed: boolean, { etag, signal }: ChangeOptions = {}) =>
+      callTask(`/${id}/complete`, { method: "PATCH", body: { completed }, headers: ifMatch(etag), signal }),
 
+    /** Deletes a task. */
     async delete(id: number, { etag, signal }: ChangeOptions = {}): Promise<void> {
-      try {
-        await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
-      } catch (problem) {
-        // The first attempt deleted the task, but its response was lost.
-        if (!(problem instanceof ApiProblem) || problem.status !== 404 || !problem.repeated) throw problem;
-      }
+      await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
     },
   };
   return api;
 }
 
-/** Creates a random key for `create`. Browsers do not provide crypto.randomUUID on pages without TLS. */
+/** Creates a random key for `create`. */
 export function createKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Sends one request. Returns the body and headers, or an ApiProblem if the request or the network fails. */
-async function send(url: string, init: RequestInit): Promise<ApiProblem | { data: unknown; headers: Headers }> {
-  try {
-    const response = await fetch(url, { ...init, redirect: "error" }); // Send the token to this address only.
-    const { status, headers } = response;
-    if (response.ok) return { data: status === 204 ? undefined : await response.json(), headers };
-    const isProblem = headers.get("Content-Type")?.startsWith("application/problem+json");
-    const retryAfter = Number.parseInt(headers.get("Retry-After") ?? "", 10);
-    return new ApiProblem(status, isProblem ? await response.json() : {}, Number.isNaN(retryAfter) ? undefined : retryAfter);
-  } catch {
-    return new ApiProblem(0, { title: "Unreachable", detail: "The task service cannot be reached." });
-  }
-}
-
-function toVersioned({ data, headers }: { data: unknown; headers: Headers }): Versioned {
-  return { task: data as Task, etag: headers.get("ETag") ?? "*" };
+  // Browsers have no crypto.randomUUID on pages without TLS, and Node.js 18 has no crypto at all.
+  const bytes = new Uint8Array(16).map(() => Math.random() * 256);
+  globalThis.crypto?.getRandomValues(bytes);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Converts a query to a query string such as `?status=pending`. Omits empty values. */
-export function toSearch(query: TaskQuery): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one ?? "")]));
-  const search = new URLSearchParams(pairs.filter(([, value]) => value !== ""));
-  return search.size ? `?${search}` : "";
+export function toSearch(query: Query): string {
+  const given = typeof query === "string" ? new URLSearchParams(query) : query;
+  const entries = given instanceof URLSearchParams ? [...given] : Object.entries(given);
+  const pairs = entries.flatMap(([name, value]) => [value].flat().map((one) => [name, String(one ?? "")]));
+  const search = new URLSearchParams(pairs.filter(([, value]) => value !== "")).toString();
+  return search && `?${search}`;
+}
+
+/** Sends one request. Returns an ApiProblem if it fails; throws only if the signal is aborted. */
+async function send(url: string, init: RequestInit, timeout: number, signal?: AbortSignal): Promise<Answer | ApiProblem> {
+  // AbortSignal.any and AbortSignal.timeout would be shorter, but browsers have them only since 2022 to 2024.
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, timeout * 1000);
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  try {
+    // Send the token to this address only.
+    const response = await fetch(url, { ...init, redirect: "error", signal: controller.signal });
+    const { status, headers } = response;
+    if (response.ok) return { data: status === 204 ? undefined : await response.json(), headers };
+    const isProblem = headers.get("Content-Type")?.startsWith("application/problem+json");
+    return new ApiProblem(status, isProblem ? await response.json() : {}, headers);
+  } catch {
+    if (signal?.aborted) throw signal.reason ?? new DOMException("The call was aborted.", "AbortError");
+    return new ApiProblem(0, { title: "Unreachable", detail: "The task service cannot be reached." });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 const ifMatch = (etag?: string): Record<string, string> => (etag === undefined ? {} : { "If-Match": etag });
 
-const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
-
+/** Waits, but not longer than until the signal is aborted. */
 function sleep(seconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, seconds * 1000);
+    signal?.addEventListener("abort", end);
   });
 }

@@ -17,11 +17,11 @@ export function createTokenGetter(userId: string) {
 
 async function fetchToken(userId: string): Promise<string> {
   const { data, error } = await authClient.token().catch(() => ({ data: null, error: { status: 0 } }));
-  if (error?.status === 401) throw new ApiProblem(401, { detail: "Your session has ended. Reload the page to sign in." });
-  if (!data) throw new ApiProblem(error?.status ?? 0, { detail: "Your account cannot be reached." });
+  if (error?.status === 401) throw new ApiProblem(401, { code: "session_ended" });
+  if (!data) throw new ApiProblem(error?.status ?? 0, { code: "account_unreachable" });
   // Another user may have signed in from another tab. This page must not show that user's tasks.
   const payload = data.token.split(".")[1] ?? "";
   const { sub } = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { sub?: string };
-  if (sub !== userId) throw new ApiProblem(401, { detail: "Somebody else has signed in here. Reload the page." });
+  if (sub !== userId) throw new ApiProblem(401, { code: "other_user" });
   return data.token;
 }

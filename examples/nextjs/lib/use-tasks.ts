@@ -14,7 +14,7 @@ interface List {
 }
 
 export const toProblem = (error: unknown): ApiProblem =>
-  error instanceof ApiProblem ? error : new ApiProblem(500, { detail: "Something went wrong here." });
+  error instanceof ApiProblem ? error : new ApiProblem(500, { code: "page_error" });
 
 /** Loads the tasks of a query, page by page. Keeps the current list until a newer one arrives, even after an error. */
 export function useTasks(api: TasksApi, query: TaskQuery) {

@@ -1,0 +1,65 @@
+"""Run the programs of the guides for clients against the service, and compare what they print with the guides."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import ROOT, free_port, make_environment, run, serve
+from tests.support.databases import SECRET, Database
+
+LIB = ROOT / "examples" / "nextjs" / "lib"
+# The codes of the example itself, and of its client.
+OWN = {"account_unreachable", "other_user", "page_error", "session_ended", "unreachable"}
+
+
+def read_block(page: str, kind: str) -> str:
+    """Return the first code block of this kind on a page."""
+    found = re.search(rf"^```{kind}\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def read_output(page: str, program: str) -> str:
+    """Return what the page says that its program prints."""
+    found = re.search(rf"^\$ .*{program}\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def caller(request: pytest.FixtureRequest, own_database: Database) -> Iterator[dict[str, str]]:
+    """Serve lists in a format. Return an environment with the service's address and a user's token."""
+    port = free_port()
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url(), "LIST_FORMAT": request.param}
+    token = run("flask", "token", "--user", "alice", settings=settings).stdout.strip()
+    with serve(port, "--workers", "1", settings=settings | {"PORT": str(port)}):
+        yield make_environment({"API_URL": f"http://localhost:{port}", "TOKEN": token})
+
+
+def execute(*command: str, cwd: Path, environment: dict[str, str]) -> str:
+    """Run a program to its end and return its output."""
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("caller", ["object"], indirect=True)
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_node_runs_the_client_without_a_bundler(caller: dict[str, str], tmp_path: Path) -> None:
+    shutil.copy(LIB / "api.mjs", tmp_path)
+    (tmp_path / "tasks.mjs").write_text(read_block("connect-frontend.md", "js"))
+    printed = execute("node", "tasks.mjs", cwd=tmp_path, environment=caller)
+    assert printed == read_output("connect-frontend.md", "node tasks.mjs")
+
+
+def test_the_example_explains_only_documented_codes() -> None:
+    explained = set(re.findall(r"^  (\w+): \"", (LIB / "words.ts").read_text(), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| \d{3} \|.*?\| `(\w+)` \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    )
+    assert explained - documented == OWN
+    assert len(explained) > 10
