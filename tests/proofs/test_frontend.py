@@ -105,6 +105,35 @@ def test_a_task_is_added_edited_completed_found_and_deleted(ada: Visitor) -> Non
     assert [task["title"] for task in ada.call("GET")] == both[:1]
 
 
+@pytest.mark.parametrize(
+    ("zone", "instant", "shown", "day", "moved"),
+    [
+        ("America/New_York", "2031-01-01T03:30", "Tue, Dec 31, 2030, 22:30", "2030-12-31", "2030-12-25T03:30"),
+        ("Asia/Tokyo", "2030-12-31T15:30", "Wed, Jan 1, 2031, 00:30", "2031-01-01", "2030-12-23T15:30"),
+    ],
+)
+def test_an_edit_keeps_the_time_and_shows_the_local_day(
+    visit: Visit, zone: str, instant: str, shown: str, day: str, moved: str
+) -> None:
+    ada = visit(timezone_id=zone)
+    ada.sign_up()
+    ada.call("POST", title="Call", due_date=f"{instant}:00Z")
+    ada.page.reload()
+    expect(row(ada.page, "Call").get_by_text(shown)).to_be_visible()
+
+    def edit(label: str, text: str) -> str:
+        row(ada.page, "Call").get_by_role("button", name="Edit Call").click()
+        dialog = ada.page.get_by_role("dialog", name="Edit task")
+        expect(dialog.get_by_label("Due")).to_have_value(day)
+        dialog.get_by_label(label).fill(text)
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_be_hidden()
+        return str(ada.call("GET")[0]["due_date"])
+
+    assert edit("Description", "About the trip.") == f"{instant}:00.000000Z"
+    assert edit("Due", "2030-12-24") == f"{moved}:00.000000Z"
+
+
 def test_an_error_of_a_field_is_shown_at_the_field(ada: Visitor) -> None:
     ada.page.get_by_role("textbox", name="New task").fill(" " * 3)
     ada.page.get_by_role("button", name="Add").click()

@@ -1,9 +1,9 @@
 "use client";
 
 import { useCallback, useEffect, useRef, useState, type FormEvent } from "react";
-import type { ApiProblem, Task, TasksApi } from "@/lib/api";
+import type { ApiProblem, Task, TaskChanges, TasksApi } from "@/lib/api";
 import { toProblem } from "@/lib/use-tasks";
-import { findChanges, LABELS, readValues, toValues, type Field, type Values } from "@/lib/values";
+import { findChanges, LABELS, readValues, toTexts, toValues, type Field, type Values } from "@/lib/values";
 import { explain } from "@/lib/words";
 import { Dialog } from "./dialog";
 import { DetailFields, TextField } from "./fields";
@@ -20,7 +20,7 @@ interface Props {
 export function EditTask({ api, id, onClose, onSaved }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [opened, setOpened] = useState<Task>();
-  const [conflict, setConflict] = useState<{ theirs: Task; mine: Partial<Values> }>();
+  const [conflict, setConflict] = useState<{ theirs: Task; changes: TaskChanges }>();
   const [problem, setProblem] = useState<ApiProblem>();
   const [isBusy, setBusy] = useState(false);
 
@@ -33,19 +33,18 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     if (!opened || isBusy) return;
-    const before = toValues(opened);
-    const mine = readValues(event.currentTarget, before);
+    const changes = findChanges(opened, readValues(event.currentTarget));
     setBusy(true);
     setProblem(undefined);
     try {
       const { etag } = conflict?.theirs ?? opened;
-      const saved = await api.update(id, findChanges(before, mine), { etag });
+      const saved = await api.update(id, changes, { etag });
       dialog.current?.close();
       onSaved(saved);
     } catch (error) {
       const problem = toProblem(error);
       // Fetch the current version. This fails with 404 if the task was deleted.
-      if (problem.status === 412) await api.get(id).then((theirs) => setConflict({ theirs, mine }), (error: unknown) => setProblem(toProblem(error)));
+      if (problem.status === 412) await api.get(id).then((theirs) => setConflict({ theirs, changes }), (error: unknown) => setProblem(toProblem(error)));
       else setProblem(problem);
     }
     setBusy(false);
@@ -65,7 +64,13 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
         <form onSubmit={(event) => void submit(event)} className="fields" key={opened.etag}>
           <TextField id="edit" name="title" values={values} errors={problem?.errors} />
           <DetailFields id="edit" values={values} errors={problem?.errors} />
-          {conflict && <Conflict before={values} theirs={toValues(conflict.theirs)} mine={conflict.mine} />}
+          {conflict && (
+            <Conflict
+              before={toTexts(opened)}
+              theirs={toTexts(conflict.theirs)}
+              mine={toTexts({ ...opened, ...conflict.changes } as Task)}
+            />
+          )}
           {problem && !isFields && <Problem title="The task was not saved" detail={explain(problem)} />}
           <div className="actions">
             {conflict && (
@@ -94,7 +99,7 @@ export function EditTask({ api, id, onClose, onSaved }: Props) {
 }
 
 /** Shows the fields that another client changed, next to the user's own changes. */
-function Conflict({ before, theirs, mine }: { before: Values; theirs: Values; mine: Partial<Values> }) {
+function Conflict({ before, theirs, mine }: { before: Values; theirs: Values; mine: Values }) {
   const changed = (Object.keys(LABELS) as Field[]).filter((name) => theirs[name] !== before[name]);
   return (
     <div role="alert" className="problem conflict">
