@@ -3,12 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ROOT, free_port, make_environment, run, serve
+from tests.support.commands import ROOT, call, free_port, make_environment, run, serve
 from tests.support.databases import SECRET, Database
 
 LIB = ROOT / "examples" / "nextjs" / "lib"
@@ -54,6 +55,20 @@ def test_node_runs_the_client_without_a_bundler(caller: dict[str, str], tmp_path
     (tmp_path / "tasks.mjs").write_text(read_block("connect-frontend.md", "js"))
     printed = execute("node", "tasks.mjs", cwd=tmp_path, environment=caller)
     assert printed == read_output("connect-frontend.md", "node tasks.mjs")
+
+
+@pytest.mark.parametrize("caller", ["array"], indirect=True)
+def test_python_creates_changes_and_lists_tasks(caller: dict[str, str], tmp_path: Path) -> None:
+    program = read_block("connect-python.md", "python")
+    assert program.count('"limit": 100') == 1
+    (tmp_path / "tasks.py").write_text(program.replace('"limit": 100', '"limit": 1'))  # So that there are pages.
+    port = int(caller["API_URL"].rpartition(":")[2])
+    for title in ("Pay the rent", "Call Grandma"):
+        body = f'{{"title": "{title}"}}'
+        headers = {"Authorization": f"Bearer {caller['TOKEN']}", "Content-Type": "application/json"}
+        assert call(port, "POST", "/api/tasks", body, **headers).status == 201
+    printed = execute(sys.executable, "tasks.py", cwd=tmp_path, environment=caller)
+    assert printed == read_output("connect-python.md", "python tasks.py")
 
 
 def test_the_example_explains_only_documented_codes() -> None:
