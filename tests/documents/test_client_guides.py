@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_python_creates_changes_and_lists_tasks(caller: dict[str, str], tmp_path
         assert call(port, "POST", "/api/tasks", body, **headers).status == 201
     printed = execute(sys.executable, "tasks.py", cwd=tmp_path, environment=caller)
     assert printed == read_output("connect-python.md", "python tasks.py")
+
+
+def test_everything_that_the_client_exports_is_documented() -> None:
+    source = (LIB / "api.ts").read_text()
+    lines = source.splitlines()
+    assert [line for before, line in pairwise(lines) if line.startswith("export ") and not before.endswith("*/")] == []
+    methods = source.partition("const api = {")[2].partition("\n  };")[0]
+    functions = re.findall(r"^    (?:async \*?)?(\w+)[(:]", methods, re.MULTILINE)
+    assert len(functions) == 7
+    functions += re.findall(r"^export function (\w+)", source, re.MULTILINE)
+    page = (ROOT / "docs" / "connect-frontend.md").read_text()
+    assert [name for name in functions if f"{name}(" not in page] == []
 
 
 def test_the_example_explains_only_documented_codes() -> None:

@@ -24,6 +24,7 @@ export interface Page {
   next?: string;
 }
 
+/** The options of `createTasksApi`. */
 export interface ClientOptions {
   /** The service's address, for example `https://tasks.example.com`. */
   baseUrl: string;
@@ -35,11 +36,13 @@ export interface ClientOptions {
   maxWait?: number;
 }
 
+/** The options of every call. */
 export interface CallOptions {
   /** Ends the call when it is aborted. The call then throws the signal's reason. */
   signal?: AbortSignal;
 }
 
+/** The options of `update`, `complete` and `delete`. */
 export interface ChangeOptions extends CallOptions {
   /** The `etag` of a task. If the task has another version by now, the call fails with 412 and changes nothing. */
   etag?: string;
