@@ -21,7 +21,7 @@ as_server() {
 start_until() {
   local line=$1
   shift
-  output=$work/output-$line
+  output=$(mktemp "$work/output.XXXXXX")
   # A session of its own makes the process id a group id, so signals reach all processes of the command.
   setsid "$@" >"$output" 2>&1 &
   service=$!
