@@ -35,7 +35,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 
 run: install .env ## Install, migrate and serve on PORT; prints a curl command to try
 	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder that you own"; exit 1; }
-	$(BIN)/flask db upgrade
+	FLASK_SKIP_DOTENV=1 $(BIN)/flask db upgrade
 	@TRYING_OUT=1 exec $(BIN)/python -m server wsgi:app
 
 frontend: install .env ## Serve the example frontend next to make run; needs Node.js 20.19

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 import config_readers as readers
 from config_readers import Reader, SettingError
@@ -89,8 +90,8 @@ class Settings:
         Raises SettingError for the first one that is missing or invalid.
         """
         secrets = [name for each in fields(cls) if each.metadata.get("secret") for name in each.metadata["variables"]]
-        links = find_service_links(environ)
-        given = read_files({name: environ[name] for name in environ.keys() - links if environ[name].strip()}, secrets)
+        ignored = {"METRICS_PORT"} if has_service_link(environ) else set()
+        given = read_files({name: environ[name] for name in environ.keys() - ignored if environ[name].strip()}, secrets)
         values: dict[str, Any] = {}
         for each in fields(cls):
             for name in each.metadata.get("variables", ()):
@@ -144,18 +145,19 @@ def read_files(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]
     return variables
 
 
-def find_service_links(environ: Mapping[str, str]) -> set[str]:
-    """Return the names of the ports that Kubernetes set and nobody else."""
-    return {name for name in ("PORT", "METRICS_PORT") if SERVICE_LINK.fullmatch(environ.get(name, "").strip())}
+def has_service_link(environ: Mapping[str, str]) -> bool:
+    """Return whether METRICS_PORT is the address of a Kubernetes Service with the name "metrics"."""
+    return SERVICE_LINK.fullmatch(environ.get("METRICS_PORT", "").strip()) is not None
 
 
 def list_unused(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each variable that somebody could think has an effect, and that has none."""
-    unused = [
-        f"{name} is ignored: it is the address of a Kubernetes Service, not a port. To set it, rename the Service,"
-        " or set enableServiceLinks: false in the pod."
-        for name in sorted(find_service_links(environ))
-    ]
+    """Return a sentence for each variable that is set and has no effect."""
+    unused = []
+    if has_service_link(environ):
+        unused.append(
+            "METRICS_PORT is ignored: it is the address of a Kubernetes Service, not a port. To set it, rename the"
+            " Service, or set enableServiceLinks: false in the pod."
+        )
     if settings.jwks_url is not None:
         address = urlsplit(settings.jwks_url)
         proxies = getproxies_environment()
@@ -225,4 +227,9 @@ def read_env_file(path: Path) -> str:
         text = "\0"
     if "\0" in text:
         raise SettingError(path.name, "is not text in UTF-8: save it as UTF-8")
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            skipped = len(binding.original.string) - len(binding.original.string.lstrip("\r\n"))
+            line = binding.original.line + skipped
+            raise SettingError(path.name, f"has an invalid line {line}: write NAME=value, and close its quotes")
     return text

@@ -16,6 +16,7 @@ settings = load_release()
 
 # Imported here, because load_release() replaces the code on a reload.
 from server import hooks  # noqa: E402
+from server.clients import MAX_HEAD_BYTES  # noqa: E402
 
 on_starting = hooks.on_starting
 when_ready = hooks.when_ready
@@ -44,11 +45,9 @@ forwarder_headers = ""
 # Of two such headers, a proxy may send both. gunicorn would refuse the request if they differ, or if it does not know a
 # value of one. The application reads X-Forwarded-Proto only (todo/web/application.py).
 secure_scheme_headers: dict[str, str] = {}
-# gunicorn's maximum: URLs with filters, search and cursor are long.
-limit_request_line = 8190
-# Cookies of other services on the same host are not read, but browsers send them all in one header. The memory for all
-# headers of a request is limited too (MAX_HEAD_BYTES in server/clients.py).
-limit_request_field_size = 32768
+# Cookies of other services on the same host are not read, but browsers send them all in one header. Only the size of
+# all headers is limited (server/clients.py).
+limit_request_field_size = MAX_HEAD_BYTES
 # Lets a method in lower case reach the application. Its 405 has the headers that let a page read it.
 permit_unconventional_http_method = True
 # sendfile() would wait for a slow client without a limit; other writes have a timeout (server/worker.py).

@@ -28,7 +28,6 @@ SETTINGS = (
     " UNION ALL SELECT pg_catalog.set_config(name, '0', true)"
     " FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'"  # since PostgreSQL 17
 )
-SEARCH_NOWHERE = "SELECT pg_catalog.set_config('search_path', '', true)"
 # Between two tries, the waiting writes can run.
 PAUSE_SECONDS = 2
 PATIENCE_SECONDS = 60
@@ -97,12 +96,16 @@ def prepare_transaction(connection: Connection) -> None:
 def prepare_statement(
     connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> tuple[str, Any]:
-    """Set the search path of a statement outside a transaction: SQLAlchemy's event before a statement is sent.
+    """Set the settings of a statement outside a transaction: SQLAlchemy's event before a statement is sent.
 
-    CREATE INDEX CONCURRENTLY must be sent alone.
+    CREATE INDEX CONCURRENTLY must be sent alone, so its timeout is set for the session.
     """
-    is_alone = cursor.connection.autocommit and "CONCURRENTLY" not in statement
-    return f"{SEARCH_NOWHERE}; {statement}" if is_alone else statement, parameters
+    if not cursor.connection.autocommit:
+        return statement, parameters
+    if "CONCURRENTLY" not in statement:
+        return f"{SETTINGS}; {statement}", parameters
+    cursor.execute("SET statement_timeout = 0")
+    return statement, parameters
 
 
 def migrate_when_free(connection: Connection, watch: Watch) -> None:

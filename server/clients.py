@@ -10,9 +10,9 @@ from gunicorn.http import Request  # type: ignore[import-untyped]
 
 # A client has this long to take a response. After that, its connection is closed.
 SEND_SECONDS = 10
-# The limit for all headers of a request. Without it, gunicorn would buffer the longest header times their number: 3 MB
-# from anybody, with a second of CPU time.
-MAX_HEAD_BYTES = 128 * 1024
+# The limits for the first line of a request, and for all its headers. gunicorn would refuse a line that the application
+# can refuse in a response that the page may read. And it would buffer the longest header times their number.
+MAX_LINE_BYTES, MAX_HEAD_BYTES = 64 * 1024, 128 * 1024
 
 
 class Client(socket.socket):
@@ -52,10 +52,11 @@ class Client(socket.socket):
 
 
 class BoundedRequest(Request):  # type: ignore[misc]
-    """gunicorn's request, which is refused if all its headers exceed MAX_HEAD_BYTES."""
+    """gunicorn's request, which is refused if it exceeds MAX_LINE_BYTES or MAX_HEAD_BYTES."""
 
     def parse(self, unreader: Any) -> bytes:
         """Read and parse the headers; return the bytes after them."""
+        self.limit_request_line = self._fast_limit_request_line = MAX_LINE_BYTES
         self.max_buffer_headers = MAX_HEAD_BYTES
         rest: bytes = super().parse(unreader)
         return rest

@@ -18,10 +18,7 @@ HEADER = (
     "A header is not valid. Send each as one line, Name: value, without control characters. Send Host and Content-Type "
     "once, and either Content-Length, a number, or Transfer-Encoding: chunked."
 )
-TOO_LARGE = (
-    "A header is longer than 32 KiB, all are longer than 128 KiB, or there are more than 100. Send less: this service "
-    "needs no cookies."
-)
+TOO_LARGE = "All headers are longer than 128 KiB, or there are more than 100. Send less: this service needs no cookies."
 # Statuses and details for gunicorn's parse errors, whose own messages quote the request. The details say what to send
 # instead. All others are NOT_HTTP.
 RESPONSES = {
@@ -34,7 +31,7 @@ RESPONSES = {
     errors.InvalidChunkSize: (400, CHUNKS),
     errors.InvalidChunkExtension: (400, CHUNKS),
     errors.ChunkMissingTerminator: (400, CHUNKS),
-    errors.LimitRequestLine: (414, "The first line is longer than 8190 bytes. Shorten the path or the query."),
+    errors.LimitRequestLine: (414, "The first line is longer than 64 KiB. Shorten the path or the query."),
     errors.LimitRequestHeaders: (431, TOO_LARGE),
     errors.ExpectationFailed: (417, "The Expect header can only be 100-continue. Leave it out."),
     errors.UnsupportedTransferCoding: (501, "The Transfer-Encoding can only be chunked. Send the body as it is."),

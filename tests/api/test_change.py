@@ -37,7 +37,9 @@ def test_an_empty_body_changes_nothing(alice: Caller, method: str, body: object)
     assert response.headers["ETag"] == task["etag"]
 
 
-@pytest.mark.parametrize("body", [{"is_completed": True}, {"id": 5}, {"status": "completed", "user_id": "mallory"}])
+@pytest.mark.parametrize(
+    "body", [{"is_completed": True}, {"id": 5}, {"status": "completed", "user_id": "mallory"}, {"": 1}]
+)
 def test_a_body_without_known_fields_is_refused(alice: Caller, method: str, body: dict[str, object]) -> None:
     task = alice.add()
     problem = read_problem(alice.call(method, f"/api/tasks/{task['id']}", json=body), 422, *body)
@@ -46,6 +48,13 @@ def test_a_body_without_known_fields_is_refused(alice: Caller, method: str, body
         messages == [f"Cannot be set here; fields that can: {fields}."] for messages in problem["errors"].values()
     )
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
+
+
+def test_an_unknown_field_that_is_no_text_is_refused(alice: Caller, method: str) -> None:
+    """A lone surrogate can be written in JSON, but not in a response."""
+    path = f"/api/tasks/{alice.add()['id']}"
+    response = alice.call(method, path, data='{"\\ud800": 1}', content_type="application/json")
+    read_problem(response, 422, "\\ud800")
 
 
 def test_an_error_names_a_limited_number_of_unknown_fields(alice: Caller, method: str) -> None:

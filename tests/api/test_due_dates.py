@@ -41,7 +41,10 @@ def test_a_date_time_is_returned_in_utc(alice: Caller, written: str, answered: s
             "2026-12-31T17:00:00",
             "Must have an offset from UTC: 2026-12-31T17:00:00Z for UTC, or one like",
         ),
-        ("2026-12-31 17:00:00Z", "Must be a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00."),
+        (
+            "2026-12-31 17:00:00Z",
+            "Must be a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00, or null.",
+        ),
         ("2026-12-31T17:00Z", "Must have seconds: 2026-12-31T17:00:00Z for UTC, or one like"),
         ("2026-12-31T17:00", "Must have seconds and an offset from UTC: 2026-12-31T17:00:00Z for UTC, or one like"),
         ("2026-12-31T17:00:00.5", "Must have an offset from UTC: 2026-12-31T17:00:00.5Z for UTC, or one like"),

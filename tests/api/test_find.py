@@ -181,6 +181,7 @@ ALLOWED = "status, completed, priority, tag, due_before, due_after, time_zone, s
         ("sort=-title&order=asc", "order", "Contradicts the direction in sort, which is desc."),
         ("sort=title_newest", "sort", "Must be one of created, updated, title, due_date, priority."),
         ("time_zone=Mars", "time_zone", f"Must be {ZONE}."),
+        ("time_zone=localtime", "time_zone", f"Must be {ZONE}."),
         ("time_zone=../UTC", "time_zone", f"Must be {ZONE}."),
         ("due_after=2026-12-31T00:00", "due_after", f"Must have seconds and an offset from UTC: {SUGGESTED}."),
         ("due_after=2026-02-30", "due_after", "Is not a day of the calendar."),
@@ -221,15 +222,20 @@ def test_parameters_without_a_value_count_as_absent(alice: Caller) -> None:
     [("POST", ""), ("GET", "/1"), ("PUT", "/1"), ("PATCH", "/1"), ("DELETE", "/1"), ("PATCH", "/1/complete")],
 )
 def test_a_path_without_parameters_refuses_them(alice: Caller, method: str, path: str) -> None:
-    response = alice.call(method, f"/api/tasks{path}?x=1", json={"title": "x"})
-    assert read_problem(response, 422, "x")["errors"]["x"] == ["Unknown parameter; allowed: none."]
+    allowed = "completed" if (method, path) == ("PATCH", "/1") else "none"
+    for query in ("x=1", "x=", "x"):
+        response = alice.call(method, f"/api/tasks{path}?{query}", json={"title": "x"})
+        assert read_problem(response, 422, "x")["errors"]["x"] == [f"Unknown parameter; allowed: {allowed}."]
     assert alice.titles() == []
 
 
 def test_a_query_that_is_not_utf_8_is_no_500(alice: Caller) -> None:
     alice.add()
-    assert read_tasks(alice.get("/api/tasks?search=%FF%FE")) == []
+    for name in ("search", "tag", "status", "cursor", "q"):
+        problem = read_problem(alice.get(f"/api/tasks?{name}=M%FCller&limit=5"), 422, name)
+        assert problem["detail"] == f"{name}: Is not text in UTF-8, percent-encoded."
     read_problem(alice.get("/api/tasks?%FF=1"), 422, "%FF")
+    assert read_tasks(alice.get("/api/tasks?search=%25FF")) == []
 
 
 def test_an_invalid_query_without_a_token_is_401(alice: Caller) -> None:

@@ -95,8 +95,8 @@ def test_any_text_as_an_id_is_404(alice: Caller, task_id: str) -> None:
     assert alice.get(path).status_code == (200 if task_id == "/" else 404)
 
 
-@pytest.mark.parametrize("digits", [20, 5000, 1_000_000])
-def test_an_id_of_a_million_digits_is_404(alice: Caller, digits: int) -> None:
+@pytest.mark.parametrize("digits", [20, 5000, 8000])
+def test_an_id_of_thousands_of_digits_is_404(alice: Caller, digits: int) -> None:
     for method, end in (("GET", ""), ("PATCH", "/complete"), ("DELETE", "")):
         read_problem(alice.call(method, f"/api/tasks/{'1' * digits}{end}"), 404)
 

@@ -90,6 +90,14 @@ def test_limits_may_be_at_both_ends_of_the_calendar(alice: Caller, zone: str) ->
                 assert "years 1 and 9999" in read_problem(response, 422, name)["detail"]
 
 
+def test_a_plus_that_is_not_encoded_is_understood(alice: Caller) -> None:
+    alice.add("due", due_date="2026-12-31T12:00:00Z")
+    assert [task["title"] for task in read_tasks(alice.get("/api/tasks?due_before=2026-12-31T17:00:00+05:00"))] == [
+        "due"
+    ]
+    assert read_tasks(alice.get("/api/tasks?due_before=2026-12-31T16:59:59+05:00")) == []
+
+
 def test_pages_in_a_time_zone_go_on_with_the_same_limits(alice: Caller) -> None:
     for number in range(5):
         alice.add(str(number), due_date=f"2027-01-01T0{number}:00:00Z")
@@ -103,7 +111,7 @@ def test_every_name_of_the_iana_database_is_a_time_zone(alice: Caller, zone: str
 
 
 @pytest.mark.parametrize(
-    "zone", ["europe/berlin", "+05:00", "CEST", "/etc/passwd", "Europe", "Europe/../UTC", "x" * 9999]
+    "zone", ["europe/berlin", "+05:00", "CEST", "/etc/passwd", "Europe", "Europe/../UTC", "x" * 5000]
 )
 def test_other_time_zones_are_refused(alice: Caller, zone: str) -> None:
     problem = read_problem(alice.get("/api/tasks", query_string={"time_zone": zone}), 422, "time_zone")

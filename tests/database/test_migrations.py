@@ -319,7 +319,8 @@ revision, down_revision = "calls", None
 def upgrade() -> None:
     op.execute("SELECT unnest(ARRAY['a']), pg_sleep(0.5)")
     with op.get_context().autocommit_block():
-        op.execute("SELECT unnest(ARRAY['a'])")
+        op.execute("SELECT unnest(ARRAY['a']), pg_sleep(0.5)")
+        op.execute("SELECT pg_catalog.pg_sleep(0.5) -- Like CREATE INDEX CONCURRENTLY, it is sent alone.")
     op.execute("SELECT unnest(ARRAY['a']), pg_sleep(0.5)")
 """
 

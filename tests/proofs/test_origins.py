@@ -156,6 +156,11 @@ def test_a_page_of_a_named_origin_can_read_errors(open_page: Any, service: str) 
         assert (status == 405) == ("allow" in answer["headers"])
 
 
+def test_a_page_can_read_that_its_url_is_too_long(open_page: Any, service: str) -> None:
+    answer = open_page(NAMED)("GET", f"{service}/api/tasks?search={'x' * 9000}")
+    assert (answer["status"], answer["body"]["code"]) == (414, "request_line_too_long")
+
+
 def test_a_page_can_read_that_a_method_needs_capitals(open_page: Any, service: str) -> None:
     # fetch() converts get, post, put and delete to capitals, but not patch.
     answer = open_page(NAMED)("patch", f"{service}/api/tasks/0", {})

@@ -109,9 +109,9 @@ def test_neon_db_url_wins_over_database_url_unless_empty() -> None:
         ("LOG_USERS", "yes", "hash, plain or off"),
         ("METRICS_PORT", "8000", "a port of their own"),
         ("METRICS_PORT", "off", "1 to 65535"),
-        ("METRICS_HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
-        ("HOST", "localhost", "127.0.0.1 or 0.0.0.0"),
-        ("HOST", "[::]", "127.0.0.1 or 0.0.0.0"),
+        ("METRICS_HOST", "localhost", "127.0.0.1, 0.0.0.0 or ::"),
+        ("HOST", "localhost", "127.0.0.1, 0.0.0.0 or ::"),
+        ("HOST", "[::]", "127.0.0.1, 0.0.0.0 or ::"),
         ("PORT", "http://10.0.0.1:80", "1 to 65535"),
         ("THREADS", "tcp://10.0.0.1:80", "1 to 256"),
         ("THREADS", "auto", "1 to 256"),
@@ -246,6 +246,13 @@ def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path, content: bytes)
         environment(tmp_path / ".env")
 
 
+@pytest.mark.parametrize("line", ['CORS_ORIGINS="http://localhost:3000', "JWT_ISSUER='x", "=1", "PORT 8001"])
+def test_an_env_file_with_an_invalid_line_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"# Settings\n\n{line}\nMAX_TASKS=5\n")
+    with pytest.raises(SettingError, match=r"^\.env has an invalid line 3: write NAME=value, and close its quotes$"):
+        environment(tmp_path / ".env")
+
+
 def test_an_env_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     """Docker makes a folder for a file that is mounted and does not exist."""
     with pytest.raises(SettingError, match=r"cannot be read \(Is a directory\)$"):
@@ -257,7 +264,7 @@ def test_web_concurrency_auto_is_one_worker_per_core() -> None:
 
 
 @pytest.mark.parametrize("link", ["tcp://10.0.0.1:9100", "udp://[fd00::1]:53", " tcp://10.0.0.1:80 "])
-@pytest.mark.parametrize("name", ["PORT", "METRICS_PORT"])
+@pytest.mark.parametrize("name", ["METRICS_PORT"])
 def test_a_service_link_of_kubernetes_is_ignored_and_reported(name: str, link: str) -> None:
     settings = Settings.read(SECRET | {name: link})
     assert settings == Settings.read(SECRET)
@@ -322,6 +329,9 @@ PLACEHOLDERS = [
     "docker-build-placeholder-min-32-chars",
     "a-string-secret-at-least-256-bits-long",
     "example-secret-key-do-not-use-in-production",
+    "todo-app-secret-key-todo-app-secret-key",
+    "shared-secret-between-frontend-and-backend",
+    "change-me-" + "x" * 60 + "-Please!",
 ]
 
 
@@ -349,7 +359,16 @@ def test_a_random_secret_is_accepted(characters: str, length: int) -> None:
         assert Settings.read({"BETTER_AUTH_SECRET": secret}).better_auth_secret == secret
 
 
-@pytest.mark.parametrize("secret", ["my-secret-k8J2nQ5xV9bT1mW7pL4sZ6dF3gH0", "correct horse battery staple plus two"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "my-secret-k8J2nQ5xV9bT1mW7pL4sZ6dF3gH0",
+        "correct horse battery staple plus two",
+        "a32a8fbc-e4a3-4e80-a117-ea78ab8fbaf7",
+        "my-app-secret-qwmzkdhgyxbvtnplrjcsfeuaioqwpzmx",
+        "сорок тысяч обезьян едят банан",
+    ],
+)
 def test_a_secret_with_words_and_a_random_part_is_accepted(secret: str) -> None:
     assert Settings.read({"BETTER_AUTH_SECRET": secret}).better_auth_secret == secret
 

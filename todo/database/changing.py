@@ -42,14 +42,14 @@ REFUSED = bindparam("refused", type_=ARRAY(BigInteger))
 ATTEMPTS = 10
 
 
-class Expected(NamedTuple):
+class Versions(NamedTuple):
     """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all."""
 
     allowed: list[int] | None
     refused: list[int] | None
 
 
-ANY_VERSION = Expected(None, [])
+ANY_VERSION = Versions(None, [])
 
 
 class Outcome(NamedTuple):
@@ -129,7 +129,7 @@ def change_row(
     user_id: str,
     row_id: int,
     statement: Statement[tuple[M, Outcome]],
-    expected: Expected,
+    expected: Versions,
     columns: Mapping[str, Any] | None = None,
 ) -> M:
     """Change a row with one of the expected versions, and return it. Raises NotFound, Changed or Excluded."""

@@ -7,7 +7,6 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from config import Settings
-from todo.extensions import current_settings
 from todo.tasks.models import Task
 from todo.tasks.resource import TASKS
 from todo.tasks.schemas import CountedTasksSchema, TaskSchema
@@ -57,10 +56,9 @@ def describe_counted_tasks(name: str | None) -> Schema:
     return extend(CountedTasksSchema, "tasks", tasks)()
 
 
-def show_task(task: Task) -> dict[str, Any]:
-    """Return a task as a response has it."""
+def show_task(task: Task, name: str | None) -> dict[str, Any]:
+    """Return a task as a response has it, with the second name if there is one."""
     shown = TASKS.to_response(task)
-    name = current_settings().completed_as
     if name is not None:
         shown[name] = WORDS[shown["completed"]] if name == "status" else shown["completed"]
     return shown

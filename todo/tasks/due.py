@@ -12,6 +12,7 @@ from typing import NamedTuple
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d)(?:(:\d\d)(\.\d+)?)?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII)
 
+FORMS = "a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00"
 END_OF_DAY = time(23, 59, 59, 999999, UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -27,6 +28,8 @@ def read_due(text: str) -> Due:
     """Read a date or a date-time; raises ValueError with a sentence for the client."""
     if DATE.fullmatch(text):
         return Due(end_of(read_date(text)), all_day=True)
+    if DATE_TIME.fullmatch(text) is None:
+        raise ValueError(f"Must be {FORMS}, or null.")
     return Due(read_instant(text), all_day=False)
 
 
@@ -34,13 +37,11 @@ def read_instant(text: str) -> datetime:
     """Read a date-time; raises ValueError with a sentence for the client."""
     found = DATE_TIME.fullmatch(text)
     if found is None:
-        raise ValueError("Must be a date like 2026-12-31, or a date-time like 2026-12-31T17:00:00+05:00.")
+        raise ValueError(f"Must be {FORMS}.")
     day, clock, seconds, fraction, offset = found.groups()
     if seconds is None or offset is None:
         missing = [*(["seconds"] if seconds is None else []), *(["an offset from UTC"] if offset is None else [])]
-        whole = (
-            f"{text}:00" if seconds is None and offset is None else f"{day}T{clock}{seconds or ':00'}{fraction or ''}"
-        )
+        whole = f"{day}T{clock}{seconds or ':00'}{fraction or ''}"
         raise ValueError(f"Must have {' and '.join(missing)}: {whole}Z for UTC, or one like {whole}+05:00.")
     microseconds = (fraction or ".0")[:7]
     try:
@@ -50,13 +51,11 @@ def read_instant(text: str) -> datetime:
 
 
 def read_date(text: str) -> date:
-    """Read a date; raises ValueError with a sentence for the client."""
+    """Read a text in the form of DATE; raises ValueError with a sentence for the client."""
     try:
-        if DATE.fullmatch(text):
-            return date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError:
         raise ValueError("Is not a day of the calendar.") from None
-    raise ValueError("Must be a date like 2026-12-31.")
 
 
 def start_of(day: date) -> datetime:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import date, tzinfo
 from functools import cache
+from importlib.resources import files
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields
 
@@ -74,6 +75,7 @@ class DueLimit(fields.Field[date]):
         super().__init__(metadata={"type": "string"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
+        value = value.replace(" ", "+")  # A plus that is not percent-encoded is a space.
         try:
             return read_date(value) if DATE.fullmatch(value) else read_instant(value)
         except ValueError as error:
@@ -87,13 +89,16 @@ class Zone(fields.Field[tzinfo]):
         super().__init__(metadata={"type": "string"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tzinfo:
+        # Names of the package, because those of the system can differ, and have "localtime" among them.
         if value not in list_zones():
             raise ValidationError("Must be the name of an IANA time zone, such as Europe/Berlin or UTC.")
         return ZoneInfo(value)
 
 
-# Reading the folder of time zones takes some milliseconds.
-list_zones = cache(available_timezones)
+@cache
+def list_zones() -> frozenset[str]:
+    """Return the names of the IANA Time Zone Database."""
+    return frozenset(files("tzdata").joinpath("zones").read_text().split())
 
 
 class Sorting(Choice):
@@ -110,9 +115,9 @@ class Sorting(Choice):
             others |= {f"{written}_asc": (name, "asc"), f"{written}_desc": (name, "desc")}
         for name in ("created", "updated"):
             others |= {f"{name}_newest": (name, "desc"), f"{name}_oldest": (name, "asc")}
-        super().__init__(values=values, synonyms=others, **kwargs)
-        self.default = values[allowed[0]]
-        self.metadata = {**self.metadata, "default": allowed[0]}
+        # A function, because the document has the default as clients write it.
+        first = {"load_default": lambda: values[allowed[0]], "metadata": {"default": allowed[0]}}
+        super().__init__(values=values, synonyms=others, **first, **kwargs)
 
 
 class OnlyFirst(fields.Field[int]):

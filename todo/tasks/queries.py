@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 from todo.database.changing import (
     ANY_VERSION,
-    Expected,
     Outcome,
+    Versions,
     build_change,
     build_comparison,
     build_delete,
@@ -158,7 +158,7 @@ def get_task(user_id: str, task_id: int) -> Task:
     return fetch_row(user_id, task_id, GET, repeatable=True)
 
 
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], expected: Expected = ANY_VERSION) -> Task:
+def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
     """Change fields of a task with an expected version, and return it. Raises NotFound, Changed or Excluded.
 
     If nothing would change, nothing is written: ``updated_at`` and the version stay.
@@ -168,11 +168,11 @@ def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], expected
     return change_row(user_id, task_id, statement, expected, columns)
 
 
-def toggle_task(user_id: str, task_id: int, expected: Expected = ANY_VERSION) -> Task:
+def toggle_task(user_id: str, task_id: int, expected: Versions = ANY_VERSION) -> Task:
     """Complete an open task, or reopen a completed one, and return it. Raises NotFound, Changed or Excluded."""
     return change_row(user_id, task_id, TOGGLE, expected)
 
 
-def delete_task(user_id: str, task_id: int, expected: Expected = ANY_VERSION) -> None:
+def delete_task(user_id: str, task_id: int, expected: Versions = ANY_VERSION) -> None:
     """Delete the user's task. Raises NotFound, Changed or Excluded."""
     change_row(user_id, task_id, DELETE, expected)

@@ -1,6 +1,6 @@
 """The operations on tasks. The hook sets the user, a schema validates the request, a query runs one statement."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, g
@@ -37,16 +37,9 @@ def list_formats(settings: Settings) -> Responses:
     return {200: describe_counted_tasks(name) if is_counted(settings) else describe_task(name)(many=True)}
 
 
-def task_formats(settings: Settings) -> Responses:
-    return {200: describe_task(settings.completed_as)()}
-
-
-def new_task_formats(settings: Settings) -> Responses:
-    return {201: describe_task(settings.completed_as)()}
-
-
-def known_task_formats(settings: Settings) -> Responses:
-    return {**task_formats(settings), 304: None}
+def task_formats(status: int, *without_body: int) -> Callable[[Settings], Responses]:
+    """Return a function of the settings that returns the response with a task, and those without a body."""
+    return lambda settings: {status: describe_task(settings.completed_as)(), **dict.fromkeys(without_body)}
 
 
 def deletion_formats(settings: Settings) -> Responses:
@@ -61,9 +54,10 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
     The tasks of the token's user, newest first. The parameters filter by status, priority, tags, due date and words,
     and choose another order. If there are more than ``limit`` tasks, follow the ``Link`` header to the next page.
     """
-    counted = is_counted(current_settings())
+    settings = current_settings()
+    counted = is_counted(settings)
     page = queries.find_tasks(g.user_id, query, is_counted=counted)
-    shown = [show_task(task) for task in page.rows]
+    shown = [show_task(task, settings.completed_as) for task in page.rows]
     return link_next(reply({"tasks": shown, "total": page.total} if counted else shown), page.cursor)
 
 
@@ -71,7 +65,7 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
 @endpoint(
     body=accept(NewTaskSchema),
     reads=["Idempotency-Key"],
-    responses=new_task_formats,
+    responses=task_formats(201),
     sends=["ETag", "Location", "Idempotent-Replayed"],
 )
 def create_task(new: dict[str, Any]) -> Response:
@@ -92,14 +86,14 @@ def create_task(new: dict[str, Any]) -> Response:
 
 
 @tasks.get("/<id:task_id>")
-@endpoint(reads=["If-None-Match"], responses=known_task_formats, sends=["ETag"])
+@endpoint(reads=["If-None-Match"], responses=task_formats(200, 304), sends=["ETag"])
 def get_task(task_id: int) -> Response:
     """Get a task.
 
     Needs its ID. To find a task by its text or by other fields, list tasks.
     """
     task = queries.get_task(g.user_id, task_id)
-    return reply_unless_known(show_task(task), task.id, task.version)
+    return reply_unless_known(show_task(task, current_settings().completed_as), task.id, task.version)
 
 
 @tasks.patch("/<id:task_id>")
@@ -107,7 +101,7 @@ def get_task(task_id: int) -> Response:
     query=CompletionQuerySchema(),
     body=accept(TaskChangesSchema, partial=True),
     reads=["If-Match"],
-    responses=task_formats,
+    responses=task_formats(200),
     sends=["ETag"],
 )
 def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: int) -> Response:
@@ -122,7 +116,7 @@ def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: int)
 
 
 @tasks.put("/<id:task_id>")
-@endpoint(body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats, sends=["ETag"])
+@endpoint(body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats(200), sends=["ETag"])
 def replace_task(changes: dict[str, Any], task_id: int) -> Response:
     """Update a task with PUT.
 
@@ -136,7 +130,7 @@ def replace_task(changes: dict[str, Any], task_id: int) -> Response:
 @tasks.route("/<id:task_id>/toggle", methods=["PATCH", "POST", "PUT"], endpoint="toggle_task")
 @tasks.route("/<id:task_id>/complete", methods=["POST", "PUT"], endpoint="post_completion")
 @tasks.patch("/<id:task_id>/complete")
-@endpoint(body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats, sends=["ETag"])
+@endpoint(body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats(200), sends=["ETag"])
 def complete_task(completion: dict[str, Any], task_id: int) -> Response:
     """Complete or reopen a task.
 
@@ -162,4 +156,4 @@ def delete_task(task_id: int) -> Response:
 
 
 def reply_task(task: Task, status: int = 200) -> Response:
-    return reply_versioned(show_task(task), status)
+    return reply_versioned(show_task(task, current_settings().completed_as), status)

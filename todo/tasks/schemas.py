@@ -23,7 +23,6 @@ ALIASES = {
     "page_size": "limit",
     "skip": "offset",
 }
-SORT = Sorting(*SORTS, synonyms={"created_at": "created", "updated_at": "updated"})
 ABOUT_QUERY = {
     "status": "Only tasks that are pending, or completed.",
     "completed": "Only tasks that are completed (true), or pending (false).",
@@ -82,6 +81,7 @@ class TaskQuerySchema(Schema):
 
     about = ABOUT_QUERY
     aliases = ALIASES
+    lenient = True
     refused: ClassVar[dict[str, Any]] = {"limit": "0"}
 
     status = Choice(
@@ -94,7 +94,7 @@ class TaskQuerySchema(Schema):
     due_after = DueLimit()
     time_zone = Zone()
     search = Words(200)
-    sort = SORT
+    sort = Sorting(*SORTS, synonyms={"created_at": "created", "updated_at": "updated"})
     order = Choice("asc", "desc")
     limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
     cursor = fields.String(metadata={"pattern": "^[A-Za-z0-9_-]+$"})
@@ -104,7 +104,7 @@ class TaskQuerySchema(Schema):
     @post_load
     def combine(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Combine the order with its direction, and the limits with the time zone."""
-        query["sort"], direction = query.get("sort", SORT.default)
+        query["sort"], direction = query["sort"]
         if direction is not None and query.setdefault("order", direction) != direction:
             raise ValidationError(f"Contradicts the direction in sort, which is {direction}.", "order")
         zone = query.pop("time_zone", UTC)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, g, request
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed, RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from todo.errors import NotFound
@@ -13,6 +13,10 @@ from todo.web.problems import log_failure
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Many proxies accept no longer URLs.
+MAX_URL_BYTES = 8190
+SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class Application(Flask):
@@ -26,7 +30,7 @@ class Application(Flask):
         # X-Forwarded-Host, -Proto and -Prefix are trusted from any client: they shape only links in its own response.
         proxied = ProxyFix(simplify_request(self.wsgi_app), x_for=0, x_proto=1, x_host=1, x_prefix=1)
         self.wsgi_app = proxied  # type: ignore[method-assign]
-        self.before_request(check_method)
+        self.before_request(check_request)
 
     def log_exception(self, exc_info: Any) -> None:
         """Log an exception that a hook or an error handler raised."""
@@ -34,9 +38,10 @@ class Application(Flask):
 
 
 def simplify_request(application: "WSGIApplication") -> "WSGIApplication":
-    """Remove the slash at the end of a path, and an Upgrade header (RFC 9110 section 7.8): WSGI middleware.
+    """Remove the slash at the end of a path, and an offer of WebSocket (RFC 9110 section 7.8): WSGI middleware.
 
-    Werkzeug's strict_slashes=False accepts no slash after a ``<path:…>``, and its routes no ``Upgrade: websocket``.
+    Werkzeug's strict_slashes=False accepts no slash after a ``<path:…>``, and its routes no WebSocket. Proxies tell of
+    one by ``X-Forwarded-Proto: wss``.
     """
 
     def run(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -44,13 +49,17 @@ def simplify_request(application: "WSGIApplication") -> "WSGIApplication":
         if len(path) > 1 and path.endswith("/"):
             environ["PATH_INFO"] = path[:-1]
         environ.pop("HTTP_UPGRADE", None)
+        environ["wsgi.url_scheme"] = SCHEMES.get(environ["wsgi.url_scheme"], environ["wsgi.url_scheme"])
         return application(environ, start_response)
 
     return run
 
 
-def check_method() -> None:
-    """Raise MethodNotAllowed for a method in lower case, which Werkzeug would accept: methods are case-sensitive."""
+def check_request() -> None:
+    """Raise RequestURITooLarge, and MethodNotAllowed for a method in lower case, which Werkzeug would accept."""
+    is_long = len(request.environ["PATH_INFO"]) + len(request.query_string) > MAX_URL_BYTES
+    if is_long and request.method != "OPTIONS":  # A page could not read that its preflight was refused.
+        raise RequestURITooLarge(f"The path and the query are longer than {MAX_URL_BYTES} bytes. Shorten them.")
     if request.url_rule is not None and request.environ["REQUEST_METHOD"] != request.method:
         routes = current_app.create_url_adapter(request)
         methods = routes.allowed_methods() if routes else ()

@@ -8,7 +8,7 @@ from flask import Response, request
 from werkzeug.datastructures import ETags
 from werkzeug.exceptions import BadRequest
 
-from todo.database.changing import Expected
+from todo.database.changing import Versions
 from todo.web.ids import is_id
 from todo.web.responses import empty_response, reply
 
@@ -22,11 +22,11 @@ class InvalidHeader(BadRequest):
     problem_code = "invalid_header"
 
 
-def read_expected(row_id: int) -> Expected:
+def read_expected(row_id: int) -> Versions:
     """Return the versions that If-Match and If-None-Match allow (RFC 9110 section 13.1)."""
     tags, others = request.if_match, request.if_none_match
     is_any = "If-Match" not in request.headers or tags.star_tag
-    return Expected(
+    return Versions(
         allowed=None if is_any else read_versions(tags, row_id),
         refused=None if others.star_tag else read_versions(others, row_id),
     )
@@ -51,8 +51,8 @@ def reply_versioned(data: Mapping[str, Any], status: int = 200) -> Response:
 
 def reply_unless_known(data: Mapping[str, Any], row_id: int, version: int) -> Response:
     """Return a response, or 304 if it matches If-None-Match (RFC 9110 section 13.1.2)."""
-    known = request.if_none_match
-    if not known.star_tag and version not in read_versions(known, row_id):
+    known = read_expected(row_id).refused
+    if known is not None and version not in known:
         return reply_versioned(data)
     response = empty_response(304)
     response.headers["ETag"] = data["etag"]

@@ -101,7 +101,6 @@ class Choice(fields.String):
         values = values or {name: name for name in allowed}
         described = {"type": "boolean"} if values.keys() == {"true", "false"} else {"enum": [*values]}
         self._allowed = ", ".join(values) + (", or null" if kwargs.get("allow_none") else "")
-        self.synonyms = synonyms
         self._values = {**values, **synonyms}
         messages: Messages = {"null": f"Must be one of {self._allowed}."}
         super().__init__(error_messages=messages, metadata={**described, **kwargs.pop("metadata", {})}, **kwargs)

@@ -1,5 +1,6 @@
 """The parameters of a query, validated strictly: a typo must not return a wrong list."""
 
+import re
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from todo.web.urls import split_query
 LONGEST_CACHED = 500
 # A short query can have thousands of unknown parameters.
 MAX_ERRORS = 20
+# Bytes that are not UTF-8, as Python escapes them (PEP 383).
+NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 
 
 class InvalidParameters(ValidationError):
@@ -29,18 +32,13 @@ def load_query(schema: Schema) -> Any:
 def load_parameters(schema: Schema, query: bytes) -> Any:
     """Return the parameters of a query as the schema loads them.
 
-    ``aliases`` of the schema are other names of its parameters. A parameter with an empty value counts as absent: HTML
-    forms send it. Raises InvalidParameters for unknown, invalid and repeated parameters, each under the name that was
-    sent.
+    ``aliases`` of the schema are other names of its parameters. If it is ``lenient``, a parameter with an empty value
+    counts as absent: HTML forms send it. Raises InvalidParameters for unknown, invalid and repeated parameters, each
+    under the name that was sent.
     """
-    aliases: dict[str, str] = getattr(schema, "aliases", {})
-    given: dict[str, list[tuple[str, str]]] = {}
-    for sent, text in split_query(query):
-        if text:
-            given.setdefault(aliases.get(sent, sent), []).append((sent, text))
+    given, errors = group_parameters(schema, query)
     values: dict[str, Any] = {}
-    errors: dict[str, list[str]] = {}
-    allowed = ", ".join(list_documented(schema)) or "none"
+    allowed = ", ".join(list_documented(schema) or schema.fields) or "none"
     for name, pairs in given.items():
         if name not in schema.fields:
             errors[name] = [f"Unknown parameter; allowed: {allowed}."]
@@ -58,6 +56,19 @@ def load_parameters(schema: Schema, query: bytes) -> Any:
     if errors:
         raise InvalidParameters(dict(islice(errors.items(), MAX_ERRORS)))
     return MappingProxyType(loaded)
+
+
+def group_parameters(schema: Schema, query: bytes) -> tuple[dict[str, list[tuple[str, str]]], dict[str, list[str]]]:
+    """Return the names as sent and the texts, by the name in the schema; and the errors of texts that are not UTF-8."""
+    aliases, is_lenient = getattr(schema, "aliases", {}), getattr(schema, "lenient", False)
+    given: dict[str, list[tuple[str, str]]] = {}
+    errors = {}
+    for (sent, _), (_, text) in zip(split_query(query), split_query(query, "surrogateescape"), strict=True):
+        if NOT_UTF_8.search(text):
+            errors[sent] = ["Is not text in UTF-8, percent-encoded."]
+        elif text or not is_lenient:
+            given.setdefault(aliases.get(sent, sent), []).append((sent, text))
+    return given, errors
 
 
 def list_documented(schema: Schema) -> list[str]:

@@ -10,9 +10,9 @@ HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
-def split_query(query: bytes) -> list[tuple[str, str]]:
-    """Return the names and values of a query in their order; any bytes are accepted."""
-    return parse_qsl(query.decode(errors="replace"), keep_blank_values=True, errors="werkzeug.url_quote")
+def split_query(query: bytes, errors: str = "werkzeug.url_quote") -> list[tuple[str, str]]:
+    """Return the names and values of a query in their order. ``errors`` handles bytes that are not UTF-8."""
+    return parse_qsl(query.decode(errors="replace"), keep_blank_values=True, errors=errors)
 
 
 def build_prefix() -> str:
