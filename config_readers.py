@@ -20,11 +20,12 @@ Reader = Callable[[str, str], Any]
 PUBLIC_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789"}
 # Words of the placeholders in .env.example files, also where they are joined: yoursupersecretkey, CHANGE-ME.
 WORDS = (
-    "add and another app auth at-least before better between bits bytes build change character char create default demo"
-    " dev development docker don dummy enter example fallback for frontend backend generated generate here insert jwt"
-    " keep key least local long maximum minimum min must new next not only openssl our own password paste placeholder"
-    " please prod production put random rand replace safe same sample secret secure session set shared signing some"
-    " string strong super task test that the this todo token use value very with your you"
+    "add and another app asdfghjkl at-least auth backend before better between bits build bytes change char "
+    "character create default demo dev development docker don dummy enter example fallback for frontend generate "
+    "generated hackathon here insert jwt keep key least local long match maximum min minimum must new next not "
+    "only openssl our own password paste phase placeholder please prod production put qwertyuiop rand random "
+    "replace safe same sample secret secure session set shared signing some string strong super task test that "
+    "the this todo token use value very with you your zxcvbnm"
 )
 WORD = re.compile("|".join(sorted(WORDS.split(), key=len, reverse=True)))
 SEPARATORS = re.compile(r"[\s_.,:;<>()\[\]{}$'\"-]+")

@@ -84,7 +84,7 @@ def test_page_links_work_with_either_name(alice: Caller) -> None:
 
 def test_both_names_of_one_parameter_are_refused(alice: Caller) -> None:
     problem = read_problem(alice.get("/api/tasks?sort=title&sort_by=created_at"), 422, "sort", "sort_by")
-    assert problem["errors"]["sort_by"] == ["sort is given 2 times; once is allowed."]
+    assert problem["errors"]["sort_by"] == ["Given 2 times (as sort and sort_by); once is allowed."]
 
 
 @pytest.mark.parametrize("offset", ["1", "50", "-1", "00", "x"])

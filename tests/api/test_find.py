@@ -160,7 +160,7 @@ ALLOWED = "status, completed, priority, tag, due_before, due_after, time_zone, s
         ("Status=pending", "Status", f"Unknown parameter; allowed: {ALLOWED}."),
         ("=x", "", f"Unknown parameter; allowed: {ALLOWED}."),
         ("status=done", "status", "Must be one of all, pending, completed."),
-        ("status=all&status=pending", "status", "status is given 2 times; once is allowed."),
+        ("status=all&status=pending", "status", "Given 2 times; once is allowed."),
         ("completed=1", "completed", "Must be one of true, false."),
         ("priority=urgent", "priority", "Must be one of low, medium, high."),
         ("sort=id", "sort", "Must be one of created, updated, title, due_date, priority."),
@@ -202,6 +202,9 @@ def test_all_invalid_parameters_are_reported_at_once(alice: Caller) -> None:
     read_problem(alice.get("/api/tasks?status=x&limit=0&order=up"), 422, "status", "limit", "order")
     query = "stauts=x&sort_by=bogus&priority=low&priority=high&sort_order=asc&order=desc&limit=5"
     read_problem(alice.get(f"/api/tasks?{query}"), 422, "stauts", "sort_by", "priority", "sort_order", "order")
+    read_problem(alice.get("/api/tasks?sort=-title&sort_order=asc&limit=0"), 422, "sort_order", "limit")
+    too_long = read_problem(alice.get(f"/api/tasks?{'x' * 5000}=1"), 422, "x" * 100)
+    assert len(too_long["detail"]) < 400
 
 
 def test_an_error_names_a_limited_number_of_parameters(alice: Caller) -> None:

@@ -67,6 +67,11 @@ def test_invalid_tags_are_refused(alice: Caller, tags: Any, message: str) -> Non
     assert alice.titles() == []
 
 
+def test_all_invalid_tags_are_named_at_once(alice: Caller) -> None:
+    problem = read_problem(alice.post("/api/tasks", json={"title": "x", "tags": ["a", 1, "", "A"]}), 422, "tags")
+    assert [message[:5] for message in problem["errors"]["tags"]] == ["Tag 2", "Tag 3", "Tag 4"]
+
+
 @pytest.mark.parametrize("priority", ["low", "medium", "high"])
 def test_a_priority_can_be_set_and_changed(alice: Caller, priority: str) -> None:
     task = alice.add(priority=priority)

@@ -41,7 +41,7 @@ def set_back():
     time.sleep(0.3)
     Path(sys.argv[1]).write_text("-3600")
 
-with create_app(Settings.read({"NEON_DB_URL": sys.argv[2], "BETTER_AUTH_SECRET": "x" * 40, "THREADS": "2",
+with create_app(Settings.read({"NEON_DB_URL": sys.argv[2], "BETTER_AUTH_SECRET": sys.argv[3], "THREADS": "2",
                                "POOL_SECONDS": "1"})).app_context():
     busy = [db.engine.connect() for _ in range(2)]
     threading.Thread(target=set_back).start()
@@ -161,7 +161,9 @@ def test_connections_are_kept_after_a_step(own_database: Database, tmp_path: Pat
 
 def test_waiting_for_a_connection_ends_in_time(own_database: Database, tmp_path: Path) -> None:
     environment = set_up_clock(tmp_path, 0)
-    waited = run("python", "-c", WAIT, environment["FAKETIME_TIMESTAMP_FILE"], own_database.url(), settings=environment)
+    waited = run(
+        "python", "-c", WAIT, environment["FAKETIME_TIMESTAMP_FILE"], own_database.url(), SECRET, settings=environment
+    )
     assert waited.stdout == "TimeoutError True True\n", waited.stderr
 
 

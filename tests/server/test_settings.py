@@ -331,6 +331,9 @@ PLACEHOLDERS = [
     "example-secret-key-do-not-use-in-production",
     "todo-app-secret-key-todo-app-secret-key",
     "shared-secret-between-frontend-and-backend",
+    "hackathon-todo-jwt-secret-key-2025-phase-2",
+    "must-match-frontend-better-auth-secret-32ch",
+    "qwertyuiopasdfghjklzxcvbnmqwertyuiop",
     "change-me-" + "x" * 60 + "-Please!",
 ]
 

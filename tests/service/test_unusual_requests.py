@@ -140,6 +140,7 @@ def test_every_error_of_gunicorn_has_its_advice() -> None:
         ["X-Forwarded-Proto: https", "X-Forwarded-Protocol: http"],
         ["X-Forwarded-Proto: https", "X-Forwarded-Protocol: https"],
         ["X-Forwarded-Proto: https", "X-Forwarded-SSL: off"],
+        ["X-Forwarded-Proto: HTTPS"],
         ["X-Forwarded-Proto: wss", "Upgrade: websocket", "Connection: Upgrade"],
         ["X-Forwarded-SSL: on", "X-Forwarded-Protocol: ssl", "X-Forwarded-Proto: https"],
     ],

@@ -37,14 +37,18 @@ class Tags(fields.List[Any]):
         if len(value) > MAX_TAGS:
             raise ValidationError(f"Must have at most {MAX_TAGS} tags, not {len(value)}.")
         seen: dict[str, str] = {}
+        errors: list[str] = []
         for number, item in enumerate(value, 1):
             try:
                 tag = self.inner.deserialize(item)
             except ValidationError as error:
-                raise ValidationError([f"Tag {number}: {message}" for message in error.messages]) from None
+                errors += [f"Tag {number}: {message}" for message in error.messages]
+                continue
             if fold(tag) in seen:
-                raise ValidationError(f"Tag {number} is a duplicate of an earlier tag; case is ignored.")
+                errors.append(f"Tag {number} is a duplicate of an earlier tag; case is ignored.")
             seen[fold(tag)] = tag
+        if errors:
+            raise ValidationError(errors)
         return list(seen.values())
 
 

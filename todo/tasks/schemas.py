@@ -3,7 +3,7 @@
 from datetime import UTC
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, post_load
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from todo.tasks.due import find_first, find_last
 from todo.tasks.fields import PRIORITIES, DueLimit, OnlyFirst, Sorting, TagFilter, Words, Zone
@@ -101,12 +101,18 @@ class TaskQuerySchema(Schema):
     page = OnlyFirst(1)
     offset = OnlyFirst(0)
 
+    @validates_schema(skip_on_field_errors=False)
+    def compare_directions(self, query: dict[str, Any], **_: Any) -> None:
+        """Raise ValidationError if the order and its direction contradict."""
+        _, direction = query.get("sort", (None, None))
+        if direction is not None and query.get("order", direction) != direction:
+            raise ValidationError(f"Contradicts the direction in sort, which is {direction}.", "order")
+
     @post_load
     def combine(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Combine the order with its direction, and the limits with the time zone."""
         query["sort"], direction = query["sort"]
-        if direction is not None and query.setdefault("order", direction) != direction:
-            raise ValidationError(f"Contradicts the direction in sort, which is {direction}.", "order")
+        query.setdefault("order", direction)
         zone = query.pop("time_zone", UTC)
         for name, find in (("due_before", find_last), ("due_after", find_first)):
             if name in query:

@@ -49,7 +49,8 @@ def simplify_request(application: "WSGIApplication") -> "WSGIApplication":
         if len(path) > 1 and path.endswith("/"):
             environ["PATH_INFO"] = path[:-1]
         environ.pop("HTTP_UPGRADE", None)
-        environ["wsgi.url_scheme"] = SCHEMES.get(environ["wsgi.url_scheme"], environ["wsgi.url_scheme"])
+        scheme = environ["wsgi.url_scheme"].lower()
+        environ["wsgi.url_scheme"] = SCHEMES.get(scheme, scheme)
         return application(environ, start_response)
 
     return run

@@ -88,7 +88,5 @@ def load_body(declared: Schema | Callable[[Settings], Schema]) -> Any:
     loaded = schema.load(body)
     if body and not loaded:
         message = f"Cannot be set here; fields that can: {', '.join(schema.fields)}."
-        # JSON can have lone surrogates in names; a response cannot.
-        names = [name.encode(errors="backslashreplace").decode() for name in islice(body, MAX_ERRORS)]
-        raise ValidationError({name: [message] for name in names})
+        raise ValidationError({name: [message] for name in islice(body, MAX_ERRORS)})
     return loaded

@@ -45,7 +45,9 @@ def load_parameters(schema: Schema, query: bytes) -> Any:
         elif isinstance(schema.fields[name], fields.List):
             values[name] = [text for _, text in pairs]
         elif len(pairs) > 1:
-            errors |= {sent: [f"{name} is given {len(pairs)} times; once is allowed."] for sent, _ in pairs}
+            names = list(dict.fromkeys(sent for sent, _ in pairs))
+            spellings = f" (as {' and '.join(names)})" if len(names) > 1 else ""
+            errors |= {sent: [f"Given {len(pairs)} times{spellings}; once is allowed."] for sent in names}
         else:
             values[name] = pairs[0][1]
     try:

@@ -52,6 +52,7 @@ from todo.web.responses import CompleteResponse
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+MAX_NAME = 100  # characters
 
 # PostgreSQL's errors for a missing schema, table, column or role.
 NOT_MIGRATED = (InvalidSchemaName, UndefinedTable, UndefinedColumn, InvalidParameterValue)
@@ -131,10 +132,15 @@ def handle_refusal(error: DomainError) -> Response:
 
 def handle_invalid(error: ValidationError, code: str = "") -> Response:
     """422: ``errors`` has the messages of each field, ``detail`` repeats the first."""
-    errors = error.messages_dict
+    errors = {write_name(name): messages for name, messages in error.messages_dict.items()}
     field, messages = next(iter(errors.items()))
     code = code or getattr(error, "problem_code", "")
     return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), code, errors=errors)
+
+
+def write_name(name: str) -> str:
+    """Return a client's name for a field as a response can have it: JSON in UTF-8 has no lone surrogates."""
+    return name[:MAX_NAME].encode(errors="backslashreplace").decode()
 
 
 def handle_unavailable(error: SQLAlchemyError) -> Response:
