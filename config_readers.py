@@ -100,12 +100,12 @@ def read_secret(name: str, text: str) -> str:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise SettingError(name, "is not text in UTF-8") from None
+    if size < 32:
+        raise SettingError(name, f"has {size} bytes: at least 32 are needed")
     if is_placeholder(text):
         raise SettingError(
             name, "is a placeholder that anyone can guess: set your own, such as openssl rand -base64 32 prints"
         )
-    if size < 32:
-        raise SettingError(name, f"has {size} bytes: at least 32 are needed")
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
     except InvalidKeyError:

@@ -59,8 +59,8 @@ class Scenario:
         self.ask(f"{PRIVATE.upper()}", "/api/tasks")
         self.send(f"GET /{PRIVATE} HTTP/1.1\r\nAuthorization Bearer {self.token}")
         self.send(f"GET /{PRIVATE} {self.token}")
-        self.send(f"GET /{PRIVATE * 1000} HTTP/1.1")
-        self.send(f"GET / HTTP/1.1\r\nAuthorization: Bearer {self.token * 300}")
+        self.send(f"GET /{PRIVATE * 10_000} HTTP/1.1")
+        self.send(f"GET / HTTP/1.1\r\nAuthorization: Bearer {self.token * 1000}")
         self.send(f"POST / HTTP/1.1\r\nTransfer-Encoding: {PRIVATE}")
 
     def break_it(self) -> None:

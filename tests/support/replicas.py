@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL
 
+from tests.support.clusters import wait_until
 from tests.support.commands import free_port
 from tests.support.databases import Server
 
@@ -36,6 +38,9 @@ class Replicas:
         self._run("pg_ctl", "-D", "replica", "-w", "promote")
         self.primary.run("ALTER SYSTEM SET default_transaction_read_only = on")
         self.primary.run("SELECT pg_reload_conf()")
+        # The server tells its sessions a moment later.
+        wait_until(lambda: self.primary.run("SHOW default_transaction_read_only") == [("on",)])
+        time.sleep(0.5)
 
     def stop(self) -> None:
         for name in ("primary", "replica"):
