@@ -116,14 +116,14 @@ def read_secret(name: str, text: str) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text without the words of placeholders is not random: it has few characters, repeats or counts.
+    """Return whether a text without the words of placeholders is not random: it is short, repeats or counts.
 
     A random secret keeps many characters, since it has few of the words, and only short ones.
     """
     rest = SEPARATORS.sub("", WORD.sub("", text.lower()))
     repeats = any(rest[size:] == rest[:-size] for size in range(1, 17) if size < len(rest))
     steps = sum(ord(after) - ord(before) in {0, 1} for before, after in pairwise(rest))
-    return len(set(rest)) < 8 or repeats or steps * 4 > len(rest) * 3
+    return len(rest) < 16 or len(set(rest)) < 8 or repeats or steps * 4 > len(rest) * 3
 
 
 def web_address(example: str, *, with_query: bool = False) -> Reader:

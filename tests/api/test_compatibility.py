@@ -44,7 +44,7 @@ def count(caller: Caller, query: str = "") -> tuple[list[str], int]:
         ("q=SECOND", "search=second"),
         ("status=active", "status=pending"),
         ("status=incomplete&offset=0", "status=pending"),
-        ("filter=Completed&skip=0&page=1", "status=completed"),
+        ("filter=Completed&skip=0&page=1&offset=0", "status=completed"),
         ("completed=True", "completed=true"),
         ("completed=FALSE&page=1", "completed=false"),
         ("tag[]=Home&tag[]=b", "tag=home&tag=b"),

@@ -36,7 +36,7 @@ def test_a_path_accepts_any_user_id(make_caller: Callable[..., Caller], user_id:
 
 def test_the_root_leads_to_the_documentation(app: Flask) -> None:
     response = app.test_client().get("/", headers={"X-Forwarded-Prefix": "/todo"})
-    assert (response.status_code, response.headers["Location"]) == (302, "/todo/api/docs")
+    assert (response.status_code, response.headers["Location"]) == (302, "http://localhost/todo/api/docs")
     assert app.test_client().get("/", follow_redirects=True).status_code == 200
 
 

@@ -102,7 +102,7 @@ class Zone(fields.Field[tzinfo]):
 @cache
 def list_zones() -> frozenset[str]:
     """Return the names of the IANA Time Zone Database."""
-    return frozenset(files("tzdata").joinpath("zones").read_text().split())
+    return frozenset(files("tzdata").joinpath("zones").read_text().split()) - {"Factory"}
 
 
 class Sorting(Choice):

@@ -21,7 +21,6 @@ ALIASES = {
     "sort_order": "order",
     "per_page": "limit",
     "page_size": "limit",
-    "skip": "offset",
 }
 ABOUT_QUERY = {
     "status": "Only tasks that are pending, or completed.",
@@ -100,13 +99,14 @@ class TaskQuerySchema(Schema):
     cursor = fields.String(metadata={"pattern": "^[A-Za-z0-9_-]+$"})
     page = OnlyFirst(1)
     offset = OnlyFirst(0)
+    skip = OnlyFirst(0)
 
     @validates_schema(skip_on_field_errors=False)
     def compare_directions(self, query: dict[str, Any], **_: Any) -> None:
         """Raise ValidationError if the order and its direction contradict."""
         _, direction = query.get("sort", (None, None))
         if direction is not None and query.get("order", direction) != direction:
-            raise ValidationError(f"Contradicts the direction in sort, which is {direction}.", "order")
+            raise ValidationError(f"Contradicts the direction in the order, which is {direction}.", "order")
 
     @post_load
     def combine(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -83,7 +83,7 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 })
         /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
         update: (id, changes, { etag, signal } = {}) => callTask(`/${id}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
         /** Completes a task, or opens it again. */
-        complete: (id, completed, { etag, signal } = {}) => callTask(`/${id}/complete`, { method: "PATCH", body: { completed }, headers: ifMatch(etag), signal }),
+        complete: (id, completed, { etag, signal } = {}) => callTask(`/${id}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
         /** Deletes a task. */
         async delete(id, { etag, signal } = {}) {
             await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
@@ -112,17 +112,20 @@ async function send(url, init, timeout, signal) {
     const controller = new AbortController();
     const abort = () => controller.abort();
     const timer = setTimeout(abort, timeout * 1000);
+    // Node.js can lose the controller's signal while it reads a body, so the call itself does not wait longer either.
+    const aborted = new Promise((_, reject) => controller.signal.addEventListener("abort", reject));
+    aborted.catch(() => { });
     signal?.addEventListener("abort", abort);
     if (signal?.aborted)
         abort();
     try {
         // Send the token to this address only.
-        const response = await fetch(url, { ...init, redirect: "error", signal: controller.signal });
-        const { status, headers } = response;
-        if (response.ok)
-            return { data: status === 204 ? undefined : await response.json(), headers };
-        const isProblem = headers.get("Content-Type")?.startsWith("application/problem+json");
-        return new ApiProblem(status, isProblem ? await response.json() : {}, headers);
+        const request = fetch(url, { ...init, redirect: "error", signal: controller.signal });
+        const response = await Promise.race([request, aborted]);
+        const { ok, status, headers } = response;
+        const isJson = ok ? status !== 204 : /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
+        const data = isJson ? await Promise.race([response.json(), aborted]) : undefined;
+        return ok ? { data, headers } : new ApiProblem(status, data ?? {}, headers);
     }
     catch {
         if (signal?.aborted)
@@ -134,7 +137,7 @@ async function send(url, init, timeout, signal) {
         signal?.removeEventListener("abort", abort);
     }
 }
-const ifMatch = (etag) => (etag === undefined ? {} : { "If-Match": etag });
+const ifMatch = (etag) => (etag == null ? {} : { "If-Match": etag });
 /** Waits, but not longer than until the signal is aborted. */
 function sleep(seconds, signal) {
     return new Promise((resolve) => {

@@ -6,12 +6,14 @@ import { createHmac, randomUUID } from "node:crypto";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, beforeEach, test } from "node:test";
+import v8 from "node:v8";
+import vm from "node:vm";
 import type { Task, TaskChanges, TaskQuery, TasksApi } from "./api";
 
 const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "", LIST_FORMAT = "array", CLIENT = "./api" } = process.env;
 const { ApiProblem, createKey, createTasksApi, toSearch } = (await import(CLIENT)) as typeof import("./api");
 
-type Fault = "response lost" | "request lost" | "no response" | { status: number; retryAfter: number };
+type Fault = "response lost" | "request lost" | "no response" | "half a response" | { status: number; retryAfter: number };
 let faults: Fault[] = [];
 let seen: string[] = [];
 
@@ -19,6 +21,7 @@ const proxy = createServer((incoming, outgoing) => {
   seen.push(`${incoming.method} ${incoming.url}`);
   const fault = faults.shift();
   if (fault === "no response") return;
+  if (fault === "half a response") return void outgoing.writeHead(200, { "Content-Length": 1000 }).write("[");
   if (fault === "request lost") return void outgoing.destroy();
   if (typeof fault === "object") return void outgoing.writeHead(fault.status, { "Retry-After": fault.retryAfter }).end();
   const headers = { ...incoming.headers, "x-forwarded-host": "elsewhere.example" };
@@ -262,6 +265,22 @@ test("a service that does not answer counts as unreachable", async () => {
   const { api } = makeApi([], { timeout: 0.1, maxWait: 0 });
   faults = ["no response"];
   await assert.rejects(api.page(), isProblem(0, { code: "unreachable" }));
+});
+
+test("a response that stops in its body counts as unreachable", async () => {
+  const { api } = makeApi([], { timeout: 0.5, maxWait: 0 });
+  v8.setFlagsFromString("--expose-gc");
+  const collectGarbage = vm.runInNewContext("gc") as () => void;
+  const timer = setInterval(collectGarbage, 50); // It ends Node.js's own watch over the body.
+  faults = ["half a response"];
+  await assert.rejects(api.page(), isProblem(0, { code: "unreachable" }));
+  clearInterval(timer);
+});
+
+test("completing without a value never toggles", async () => {
+  const { api } = makeApi();
+  const { id } = await api.create({ title: "Buy milk" });
+  await assert.rejects(api.complete(id, undefined as never), isProblem(422, { code: "invalid_fields" }));
 });
 
 test("every request is retried after a 429", async () => {

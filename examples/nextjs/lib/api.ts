@@ -176,7 +176,7 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
 
     /** Completes a task, or opens it again. */
     complete: (id: number, completed: boolean, { etag, signal }: ChangeOptions = {}) =>
-      callTask(`/${id}/complete`, { method: "PATCH", body: { completed }, headers: ifMatch(etag), signal }),
+      callTask(`/${id}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
 
     /** Deletes a task. */
     async delete(id: number, { etag, signal }: ChangeOptions = {}): Promise<void> {
@@ -209,15 +209,19 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
   const controller = new AbortController();
   const abort = () => controller.abort();
   const timer = setTimeout(abort, timeout * 1000);
+  // Node.js can lose the controller's signal while it reads a body, so the call itself does not wait longer either.
+  const aborted = new Promise<never>((_, reject) => controller.signal.addEventListener("abort", reject));
+  aborted.catch(() => {});
   signal?.addEventListener("abort", abort);
   if (signal?.aborted) abort();
   try {
     // Send the token to this address only.
-    const response = await fetch(url, { ...init, redirect: "error", signal: controller.signal });
-    const { status, headers } = response;
-    if (response.ok) return { data: status === 204 ? undefined : await response.json(), headers };
-    const isProblem = headers.get("Content-Type")?.startsWith("application/problem+json");
-    return new ApiProblem(status, isProblem ? await response.json() : {}, headers);
+    const request = fetch(url, { ...init, redirect: "error", signal: controller.signal });
+    const response = await Promise.race([request, aborted]);
+    const { ok, status, headers } = response;
+    const isJson = ok ? status !== 204 : /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
+    const data: unknown = isJson ? await Promise.race([response.json(), aborted]) : undefined;
+    return ok ? { data, headers } : new ApiProblem(status, data ?? {}, headers);
   } catch {
     if (signal?.aborted) throw signal.reason ?? new DOMException("The call was aborted.", "AbortError");
     return new ApiProblem(0, { title: "Unreachable", detail: "The task service cannot be reached." });
@@ -227,7 +231,7 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
   }
 }
 
-const ifMatch = (etag?: string): Record<string, string> => (etag === undefined ? {} : { "If-Match": etag });
+const ifMatch = (etag?: string): Record<string, string> => (etag == null ? {} : { "If-Match": etag });
 
 /** Waits, but not longer than until the signal is aborted. */
 function sleep(seconds: number, signal?: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, send_
 
 from todo.slots import take_shared_slot
 from todo.web.headers import INERT
-from todo.web.urls import build_prefix
+from todo.web.urls import build_base, build_prefix
 
 explorer = Blueprint("explorer", __name__, template_folder=".")
 explorer.before_request(take_shared_slot)
@@ -31,7 +31,7 @@ POLICY = (
 @explorer.get("/")
 def lead_to_page() -> Response:
     """Redirect to the page."""
-    return redirect(f"{build_prefix()}/api/docs")  # type: ignore[return-value]
+    return redirect(f"{build_base()}/api/docs")  # type: ignore[return-value]
 
 
 @explorer.get("/api/docs")
