@@ -10,8 +10,9 @@ from gunicorn.http import Request  # type: ignore[import-untyped]
 
 # A client has this long to take a response. After that, its connection is closed.
 SEND_SECONDS = 10
-# The limits for the first line of a request, and for all its headers. gunicorn would refuse a line that the application
-# can refuse in a response that the page may read. And it would buffer the longest header times their number.
+# The limits for the first line of a request, and for all its headers. The application refuses long lines in a response
+# that a page can read; a page cannot read the refusals of gunicorn. Without the second limit, gunicorn would buffer up
+# to 100 headers of the maximum size.
 MAX_LINE_BYTES, MAX_HEAD_BYTES = 64 * 1024, 128 * 1024
 
 

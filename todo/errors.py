@@ -9,7 +9,7 @@ DomainError
 ├── KeyUnusable      the resource that was created under this key has been deleted
 └── FieldError       the value of a field is refused
     ├── KeyReused    the Idempotency-Key was used for another request
-    └── TooSlow      finding what is asked for takes too long
+    └── TooSlow      a search takes too long
 """
 
 from typing import ClassVar

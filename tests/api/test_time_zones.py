@@ -1,4 +1,4 @@
-"""`due_before` and `due_after` with days and instants, in the time zone of the person who asks."""
+"""`due_before` and `due_after` with days and instants, in the time zone of the request."""
 
 import pytest
 
