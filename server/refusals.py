@@ -18,7 +18,7 @@ HEADER = (
     "A header is not valid. Send each as one line, Name: value, without control characters. Send Host and Content-Type "
     "once, and either Content-Length, a number, or Transfer-Encoding: chunked."
 )
-TOO_LARGE = "All headers together are longer than 128 KiB, or there are more than 100. Send less: this service needs no cookies."
+TOO_LARGE = "All headers together exceed 128 KiB, or there are more than 100. Send less: this service needs no cookies."
 # Statuses and details for gunicorn's parse errors, whose own messages quote the request. The details say what to send
 # instead. All others are NOT_HTTP.
 RESPONSES = {

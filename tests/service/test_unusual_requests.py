@@ -69,7 +69,7 @@ def test_a_header_may_have_100_kb(sender: Sender, name: str, size: int, status: 
     reply = sender.send("GET /api/tasks HTTP/1.1", f"{name}: {'a' * size}")
     assert reply.status == status
     if status == 431:
-        assert "All headers together are longer than 128 KiB" in reply.detail
+        assert "All headers together exceed 128 KiB" in reply.detail
 
 
 def test_all_headers_together_have_a_limit(sender: Sender) -> None:
