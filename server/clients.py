@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 from gunicorn.http import Request  # type: ignore[import-untyped]
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 
 # A client has this long to take a response. After that, its connection is closed.
 SEND_SECONDS = 10
@@ -14,6 +15,8 @@ SEND_SECONDS = 10
 # that a page can read; a page cannot read the refusals of gunicorn. Without the second limit, gunicorn would buffer up
 # to 100 headers of the maximum size.
 MAX_LINE_BYTES, MAX_HEAD_BYTES = 64 * 1024, 128 * 1024
+# How many bytes of a refused request are read, and how long to wait for the next of them.
+MAX_REFUSED_BYTES, READ_MILLISECONDS = 1024 * 1024, 100
 
 
 class Client(socket.socket):
@@ -53,7 +56,23 @@ class Client(socket.socket):
 
 
 class BoundedRequest(Request):  # type: ignore[misc]
-    """gunicorn's request, which is refused if it exceeds MAX_LINE_BYTES or MAX_HEAD_BYTES."""
+    """gunicorn's request, which is refused if it exceeds MAX_LINE_BYTES or MAX_HEAD_BYTES.
+
+    The error of a refused request has its first line and headers as ``head``, as far as they were read: the response
+    depends on the Origin, which can come last.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._head = bytearray()
+        try:
+            super().__init__(*args, **kwargs)
+        except ParseException as error:
+            while len(self._head) < MAX_REFUSED_BYTES and b"\r\n\r\n" not in self._head:
+                if not is_readable(self.unreader.sock, READ_MILLISECONDS) or not (more := self.unreader.read()):
+                    break
+                self._head += more
+            error.head = bytes(self._head)
+            raise
 
     def parse(self, unreader: Any) -> bytes:
         """Read and parse the headers; return the bytes after them."""
@@ -61,6 +80,11 @@ class BoundedRequest(Request):  # type: ignore[misc]
         self.max_buffer_headers = MAX_HEAD_BYTES
         rest: bytes = super().parse(unreader)
         return rest
+
+    def read_into(self, unreader: Any, buf: bytearray, stop: bool = False) -> None:
+        """Read the next bytes into the buffer, and keep the buffer for a refusal."""
+        self._head = buf
+        super().read_into(unreader, buf, stop)
 
 
 def is_readable(connection: Any, milliseconds: int) -> bool:

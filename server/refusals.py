@@ -1,11 +1,12 @@
 """Responses to requests that gunicorn refuses before they reach the application, and their log lines."""
 
+import re
 from secrets import token_hex
 
 import orjson
 from gunicorn.http import errors  # type: ignore[import-untyped]
 
-from todo.web.headers import CACHING, EXPOSED, INERT
+from todo.web.headers import CACHING, EXPOSED, INERT, Origins
 from todo.web.problems import DETAILS, make_problem
 from todo.web.requests import OTHER_METHOD, Request
 
@@ -41,10 +42,19 @@ NOT_HTTP = (400, "The request is not valid HTTP. Send HTTP/1.1.")
 SERVER_ERRORS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
 
 
-def make_refusal(error: Exception) -> tuple[Request, bytes]:
-    """Return the facts to log about a request that failed in the server, and its response, a problem (RFC 9457)."""
+ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
+
+
+def make_refusal(error: Exception, origins: Origins | None = None) -> tuple[Request, bytes]:
+    """Return the facts to log about a request that failed in the server, and its response, a problem (RFC 9457).
+
+    A page of any origin may read the response, which contains no data. But a page that sends its cookies can only read
+    it if it names the origin, which is found in the ``head`` of the error if gunicorn read so far.
+    """
     refused = isinstance(error, errors.ParseException) and not isinstance(error, SERVER_ERRORS)
     status, detail = RESPONSES.get(type(error), NOT_HTTP) if refused else (500, DETAILS[500])
+    found = ORIGIN.search(getattr(error, "head", b""))
+    origin = found[1].decode() if found else None
     request_id = token_hex(16)
     problem = make_problem(status, detail, request_id=request_id)
     body = orjson.dumps(problem)
@@ -53,8 +63,7 @@ def make_refusal(error: Exception) -> tuple[Request, bytes]:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("X-Request-ID", request_id),
-        # The request's origin is unknown. Any may read this response, which contains no data.
-        ("Access-Control-Allow-Origin", "*"),
+        *((origins and origins.grant(origin)) or {"Access-Control-Allow-Origin": "*"}).items(),
         ("Access-Control-Expose-Headers", EXPOSED),
         *CACHING,
         *INERT,

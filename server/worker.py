@@ -46,8 +46,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
     _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put this socket
     into the WSGI environment as "gunicorn.socket". RequestParser must still create requests by mesg_class, and their
-    parse() must compare with max_buffer_headers. Then run test_gunicorn.py and test_logs.py in tests/service, and
-    test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
+    parse() must compare with max_buffer_headers and read by read_into(). Then run test_gunicorn.py and test_logs.py in
+    tests/service, and test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Send the response to a request that gunicorn cannot parse, or that failed outside of the application."""
-        request, response = make_refusal(exc)
+        request, response = make_refusal(exc, getattr(self.wsgi, "extensions", {}).get("origins"))
         if request.status == 500:
             self.log.error("A request failed", exc_info=exc, extra={"request_id": request.request_id})
         # gunicorn's options may set another logger class. isinstance() would fail after a reload.

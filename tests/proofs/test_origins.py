@@ -161,6 +161,11 @@ def test_a_page_can_read_that_its_url_is_too_long(open_page: Any, service: str) 
     assert (answer["status"], answer["body"]["code"]) == (414, "request_line_too_long")
 
 
+def test_a_page_can_read_that_its_headers_are_too_long(open_page: Any, service: str) -> None:
+    answer = open_page(NAMED)("GET", f"{service}/api/tasks", **{"X-Long": "x" * 140_000})
+    assert (answer["status"], answer["body"]["code"]) == (431, "header_too_large")
+
+
 def test_a_page_can_read_that_a_method_needs_capitals(open_page: Any, service: str) -> None:
     # fetch() converts get, post, put and delete to capitals, but not patch.
     answer = open_page(NAMED)("patch", f"{service}/api/tasks/0", {})

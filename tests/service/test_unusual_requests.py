@@ -127,6 +127,30 @@ def test_a_refusal_says_what_to_send(sender: Sender, first_line: str, header: st
     assert advice in reply.detail
 
 
+@pytest.mark.parametrize(
+    ("first_line", "headers", "status"),
+    [
+        (f"GET /{'a' * 66_000} HTTP/1.1", [f"Origin: {ORIGIN}"], 414),
+        (f"GET /{'a' * 600_000} HTTP/1.1", [f"Origin: {ORIGIN}"], 414),
+        ("GET /api/tasks HTTP/1.1", [f"Cookie: {'a' * 132_000}", f"Origin: {ORIGIN}"], 431),
+        ("GET /api/tasks HTTP/1.1", [f"origin:{ORIGIN} ", *[f"X-{number}: y" for number in range(101)]], 431),
+        ("GET /api/tasks HTTP/1.1", ["X Y: z", f"Origin: {ORIGIN}"], 400),
+        ("GET /api/tasks?search=a b HTTP/1.1", [f"Origin: {ORIGIN}"], 400),
+        ("POST /api/tasks HTTP/1.1", [f"Origin: {ORIGIN}", "Transfer-Encoding: br"], 501),
+    ],
+)
+def test_a_page_with_credentials_can_read_a_refusal(
+    sender: Sender, first_line: str, headers: list[str], status: int
+) -> None:
+    reply = sender.send(first_line, *headers)
+    assert reply.status == status
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    assert reply.headers["access-control-allow-credentials"] == "true"
+    others = [header.replace(ORIGIN, "https://other.example") for header in headers]
+    reply = sender.send(first_line, *others)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (status, "*")
+
+
 def test_every_error_of_gunicorn_has_its_advice() -> None:
     known = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)}
     known = {each for each in known if issubclass(each, errors.ParseException)} - {errors.ParseException}

@@ -1,6 +1,7 @@
 """The headers of every response: the request ID, caching, security, and the origins that may read it (CORS)."""
 
 import re
+from collections.abc import Collection
 from random import getrandbits
 
 from flask import Flask, Response, request
@@ -27,11 +28,25 @@ INERT = (
 )
 
 
+class Origins:
+    """The origins whose pages may read responses, as CORS_ORIGINS lists them."""
+
+    def __init__(self, origins: Collection[str]) -> None:
+        self.is_open = "*" in origins
+        self.named = frozenset(origins) - {"*"}
+        self.pattern = re.compile("|".join(re.escape(origin).replace(r"\*", LABEL_PART) for origin in self.named))
+
+    def grant(self, origin: str | None) -> dict[str, str]:
+        """Return the headers that let a page of this origin read a response; none if it may not."""
+        if origin and (origin in self.named or self.pattern.fullmatch(origin)):
+            # For pages that send their cookies, which the service never reads.
+            return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+        return {"Access-Control-Allow-Origin": "*"} if origin and self.is_open else {}
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Add the headers to every response, errors and unknown paths included."""
-    is_open = "*" in settings.cors_origins
-    named = frozenset(settings.cors_origins) - {"*"}
-    pattern = re.compile("|".join(re.escape(origin).replace(r"\*", LABEL_PART) for origin in named))
+    origins = app.extensions["origins"] = Origins(settings.cors_origins)
 
     def add_headers(response: Response) -> Response:
         headers = response.headers
@@ -39,11 +54,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         if "Content-Security-Policy" not in headers:  # The documentation page has its own.
             headers.extend(INERT)
         headers["X-Request-ID"] = request_id()
-        origin = request.environ.get("HTTP_ORIGIN")
-        if origin and ((is_named := origin in named or pattern.fullmatch(origin)) or is_open):
-            headers["Access-Control-Allow-Origin"] = origin if is_named else "*"
-            if is_named:  # For pages that send their cookies, which the service never reads.
-                headers["Access-Control-Allow-Credentials"] = "true"
+        if granted := origins.grant(request.environ.get("HTTP_ORIGIN")):
+            headers.update(granted)
             if request.method == "OPTIONS":
                 allow_call(response)
             else:
