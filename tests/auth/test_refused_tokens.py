@@ -1,5 +1,7 @@
 """The detail of a 401 tells a frontend developer what is wrong with a token and what the service expects."""
 
+import hmac
+import json
 import time
 from typing import Any
 
@@ -7,6 +9,7 @@ import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jwt.utils import base64url_encode
 
 from tests.support.callers import read_problem
 from tests.support.databases import SECRET
@@ -70,6 +73,17 @@ def test_a_wrong_signature_is_reported(ask: Ask) -> None:
     key.kid = KEY.kid
     detail = "The token's signature is wrong; it was made with another key or secret."
     assert read_problem(ask(key), 401)["detail"] == detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+def test_a_token_in_another_encoding_is_refused(client: FlaskClient, encoding: str) -> None:
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"sub": "alice", "exp": int(time.time()) + 600})
+    for codings, status in (((encoding, "utf-8"), 401), (("utf-8", encoding), 401), (("utf-8", "utf-8"), 200)):
+        texts = [json.dumps(part).encode(coding) for part, coding in zip(parts, codings, strict=True)]
+        signed = b".".join(map(base64url_encode, texts))
+        signature = base64url_encode(hmac.digest(SECRET.encode(), signed, "sha256"))
+        headers = {"Authorization": f"Bearer {(signed + b'.' + signature).decode()}"}
+        assert client.get("/api/tasks", headers=headers).status_code == status
 
 
 def test_an_algorithm_that_is_not_configured_is_reported(client: FlaskClient, jwks_app: Flask) -> None:

@@ -1,10 +1,12 @@
 """Checks a token's header, signature and claims, and issues tokens for trying the service."""
 
 import time
+from codecs import BOM_UTF8
 from typing import Any, NamedTuple
 
 import jwt
 from jwt import PyJWK
+from jwt.utils import base64url_decode
 
 from config import SettingError, Settings
 
@@ -49,8 +51,11 @@ def read_header(token: str) -> dict[str, Any]:
         raise InvalidToken("The token contains =; a JWT is base64url without padding (RFC 7515).")
     try:
         header = jwt.get_unverified_header(token)
+        texts = [base64url_decode(part) for part in token.split(".")[:2]]
     except (jwt.PyJWTError, *MALFORMED_TOKEN_ERRORS):
         raise InvalidToken("The token is not a valid JWT.") from None
+    if any(text.startswith(BOM_UTF8) or b"\0" in text for text in texts):  # RFC 7519; PyJWT reads UTF-16 too.
+        raise InvalidToken("The token is malformed.")
     if str(header.get("typ", "JWT")).upper() != "JWT":
         raise InvalidToken(f"The token is for another purpose, such as the session cache; {ASK_BETTER_AUTH}.")
     return header
