@@ -3,7 +3,6 @@
 They come from environment variables or a ``.env`` file; docs/settings.md explains them.
 """
 
-import codecs
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -199,7 +198,7 @@ def find_local_database(settings: Settings) -> Any:
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:
-    """Return the variables of the process, and those of the file that the process does not have.
+    """Return the variables of the process, and those of the file that the process does not have, or has empty.
 
     The file is read without replacing ``${NAME}``, which a secret may contain. The flask command has already put the
     file into the environment with such names replaced, so variables with those values are taken from the file again.
@@ -207,18 +206,17 @@ def environment(path: Path = ROOT / ".env") -> dict[str, str]:
     text = read_env_file(path)
     from_file = {name: value or "" for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
     by_flask = dotenv_values(stream=StringIO(text))
-    return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
+    given = {name: value for name, value in os.environ.items() if value.strip() and by_flask.get(name) != value}
+    return from_file | given
 
 
 def read_env_file(path: Path) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark; "" if there is none.
 
-    Editors and shells of Windows write such files. Raises SettingError for a file that cannot be read.
+    Raises SettingError for a file that cannot be read.
     """
     try:
-        content = path.read_bytes()
-        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        text = content.decode("utf-16" if marked else "utf-8-sig")
+        text = readers.decode_text(path.read_bytes())
     except FileNotFoundError:
         return ""
     except OSError as error:

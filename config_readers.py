@@ -1,5 +1,6 @@
 """Readers of settings: each takes a variable's name and its text, and returns the value or raises SettingError."""
 
+import codecs
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -25,9 +26,19 @@ WORDS = (
     "generated hackathon here insert jwt keep key least local long match maximum min minimum must new next not "
     "only openssl our own password paste phase placeholder please prod production put qwertyuiop rand random "
     "replace safe same sample secret secure session set shared signing some string strong super task test that "
-    "the this todo token use value very with you your zxcvbnm"
+    "the this todo token use value very with you your zxcvbnm "
+    # Spanish, Portuguese, French, Italian, German, Turkish, Russian.
+    "aquí aqui cambia cambiar caracteres clave esta minimo mínimo reemplaza secreta tu altere aleatoria chave pelo "
+    "menos segredo sua troque caractères changez cle clé ici moins remplacez secrète votre almeno caratteri chiave "
+    "qui segreta tua aendern ändern bitte dein dieser ersetzen geheim geheimer geheimes hier ihr mindestens "
+    "schluessel schlüssel zeichen anahtar buraya değiştir degistir en az gizli karakter karakterlik uzun "
+    "ваш его замените ключ минимум секретный секрет символа символов этот"
 )
 WORD = re.compile("|".join(sorted(WORDS.split(), key=len, reverse=True)))
+# Digits that stand for letters: s3cr3t.
+LETTERS = str.maketrans("013457", "oleast")
+# What a shell would have replaced: $(openssl rand -base64 32).
+COMMAND = re.compile(r"(?:\$\(|`)\s*[a-z]+\s")
 SEPARATORS = re.compile(r"[\s_.,:;<>()\[\]{}$'\"-]+")
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 LABEL = "[a-z0-9_-]+"
@@ -42,6 +53,15 @@ class SettingError(ClickException):
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem}")
+
+
+def decode_text(content: bytes) -> str:
+    """Return text in UTF-8, or in UTF-16 with a byte order mark; raises ValueError.
+
+    Editors and shells of Windows write such files.
+    """
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig")
 
 
 def read_text(name: str, text: str) -> str:
@@ -116,11 +136,17 @@ def read_secret(name: str, text: str) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text without the words of placeholders is not random: it is short, repeats or counts.
+    """Return whether a text is a command for a shell, or not random without the words of placeholders.
 
     A random secret keeps many characters, since it has few of the words, and only short ones.
     """
-    rest = SEPARATORS.sub("", WORD.sub("", text.lower()))
+    lower = text.lower()
+    return COMMAND.match(text.strip()) is not None or any(map(is_regular, (lower, lower.translate(LETTERS))))
+
+
+def is_regular(text: str) -> bool:
+    """Return whether a text in lower case is short, repeats or counts, without those words."""
+    rest = SEPARATORS.sub("", WORD.sub("", text))
     repeats = any(rest[size:] == rest[:-size] for size in range(1, 17) if size < len(rest))
     steps = sum(ord(after) - ord(before) in {0, 1} for before, after in pairwise(rest))
     return len(rest) < 16 or len(set(rest)) < 8 or repeats or steps * 4 > len(rest) * 3

@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
+from config_readers import decode_text
 from todo.auth.tokens import issue_token
 from todo.auth.users import find_user_id_problem
 from todo.database.engine import LocalDatabase
@@ -131,7 +132,7 @@ def export_user(user_id: str) -> None:
 def import_user(user_id: str, file: BinaryIO, add: bool) -> None:
     """Store the tasks of an export in FILE (- is standard input) for USER_ID, all or none, with new IDs."""
     try:
-        given = orjson.loads(file.read())["tasks"]
+        given = orjson.loads(decode_text(file.read()))["tasks"]
     except (ValueError, TypeError, KeyError):
         raise click.ClickException("This is not what flask user export prints: JSON with all its tasks.") from None
     try:

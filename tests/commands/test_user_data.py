@@ -74,6 +74,15 @@ def test_an_import_of_an_export_restores_the_same_tasks(
     assert bob.titles() == ["his"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_export_saved_by_a_shell_of_windows_is_imported(
+    flask_user: Run, alice: Caller, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "export.json").write_text(json.dumps({"tasks": []}), encoding=encoding)
+    imported = flask_user("import", alice.user_id, str(tmp_path / "export.json"))
+    assert (imported.exit_code, imported.stderr) == (0, "Imported 0 tasks.\n")
+
+
 def test_an_export_has_more_tasks_than_one_page(flask_user: Run, alice: Caller, database: Database) -> None:
     database.run(
         "INSERT INTO todo.tasks (user_id, title) SELECT %s, n::text FROM generate_series(1, 2500) n", (alice.user_id,)

@@ -221,6 +221,13 @@ def test_the_environment_wins_over_the_env_file(tmp_path: Path, monkeypatch: pyt
     assert environment(tmp_path / "missing")["PORT"] == "2222"
 
 
+def test_an_empty_variable_does_not_hide_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\n")
+    for empty in ("", " "):
+        monkeypatch.setenv("PORT", empty)
+        assert environment(tmp_path / ".env")["PORT"] == "1111"
+
+
 def test_a_secret_in_the_env_file_is_read_literally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "'s3cret-${HOME}-$(id)-#-and-more-of-it'"
     (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={secret}\n")
@@ -342,6 +349,15 @@ PLACEHOLDERS = [
     "must-match-frontend-better-auth-secret-32ch",
     "qwertyuiopasdfghjklzxcvbnmqwertyuiop",
     "change-me-" + "x" * 60 + "-Please!",
+    "tu-clave-secreta-aqui-minimo-32-caracteres",
+    "dein-geheimer-schluessel-mindestens-32-zeichen",
+    "votre-cle-secrete-ici-minimum-32-caracteres",
+    "sua-chave-secreta-aqui-minimo-32-caracteres",
+    "buraya-en-az-32-karakterlik-gizli-anahtar",
+    "ваш-секретный-ключ-замените-его",
+    "y0ur-s3cr3t-k3y-h3re-ch4nge-m3-pl34se",
+    "$(openssl rand -base64 32)aaaaaaaaaaaaaaa",
+    "`openssl rand -base64 32 | tr -d =`",
 ]
 
 
