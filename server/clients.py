@@ -15,6 +15,8 @@ SEND_SECONDS = 10
 # that a page can read; a page cannot read the refusals of gunicorn. Without the second limit, gunicorn would buffer up
 # to 100 headers of the maximum size.
 MAX_LINE_BYTES, MAX_HEAD_BYTES = 64 * 1024, 128 * 1024
+# gunicorn reads the rest of a smaller body before the next request. With a larger one, it closes the connection.
+MAX_UNREAD_BYTES = 64 * 1024
 # How many bytes of a refused request are read, and how long to wait for the next of them.
 MAX_REFUSED_BYTES, READ_MILLISECONDS = 1024 * 1024, 100
 
@@ -80,6 +82,11 @@ class BoundedRequest(Request):  # type: ignore[misc]
         self.max_buffer_headers = MAX_HEAD_BYTES
         rest: bytes = super().parse(unreader)
         return rest
+
+    def should_close(self) -> bool:
+        """Return whether the connection ends with the response, as the response then says (RFC 9112 section 9.6)."""
+        unread: int = getattr(self.body.reader, "length", 0)
+        return unread >= MAX_UNREAD_BYTES or bool(super().should_close())
 
     def read_into(self, unreader: Any, buf: bytearray, stop: bool = False) -> None:
         """Read the next bytes into the buffer, and keep the buffer for a refusal."""

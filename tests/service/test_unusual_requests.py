@@ -1,5 +1,6 @@
 """Requests as proxies, browsers and programs send them: served if they can be, else refused with what to send."""
 
+import http.client
 import json
 import socket
 from collections.abc import Iterator
@@ -76,6 +77,18 @@ def test_all_headers_together_have_a_limit(sender: Sender) -> None:
     headers = [f"X-Many-{number}: {'a' * 30_000}" for number in range(4)]
     assert sender.send("GET /api/tasks HTTP/1.1", *headers).status == 200
     assert sender.send("GET /api/tasks HTTP/1.1", *headers, headers[0]).status == 431
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/tasks", 413), ("/api/nothing", 404), ("/healthz", 405)])
+def test_a_response_before_a_large_body_ends_the_connection(sender: Sender, path: str, status: int) -> None:
+    for size, connection in ((65_535, None), (65_537, "close")):
+        client = http.client.HTTPConnection("127.0.0.1", sender.port, timeout=10)
+        headers = {"Authorization": sender.authorization, "Content-Type": "application/json"}
+        client.request("POST", path, f'"{"x" * (size - 2)}"', headers)
+        with client.getresponse() as response:
+            assert response.status == (status if size > 65_536 or status != 413 else 400)
+            assert (response.getheader("Connection") == "close") == (connection == "close")
+        client.close()
 
 
 @pytest.mark.parametrize("method", ["patch", "Patch", "get", "options", "head"])
