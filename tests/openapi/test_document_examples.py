@@ -22,6 +22,7 @@ PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("expired token", 401): {},
     ("invalid token", 401): {},
     ("path", 404): {},
+    ("unknown parameter", 422): {"query_string": {"x": "y"}},
     ("query", 400): {"query_string": {"cursor": "x"}},
     ("query", 422): {"query_string": TaskQuerySchema.refused},
     ("body", 400): {"json": []},

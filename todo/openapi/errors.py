@@ -75,6 +75,7 @@ ERRORS: dict[str, dict[int, Text]] = {
     "path": {404: quote(NotFound)},
     "number of tasks": {403: quote(Full)},
     "query": {400: quote(InvalidCursor)},
+    "unknown parameter": {422: Text({"x": ["Unknown parameter; allowed: none."]}, InvalidParameters.problem_code)},
     "time of the search": {422: quote(TooSlow)},
     "body": {
         400: Text(NO_OBJECT, MalformedBody.problem_code),
@@ -111,7 +112,7 @@ def list_errors(declaration: Declaration, method: str, *, has_path: bool, create
     """Yield the errors of an operation by status, the common ones by reference."""
     shapes = {"query": declaration.query, "body": declaration.body}
     causes = [*CALLER, *(["path"] if has_path else []), *(["number of tasks"] if creates else [])]
-    causes += [part for part, shape in shapes.items() if shape]
+    causes += [part for part, shape in shapes.items() if shape] or ["unknown parameter"]
     causes += ["time of the search"] if declaration.query and TooSlow.field in declaration.query.fields else []
     answers: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause in (*causes, *declaration.reads, "service"):
