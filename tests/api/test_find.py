@@ -178,7 +178,7 @@ ALLOWED = "status, completed, priority, tag, due_before, due_after, time_zone, s
         ("tag[]=" + "x" * 51, "tag[]", "Must have 1 to 50 characters after trimming, not 51."),
         ("page=2", "page", "Must be 1: to go on, follow the Link header's next page, which has a cursor."),
         ("skip=20", "skip", "Must be 0: to go on, follow the Link header's next page, which has a cursor."),
-        ("sort=-title&order=asc", "order", "Contradicts the direction in the order, which is desc."),
+        ("sort=-title&order=asc", "order", "Contradicts the direction of sort, which is desc."),
         ("sort=title_newest", "sort", "Must be one of created, updated, title, due_date, priority."),
         ("time_zone=Mars", "time_zone", f"Must be {ZONE}."),
         ("time_zone=localtime", "time_zone", f"Must be {ZONE}."),

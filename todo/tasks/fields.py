@@ -93,16 +93,21 @@ class Zone(fields.Field[tzinfo]):
         super().__init__(metadata={"type": "string"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tzinfo:
-        # Names of the package, because those of the system can differ, and have "localtime" among them.
-        if value not in list_zones():
+        # A plus that is not percent-encoded is a space: Etc/GMT+5.
+        name = list_zones().get(value.replace(" ", "+").lower())
+        if name is None:
             raise ValidationError("Must be the name of an IANA time zone, such as Europe/Berlin or UTC.")
-        return ZoneInfo(value)
+        return ZoneInfo(name)
 
 
 @cache
-def list_zones() -> frozenset[str]:
-    """Return the names of the IANA Time Zone Database."""
-    return frozenset(files("tzdata").joinpath("zones").read_text().split()) - {"Factory"}
+def list_zones() -> dict[str, str]:
+    """Return the names of the IANA Time Zone Database by their lower case.
+
+    They are those of the package: the system's can differ, and have "localtime" among them.
+    """
+    names = files("tzdata").joinpath("zones").read_text().split()
+    return {name.lower(): name for name in names if name != "Factory"}
 
 
 class Sorting(Choice):

@@ -106,7 +106,7 @@ class TaskQuerySchema(Schema):
         """Raise ValidationError if the order and its direction contradict."""
         _, direction = query.get("sort", (None, None))
         if direction is not None and query.get("order", direction) != direction:
-            raise ValidationError(f"Contradicts the direction in the order, which is {direction}.", "order")
+            raise ValidationError(f"Contradicts the direction of sort, which is {direction}.", "order")
 
     @post_load
     def combine(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:

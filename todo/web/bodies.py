@@ -31,7 +31,7 @@ def read_body() -> Any:
     if not body:
         return {}
     for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
-        coding = request.headers.get(name, plain)
+        coding = request.headers.get(name) or plain
         if coding.lower() != plain:
             raise UnsupportedMediaType(f"Send the body as it is, not in {name} {coding}.")
     accepted = accepted_media_types(request.method)
