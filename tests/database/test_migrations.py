@@ -53,6 +53,14 @@ def test_models_and_migrations_agree(empty_database: Database) -> None:
             title.nullable = False
 
 
+def test_tables_in_the_logins_default_schema_are_found(empty_database: Database) -> None:
+    """On the embedded PostgreSQL, login and schema have one name."""
+    empty_database.migrate()
+    empty_database.run(f"ALTER ROLE {empty_database.role('owner')} SET search_path = todo")
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.check()
+
+
 def test_no_migration_rewrites_a_table(empty_database: Database) -> None:
     """A read that waits for a rewrite would find no rows: its snapshot is older than the new table."""
     empty_database.run(
