@@ -9,6 +9,7 @@ from flask import Flask
 from config import Settings
 from tests.support.callers import Caller, read_problem, read_task
 from tests.support.databases import Database, wait_for_a_lock
+from todo.tasks.resource import TASKS
 
 pytestmark = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 
@@ -43,7 +44,7 @@ def test_an_empty_body_changes_nothing(alice: Caller, method: str, body: object)
 def test_a_body_without_known_fields_is_refused(alice: Caller, method: str, body: dict[str, object]) -> None:
     task = alice.add()
     problem = read_problem(alice.call(method, f"/api/tasks/{task['id']}", json=body), 422, *body)
-    fields = "title, description, completed, priority, tags, due_date"
+    fields = ", ".join(TASKS.requests)
     assert all(
         messages == [f"Cannot be set here; fields that can: {fields}."] for messages in problem["errors"].values()
     )
