@@ -130,7 +130,7 @@ def migrate_when_free(connection: Connection, watch: Watch) -> None:
 
 def migrate_schema(connection: Connection) -> None:
     """Create the schema and run the migrations that the database lacks."""
-    # Autogenerate leaves out the default schema of the login. On the embedded PostgreSQL, that is ours: both are "todo".
+    # Autogenerate leaves out the login's default schema. On the embedded PostgreSQL, that is ours: both are "todo".
     connection.dialect.default_schema_name = ""
     context.configure(
         connection=connection,
