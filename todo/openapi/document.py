@@ -20,6 +20,7 @@ from config import Settings
 from todo.openapi.errors import add_errors, list_errors, refer
 from todo.openapi.schemas import Plugin
 from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVER, TAGS
+from todo.version import VERSION
 from todo.web.endpoints import Declaration
 from todo.web.parameters import list_documented
 from todo.web.responses import reply
@@ -85,7 +86,7 @@ def format_document(app: Flask, settings: Settings) -> str:
 
 def build_document(app: Flask, settings: Settings) -> dict[str, Any]:
     """Return all declared operations of the application, as OpenAPI 3.1."""
-    spec = APISpec("Todo API", "1.0.0", "3.1.0", plugins=[Plugin()], info=INFO, servers=[SERVER], tags=TAGS)
+    spec = APISpec("Todo API", VERSION, "3.1.0", plugins=[Plugin()], info=INFO, servers=[SERVER], tags=TAGS)
     spec.components.security_scheme("bearer", BEARER)
     for name, header in RESPONSE_HEADERS.items():
         spec.components.header(name, header._asdict())
