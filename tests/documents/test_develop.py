@@ -120,6 +120,7 @@ def test_the_steps_of_the_page_add_a_field(copy: Path, environment: dict[str, st
     wait_until(lambda: "Debugger is active" in serving.read_text())
     printed = execute(read_blocks("The loop")[1].code, copy, environment, port)
     assert printed.startswith("[]")
+    [example] = [code for _, kind, code in read_blocks("Tests") if kind == "python"]
     assert 'Table "todo.tasks"' in printed
     for before, kind, code in read_blocks("Add a field to a task"):
         if kind == "diff":
@@ -127,7 +128,7 @@ def test_the_steps_of_the_page_add_a_field(copy: Path, environment: dict[str, st
         elif kind == "python":
             [name] = re.findall(r"`(\S+\.py)`", before)[:1]
             draft = (copy / name).read_text().partition("def upgrade()")[0] if (copy / name).exists() else ""
-            (copy / name).write_text(draft + code)
+            (copy / name).write_text(draft + code + (f"\n\n{example}" if "/test_" in name else ""))
         else:
             wait_until(lambda: is_pinned(port))
             printed = execute(code, copy, environment, port)

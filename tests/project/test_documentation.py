@@ -158,6 +158,15 @@ def leads_somewhere(page: Path, target: str) -> bool:
     return not anchor or anchor in anchors
 
 
+def test_every_path_on_the_page_for_developers_exists() -> None:
+    named = set(re.findall(r"(?<![\w/.])((?:\w+/)+[\w.]*\w(?:\.\w+)|(?:\w+/)+(?=`))", DEVELOP))
+    created = {"tests/api/test_pinned.py", "migrations/versions/0007_pinned_tasks.py", "instance/"}
+    assert len(named) > 30
+    assert {path for path in named if not (ROOT / path).exists()} - created == set()
+    tests = re.findall(r"(tests/\S+\.py)::(\w+)", DEVELOP)
+    assert [name for path, name in tests if f"def {name}(" not in (ROOT / path).read_text()] == []
+
+
 def test_every_make_target_is_documented() -> None:
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [target for target in targets if f"| `make {target}` |" not in DEVELOP] == ["help"]
