@@ -117,7 +117,7 @@ def is_pinned(port: int) -> bool:
 
 
 def test_the_steps_of_the_page_add_a_field(copy: Path, environment: dict[str, str], port: int, serving: Path) -> None:
-    wait_until(lambda: "Debugger is active" in serving.read_text())
+    wait_until(lambda: "Debugger is active" in serving.read_text(), 30)
     printed = execute(read_blocks("The loop")[1].code, copy, environment, port)
     assert printed.startswith("[]")
     [example] = [code for _, kind, code in read_blocks("Tests") if kind == "python"]
@@ -130,7 +130,7 @@ def test_the_steps_of_the_page_add_a_field(copy: Path, environment: dict[str, st
             draft = (copy / name).read_text().partition("def upgrade()")[0] if (copy / name).exists() else ""
             (copy / name).write_text(draft + code + (f"\n\n{example}" if "/test_" in name else ""))
         else:
-            wait_until(lambda: is_pinned(port))
+            wait_until(lambda: is_pinned(port), 30)
             printed = execute(code, copy, environment, port)
     assert '"title":"Read the docs"' in printed
     assert '"pinned":true' in printed
