@@ -9,11 +9,10 @@ import pytest
 from dotenv import load_dotenv
 
 from config import SettingError, Settings, environment, list_unused
-from tests.support.commands import ROOT, SETTINGS, run
+from tests.support.commands import run
 
 RANDOM = "Vq3kZt8LwYb1NcRe6MdXh9GpJs2FaUo5"
 SECRET = {"BETTER_AUTH_SECRET": RANDOM}
-README = (ROOT / "README.md").read_text()
 
 
 def test_only_the_secret_is_required() -> None:
@@ -436,7 +435,3 @@ def test_an_unusable_file_is_refused_with_its_variable(tmp_path: Path, content: 
 def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="BETTER_AUTH_SECRET_FILE is set, and so is BETTER_AUTH_SECRET"):
         Settings.read(SECRET | {"BETTER_AUTH_SECRET_FILE": str(tmp_path / "secret")})
-
-
-def test_every_setting_is_in_the_readme() -> None:
-    assert {name for name in SETTINGS if f"`{name}`" not in README} == set()
