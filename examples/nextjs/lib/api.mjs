@@ -14,8 +14,9 @@ export class ApiProblem extends Error {
         this.detail = this.message;
         this.errors = problem.errors ?? {};
         this.requestId = problem.request_id ?? headers?.get("X-Request-ID") ?? undefined;
-        const seconds = Number.parseInt(headers?.get("Retry-After") ?? "", 10);
-        this.retryAfter = Number.isNaN(seconds) ? undefined : seconds;
+        const after = headers?.get("Retry-After") ?? "";
+        const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+        this.retryAfter = Number.isNaN(seconds) ? undefined : Math.max(0, Math.ceil(seconds));
     }
     /** True if the same request may succeed later. */
     get isTemporary() {
@@ -23,17 +24,23 @@ export class ApiProblem extends Error {
     }
 }
 const MAX_RETRIES = 2;
-/** Creates a client for the tasks of one user. Every function throws an ApiProblem if its request fails. */
+/**
+ * Creates a client for the tasks of one user. Every function throws an ApiProblem if its request fails, and a TypeError
+ * if the request cannot be sent as it is: an address, a token or a key has characters that it cannot have.
+ */
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }) {
+    if (!/^(https?:\/\/|$)/i.test(baseUrl))
+        throw new TypeError(`baseUrl must begin with https://, not ${baseUrl}`);
     const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
     /** Sends a request, and retries it if that is safe. */
     async function call(path, { method = "GET", body, headers, signal, repeatable = true }) {
         let token = await getToken();
         let renewed = false;
         for (let attempt = 0, repeated = false;;) {
+            const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
             const init = {
                 method,
-                headers: { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) },
+                headers: new Headers(sent),
                 body: body && JSON.stringify(body),
             };
             const answer = await send(root + path, init, timeout, signal);
@@ -77,16 +84,16 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 })
             }
         },
         /** Fetches a task. */
-        get: (id, { signal } = {}) => callTask(`/${id}`, { signal }),
+        get: (id, { signal } = {}) => callTask(`/${Number(id)}`, { signal }),
         /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
-        create: (task, { key = createKey(), signal } = {}) => callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }),
+        create: (task, { key, signal } = {}) => callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key ?? createKey() }, signal }),
         /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
-        update: (id, changes, { etag, signal } = {}) => callTask(`/${id}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
+        update: (id, changes, { etag, signal } = {}) => callTask(`/${Number(id)}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
         /** Completes a task, or opens it again. */
-        complete: (id, completed, { etag, signal } = {}) => callTask(`/${id}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
+        complete: (id, completed, { etag, signal } = {}) => callTask(`/${Number(id)}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
         /** Deletes a task. */
         async delete(id, { etag, signal } = {}) {
-            await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
+            await call(`/${Number(id)}`, { method: "DELETE", headers: ifMatch(etag), signal });
         },
     };
     return api;
@@ -111,7 +118,7 @@ async function send(url, init, timeout, signal) {
     // AbortSignal.any and AbortSignal.timeout would be shorter, but browsers have them only since 2022 to 2024.
     const controller = new AbortController();
     const abort = () => controller.abort();
-    const timer = setTimeout(abort, timeout * 1000);
+    const timer = setTimeout(abort, Math.min(timeout * 1000, 2 ** 31 - 1)); // A longer one would end at once.
     // Node.js can lose the controller's signal while it reads a body, so the call itself does not wait longer either.
     const aborted = new Promise((_, reject) => controller.signal.addEventListener("abort", reject));
     aborted.catch(() => { });
@@ -123,9 +130,12 @@ async function send(url, init, timeout, signal) {
         const request = fetch(url, { ...init, redirect: "error", signal: controller.signal });
         const response = await Promise.race([request, aborted]);
         const { ok, status, headers } = response;
-        const isJson = ok ? status !== 204 : /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
-        const data = isJson ? await Promise.race([response.json(), aborted]) : undefined;
-        return ok ? { data, headers } : new ApiProblem(status, data ?? {}, headers);
+        const data = parseJson(await Promise.race([response.text(), aborted]));
+        if (ok && (data || status === 204))
+            return { data, headers };
+        const isProblem = /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
+        const problem = ok ? { detail: "The response did not come from the task service." } : (isProblem && data) || {};
+        return new ApiProblem(status, problem, headers);
     }
     catch {
         if (signal?.aborted)
@@ -135,6 +145,14 @@ async function send(url, init, timeout, signal) {
     finally {
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
+    }
+}
+function parseJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
     }
 }
 const ifMatch = (etag) => (etag == null ? {} : { "If-Match": etag });

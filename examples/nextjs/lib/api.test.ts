@@ -13,7 +13,12 @@ import type { Task, TaskChanges, TaskQuery, TasksApi } from "./api";
 const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "", LIST_FORMAT = "array", CLIENT = "./api" } = process.env;
 const { ApiProblem, createKey, createTasksApi, toSearch } = (await import(CLIENT)) as typeof import("./api");
 
-type Fault = "response lost" | "request lost" | "no response" | "half a response" | { status: number; retryAfter: number };
+type Fault =
+  | "response lost"
+  | "request lost"
+  | "no response"
+  | "half a response"
+  | { status: number; retryAfter?: number | string; text?: string };
 let faults: Fault[] = [];
 let seen: string[] = [];
 
@@ -23,7 +28,10 @@ const proxy = createServer((incoming, outgoing) => {
   if (fault === "no response") return;
   if (fault === "half a response") return void outgoing.writeHead(200, { "Content-Length": 1000 }).write("[");
   if (fault === "request lost") return void outgoing.destroy();
-  if (typeof fault === "object") return void outgoing.writeHead(fault.status, { "Retry-After": fault.retryAfter }).end();
+  if (typeof fault === "object") {
+    if (fault.retryAfter !== undefined) outgoing.setHeader("Retry-After", fault.retryAfter);
+    return void outgoing.writeHead(fault.status).end(fault.text);
+  }
   const headers = { ...incoming.headers, "x-forwarded-host": "elsewhere.example" };
   const passed = request(API_URL + incoming.url, { method: incoming.method, headers }, (response) => {
     if (fault === "response lost") return response.resume().on("end", () => outgoing.destroy());
@@ -250,6 +258,48 @@ test("the client waits as long as Retry-After says", async () => {
   assert.equal(seen.length, 4);
   // Keep the message: without one, Node searches the source for it and never ends.
   assert.ok(Date.now() - started >= 2000, "the retry came too early");
+});
+
+test("Retry-After can be a date", async () => {
+  const { api } = makeApi([], { maxWait: 5 });
+  faults = [{ status: 503, retryAfter: new Date(Date.now() + 60_000).toUTCString() }];
+  await assert.rejects(api.page(), (error: InstanceType<typeof ApiProblem>) => Math.abs(error.retryAfter! - 60) <= 2);
+});
+
+test("a page of something else is not the service, and is not asked again", async () => {
+  for (const text of ["<!doctype html><title>Sign in</title>", "", "null"]) {
+    seen = [];
+    faults = [{ status: 200, text }];
+    await assert.rejects(makeApi().api.page(), isProblem(200, { code: "unknown", isTemporary: false }));
+    assert.equal(seen.length, 1);
+  }
+  faults = [{ status: 422, text: "{" }];
+  await assert.rejects(makeApi().api.page(), isProblem(422, { code: "unknown", errors: {} }));
+});
+
+test("a request that cannot be sent is the caller's mistake", async () => {
+  const { api } = makeApi();
+  await assert.rejects(api.create({ title: "x" }, { key: "日" }), TypeError);
+  await assert.rejects(makeApi(["a\nb"]).api.page(), TypeError);
+  for (const wrong of ["localhost:8000", "not a url", "//host"])
+    assert.throws(() => createTasksApi({ baseUrl: wrong, getToken: async () => "" }), TypeError);
+  assert.deepEqual(seen, []);
+});
+
+test("an ID is never a path", async () => {
+  for (const id of ["../../healthz", "", "1/complete"] as unknown as number[])
+    await assert.rejects(makeApi().api.get(id), isProblem(404));
+});
+
+test("a key that is null counts as none", async () => {
+  const { api } = makeApi();
+  const key = null as unknown as undefined;
+  const [one, two] = [await api.create({ title: "x" }, { key }), await api.create({ title: "x" }, { key })];
+  assert.notEqual(one.id, two.id);
+});
+
+test("a timeout can be endless", async () => {
+  assert.deepEqual((await makeApi([], { timeout: Infinity }).api.page()).tasks, []);
 });
 
 test("the client gives up after maxWait or two retries", async () => {

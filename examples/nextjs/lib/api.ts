@@ -26,7 +26,7 @@ export interface Page {
 
 /** The options of `createTasksApi`. */
 export interface ClientOptions {
-  /** The service's address, for example `https://tasks.example.com`. */
+  /** The service's address, for example `https://tasks.example.com`. It is empty for the address of the page. */
   baseUrl: string;
   /** Returns the user's JWT. After a 401 it is called with the refused token, and must return a new one. */
   getToken: (refused?: string) => Promise<string>;
@@ -61,7 +61,7 @@ export class ApiProblem extends Error {
   override readonly name = "ApiProblem";
   /** The HTTP status, or 0 if there was no response. */
   readonly status: number;
-  /** The cause, for programs: `unreachable` if there was no response, `unknown` if a proxy sent a page of its own. */
+  /** The cause, for programs: `unreachable` without a response, `unknown` if it did not come from the service. */
   readonly code: string;
   readonly title: string;
   /** A sentence about the cause, in English. */
@@ -81,8 +81,9 @@ export class ApiProblem extends Error {
     this.detail = this.message;
     this.errors = problem.errors ?? {};
     this.requestId = problem.request_id ?? headers?.get("X-Request-ID") ?? undefined;
-    const seconds = Number.parseInt(headers?.get("Retry-After") ?? "", 10);
-    this.retryAfter = Number.isNaN(seconds) ? undefined : seconds;
+    const after = headers?.get("Retry-After") ?? "";
+    const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+    this.retryAfter = Number.isNaN(seconds) ? undefined : Math.max(0, Math.ceil(seconds));
   }
 
   /** True if the same request may succeed later. */
@@ -108,8 +109,12 @@ interface Answer {
 
 const MAX_RETRIES = 2;
 
-/** Creates a client for the tasks of one user. Every function throws an ApiProblem if its request fails. */
+/**
+ * Creates a client for the tasks of one user. Every function throws an ApiProblem if its request fails, and a TypeError
+ * if the request cannot be sent as it is: an address, a token or a key has characters that it cannot have.
+ */
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }: ClientOptions) {
+  if (!/^(https?:\/\/|$)/i.test(baseUrl)) throw new TypeError(`baseUrl must begin with https://, not ${baseUrl}`);
   const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
 
   /** Sends a request, and retries it if that is safe. */
@@ -117,9 +122,10 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
     let token = await getToken();
     let renewed = false;
     for (let attempt = 0, repeated = false; ; ) {
+      const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
       const init = {
         method,
-        headers: { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) },
+        headers: new Headers(sent),
         body: body && JSON.stringify(body),
       };
       const answer = await send(root + path, init, timeout, signal);
@@ -164,23 +170,23 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
     },
 
     /** Fetches a task. */
-    get: (id: number, { signal }: CallOptions = {}) => callTask(`/${id}`, { signal }),
+    get: (id: number, { signal }: CallOptions = {}) => callTask(`/${Number(id)}`, { signal }),
 
     /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
-    create: (task: NewTask, { key = createKey(), signal }: CallOptions & { key?: string } = {}) =>
-      callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key }, signal }),
+    create: (task: NewTask, { key, signal }: CallOptions & { key?: string } = {}) =>
+      callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key ?? createKey() }, signal }),
 
     /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
     update: (id: number, changes: TaskChanges, { etag, signal }: ChangeOptions = {}) =>
-      callTask(`/${id}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
+      callTask(`/${Number(id)}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
 
     /** Completes a task, or opens it again. */
     complete: (id: number, completed: boolean, { etag, signal }: ChangeOptions = {}) =>
-      callTask(`/${id}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
+      callTask(`/${Number(id)}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
 
     /** Deletes a task. */
     async delete(id: number, { etag, signal }: ChangeOptions = {}): Promise<void> {
-      await call(`/${id}`, { method: "DELETE", headers: ifMatch(etag), signal });
+      await call(`/${Number(id)}`, { method: "DELETE", headers: ifMatch(etag), signal });
     },
   };
   return api;
@@ -208,7 +214,7 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
   // AbortSignal.any and AbortSignal.timeout would be shorter, but browsers have them only since 2022 to 2024.
   const controller = new AbortController();
   const abort = () => controller.abort();
-  const timer = setTimeout(abort, timeout * 1000);
+  const timer = setTimeout(abort, Math.min(timeout * 1000, 2 ** 31 - 1)); // A longer one would end at once.
   // Node.js can lose the controller's signal while it reads a body, so the call itself does not wait longer either.
   const aborted = new Promise<never>((_, reject) => controller.signal.addEventListener("abort", reject));
   aborted.catch(() => {});
@@ -219,15 +225,25 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
     const request = fetch(url, { ...init, redirect: "error", signal: controller.signal });
     const response = await Promise.race([request, aborted]);
     const { ok, status, headers } = response;
-    const isJson = ok ? status !== 204 : /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
-    const data: unknown = isJson ? await Promise.race([response.json(), aborted]) : undefined;
-    return ok ? { data, headers } : new ApiProblem(status, data ?? {}, headers);
+    const data = parseJson(await Promise.race([response.text(), aborted]));
+    if (ok && (data || status === 204)) return { data, headers };
+    const isProblem = /^application\/problem\+json/i.test(headers.get("Content-Type") ?? "");
+    const problem = ok ? { detail: "The response did not come from the task service." } : (isProblem && data) || {};
+    return new ApiProblem(status, problem, headers);
   } catch {
     if (signal?.aborted) throw signal.reason ?? new DOMException("The call was aborted.", "AbortError");
     return new ApiProblem(0, { title: "Unreachable", detail: "The task service cannot be reached." });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
+  }
+}
+
+function parseJson(text: string): object | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
