@@ -136,7 +136,7 @@ def test_an_edit_keeps_the_time_and_shows_the_local_day(
 
 def test_an_error_of_a_field_is_shown_at_the_field(ada: Visitor) -> None:
     ada.page.get_by_role("textbox", name="New task").fill(" " * 3)
-    ada.page.get_by_role("button", name="Add").click()
+    ada.page.get_by_role("button", name="Add", exact=True).click()
     title = ada.page.get_by_role("textbox", name="New task")
     expect(title).to_have_attribute("aria-invalid", "true")
     expect(title).to_have_accessible_description(re.compile("1 to 200 characters"))
@@ -150,7 +150,7 @@ def test_an_error_of_a_hidden_field_is_shown_too(ada: Visitor) -> None:
     page.get_by_label("Tags").fill("home, Home")
     page.get_by_text("Details").click()
     page.get_by_role("textbox", name="New task").fill("Buy milk")
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="Tag 2 is a duplicate")).to_be_visible()
     ada.forgive("422")
 
@@ -191,7 +191,7 @@ def test_an_outage_of_the_service_is_shown_and_ends_by_itself(ada: Visitor, visi
     ada.site.stop_service()
     try:
         page.get_by_role("textbox", name="New task").fill("Meanwhile")
-        page.get_by_role("button", name="Add").click()
+        page.get_by_role("button", name="Add", exact=True).click()
         expect(page.get_by_text("The task was not added")).to_be_visible()
         expect(page.get_by_role("textbox", name="New task")).to_have_value("Meanwhile")
         row(page, "Before").get_by_role("checkbox").click()
@@ -206,7 +206,7 @@ def test_an_outage_of_the_service_is_shown_and_ends_by_itself(ada: Visitor, visi
     expect(newcomer.locator(".problem")).to_have_count(0)
     page.get_by_role("button", name="Try again").click()
     expect(row(page, "Before").get_by_role("checkbox")).to_be_checked()
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     expect(row(page, "Meanwhile")).to_be_visible()
     expect(page.locator(".problem")).to_have_count(0)
     assert [task["title"] for task in ada.call("GET")] == ["Meanwhile", "Before"]
@@ -247,14 +247,56 @@ def test_a_task_is_added_once_despite_lost_responses(ada: Visitor) -> None:
     ada.page.route(f"{ada.site.service_url}/**", lose)
     ada.page.get_by_role("textbox", name="New task").fill("Buy milk")
     for _ in range(2):
-        ada.page.get_by_role("button", name="Add").click()
+        ada.page.get_by_role("button", name="Add", exact=True).click()
         expect(ada.page.get_by_text("The task was not added")).to_be_visible()
         expect(ada.page.locator(".new-task .primary")).to_have_attribute("aria-disabled", "false")
     assert lost == [201] * 6
     ada.page.unroute_all()
-    ada.page.get_by_role("button", name="Add").click()
+    ada.page.get_by_role("button", name="Add", exact=True).click()
     expect(ada.page.get_by_text("Added “Buy milk”.")).to_be_visible()
     assert titles(ada.page) == ["Buy milk"]
+    ada.forgive("ERR_FAILED")
+
+
+def test_sample_tasks_are_added_once_despite_lost_responses(visit: Visit) -> None:
+    ada = visit(timezone_id="Pacific/Kiritimati")  # There, today is another day than here, for most of the time.
+    ada.sign_up()
+    page, held = ada.page, list[Route]()
+
+    def lose(route: Route) -> None:
+        if route.request.method != "POST" or len(held) > 5:
+            route.continue_()
+        elif not held:
+            held.append(route)  # Until the progress is visible.
+        elif len(held) < 3:
+            held.append(route)
+            route.continue_()
+        else:
+            held.append(route)
+            assert route.fetch().status == 201
+            route.abort()
+
+    page.route(f"{ada.site.service_url}/**", lose)
+    page.get_by_role("button", name="Add sample tasks").dblclick()
+    expect(page.get_by_role("progressbar", name="Adding sample tasks")).to_be_visible()
+    held[0].continue_()
+    failure = page.get_by_role("alert").filter(has_text="Not all sample tasks were added")
+    expect(failure).to_contain_text("The task service cannot be reached.")
+    expect(page.locator(".task")).to_have_count(4)
+    failure.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Added 11 sample tasks.")).to_be_visible()
+    expect(page.locator(".task")).to_have_count(11)
+    expect(page.locator(".problem")).to_have_count(0)
+    marks = {
+        "Pay the electricity bill": ["high priority", "(overdue)", "#home", "#money"],
+        "Buy groceries": ["Today", "#shopping"],
+        "Team meeting": ["Tomorrow, 09:30", "#work"],
+    }
+    for title, texts in marks.items():
+        for text in texts:
+            expect(row(page, title).get_by_text(text)).to_be_visible()
+    assert [task["title"] for task in ada.call("GET") if task["completed"]] == ["Water the plants"]
+    assert len({task["title"] for task in ada.call("GET")}) == 11
     ada.forgive("ERR_FAILED")
 
 

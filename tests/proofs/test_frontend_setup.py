@@ -4,13 +4,16 @@ import json
 import re
 import shutil
 import subprocess
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from ssl import create_default_context
 
 import pytest
 
 from tests.support.commands import ROOT, free_port, make_environment, serve
 from tests.support.databases import SECRET
 from tests.support.frontend import FOLDER, OUTSIDE, Site, find_missing, npm
+from tests.support.proxies import INSTALLED, nginx
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
@@ -65,6 +68,60 @@ def test_a_missing_node_is_reported(tmp_path: Path) -> None:
     )
     assert made.returncode != 0
     assert made.stdout == "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org\n"
+
+
+def sign_in(connection: HTTPConnection, site: Site, forwarded: str | None = None, **more: str) -> int:
+    """Try to sign in with an unknown account. Return the status."""
+    headers = {"Origin": site.url, "Content-Type": "application/json", **more}
+    if forwarded:
+        headers["X-Forwarded-For"] = forwarded
+    person = {"email": "nobody@example.com", "password": "correct horse battery"}
+    connection.request("POST", "/api/auth/sign-in/email", json.dumps(person), headers)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+MADE_UP = ("192.0.2.1", "192.0.2.2", "192.0.2.3, 127.0.0.1", "nonsense", None)
+
+
+def test_made_up_addresses_do_not_evade_the_sign_in_limit(site: Site) -> None:
+    with Site(site.database, site.outside, proxies={}).serve(with_service=False) as direct:
+        connection = HTTPConnection("localhost", direct.port, timeout=10)
+        answered = [sign_in(connection, direct, address) for address in MADE_UP]
+        assert answered == [401] * 3 + [429] * 2
+        # Another address is another client.
+        other = HTTPConnection("127.0.0.1", direct.port, timeout=10, source_address=("127.0.0.2", 0))
+        assert sign_in(other, direct) == 401
+    log = direct.outside.with_name(f"frontend-{direct.port}.log").read_text()
+    assert log.count("which counts only if TRUSTED_PROXIES names its proxy") == 1
+    assert "could not determine a client IP" not in log
+
+
+@pytest.mark.parametrize(
+    ("variables", "header"), [({"VERCEL": "1"}, "X-Real-IP"), ({"CLIENT_IP_HEADER": "fly-client-ip"}, "Fly-Client-IP")]
+)
+def test_platforms_name_the_client_in_a_header(site: Site, variables: dict[str, str], header: str) -> None:
+    with Site(site.database, site.outside, proxies=variables).serve(with_service=False) as platform:
+        connection = HTTPConnection("localhost", platform.port, timeout=10)
+        answered = [sign_in(connection, platform, address, **{header: "198.51.100.7"}) for address in MADE_UP]
+        assert answered == [401] * 3 + [429] * 2
+        assert sign_in(connection, platform, **{header: "198.51.100.8"}) == 401
+
+
+@pytest.mark.skipif(INSTALLED["nginx"] is None, reason="nginx is not installed")
+def test_behind_nginx_each_client_has_a_sign_in_limit(site: Site, tmp_path: Path) -> None:
+    prefix = 'X-Forwarded-Prefix "";'
+    append = f"{prefix} proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    with nginx(site.port, tmp_path, {prefix: append}) as proxy:
+        context = create_default_context(cafile=str(proxy.certificate))
+        first, second = (
+            HTTPSConnection("localhost", proxy.port, timeout=10, context=context, source_address=(address, 0))
+            for address in ("127.0.0.2", "127.0.0.3")
+        )
+        assert [sign_in(first, site, address) for address in MADE_UP] == [401] * 3 + [429] * 2
+        assert sign_in(second, site, MADE_UP[0]) == 401
 
 
 def test_the_client_passes_its_own_tests(site: Site) -> None:

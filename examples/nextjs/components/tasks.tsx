@@ -4,6 +4,7 @@ import { useRouter, useSearchParams } from "next/navigation";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { createTasksApi, toSearch, type ApiProblem, type Task, type TaskQuery } from "@/lib/api";
 import { authClient, createTokenGetter } from "@/lib/auth-client";
+import { useSamples } from "@/lib/use-samples";
 import { toProblem, useTasks } from "@/lib/use-tasks";
 import { explain } from "@/lib/words";
 import { DeleteTask } from "./delete-task";
@@ -28,6 +29,7 @@ export function Tasks({ user, apiUrl }: Props) {
   );
   const [query, changeQuery] = useQuery();
   const list = useTasks(api, query);
+  const samples = useSamples(api);
   const [dialog, setDialog] = useState<{ kind: "edit" | "delete"; task: Task }>();
   const [failure, setFailure] = useState<{ title: string; problem: ApiProblem; again: () => void }>();
   const [message, setMessage] = useState("");
@@ -60,6 +62,18 @@ export function Tasks({ user, apiUrl }: Props) {
       const title = `“${task.title}” was not ${completed ? "completed" : "reopened"}`;
       setFailure({ title, problem: toProblem(error), again: () => void complete(task, completed) });
     }
+  }
+
+  async function addSamples() {
+    setFailure(undefined);
+    try {
+      const number = await samples.add();
+      if (number === undefined) return;
+      setMessage(`Added ${number} sample tasks.`);
+    } catch (error) {
+      setFailure({ title: "Not all sample tasks were added", problem: toProblem(error), again: () => void addSamples() });
+    }
+    void list.reload();
   }
 
   async function signOut() {
@@ -119,11 +133,16 @@ export function Tasks({ user, apiUrl }: Props) {
           <div className="empty">
             <Clipboard />
             <p>{isFiltered ? "No task is like that." : "Nothing to do yet. What is first?"}</p>
-            {isFiltered && (
+            {isFiltered ? (
               <button type="button" onClick={() => changeQuery(undefined)}>
                 Show all tasks
               </button>
+            ) : (
+              <button type="button" aria-disabled={samples.progress !== undefined} onClick={() => void addSamples()}>
+                Add sample tasks
+              </button>
             )}
+            {samples.progress !== undefined && <progress value={samples.progress} aria-label="Adding sample tasks" />}
           </div>
         )}
         {list.next && (

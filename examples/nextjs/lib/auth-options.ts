@@ -3,6 +3,7 @@
 import type { BetterAuthOptions } from "better-auth";
 import { jwt } from "better-auth/plugins";
 import { Pool } from "pg";
+import { ipAddress } from "./client-address";
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 5000 });
 // When the database restarts, idle connections emit an error, and the pool opens new ones. Without this listener, the
@@ -16,5 +17,6 @@ export const options = {
   emailAndPassword: { enabled: true },
   // The service needs only the user's ID (`sub`), so the token has no other user data.
   plugins: [jwt({ jwt: { expirationTime: process.env.JWT_LIFETIME ?? "15m", definePayload: () => ({}) } })],
+  advanced: { ipAddress },
   telemetry: { enabled: false },
 } satisfies BetterAuthOptions;

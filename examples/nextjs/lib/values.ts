@@ -55,7 +55,7 @@ function toFields({ tags, completed: _, ...rest }: Partial<Values>): TaskChanges
 const isDay = (due: string) => due.length === 10;
 
 /** Returns the day of a due date in the user's time zone, as `2026-12-31`. */
-function toDay(due: string): string {
+export function toDay(due: string): string {
   if (isDay(due)) return due;
   const date = new Date(due);
   const pad = (number: number, length: number) => String(number).padStart(length, "0");
