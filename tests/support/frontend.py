@@ -34,20 +34,20 @@ def find_missing() -> str | None:
     return None if shutil.which("chromium") else "the frontend is tried in Chromium, which is not installed"
 
 
-def npm(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run npm in the folder of the frontend."""
+def npm(*arguments: str, cwd: Path = FOLDER, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run npm in the folder of the frontend, or in another."""
     command = ["npm", "--silent", *arguments]
     environment = make_environment(settings)
     return subprocess.run(
-        command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
-def install() -> None:
-    """Install the frontend from its lock file, unless it is installed."""
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
+def install(folder: Path = FOLDER) -> None:
+    """Install the packages of a folder from its lock file, unless they are installed."""
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        done = npm("ci", "--no-audit", "--no-fund")
+        done = npm("ci", "--no-audit", "--no-fund", cwd=folder)
         assert done.returncode == 0, done.stderr
 
 
@@ -58,6 +58,7 @@ class Site:
     database: Database
     outside: Path
     token_lifetime: str = "15m"
+    folder: Path = FOLDER
     proxies: dict[str, str] = field(default_factory=lambda: {"TRUSTED_PROXIES": "127.0.0.1, ::1"})
     port: int = field(default_factory=free_port)
     service_port: int = field(default_factory=free_port)
@@ -109,7 +110,7 @@ class Site:
         log = self.outside.with_name(f"frontend-{self.port}.log")
         with log.open("w") as output:
             environment = make_environment(self.settings)
-            frontend = subprocess.Popen(command, cwd=FOLDER, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            frontend = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             if with_service:
                 self.start_service()
@@ -171,7 +172,7 @@ class Visitor:
         page.goto("/")
         return page
 
-    def sign_up(self, name: str = "Ada Lovelace") -> None:
+    def create_account(self, name: str = "Ada Lovelace") -> None:
         """Create an account without the form, as a proxy passes it on.
 
         Better Auth allows three sign-ups in ten seconds for each address.
@@ -181,6 +182,10 @@ class Visitor:
         headers = {"X-Forwarded-For": address, "Origin": self.site.url}
         answer = self.context.request.post("/api/auth/sign-up/email", data=person, headers=headers)
         assert answer.ok, answer.text()
+
+    def sign_up(self, name: str = "Ada Lovelace") -> None:
+        """Create an account, and wait for its tasks."""
+        self.create_account(name)
         self.page.reload()
         self.page.get_by_role("heading", name="Your tasks").wait_for(state="attached")
 

@@ -1,15 +1,16 @@
 // Installs, builds and serves the frontend next to the service of `make run`. `make frontend` runs this script with the
-// service's settings.
+// service's settings. With DEV, it serves the sources instead, and reloads the page when they change.
 
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const { BETTER_AUTH_SECRET, BETTER_AUTH_URL, DATABASE_URL = "", PORT = "8000" } = process.env;
+const { BETTER_AUTH_SECRET, BETTER_AUTH_URL, DATABASE_URL = "", DEV, PORT = "8000" } = process.env;
 const API_URL = `http://localhost:${PORT}`;
-const SOURCES = ["app", "components", "lib", "next.config.ts", "package-lock.json", "proxy.ts"];
+const SOURCES = ["app", "components", "lib", "instrumentation.ts", "next.config.ts", "package-lock.json", "proxy.ts"];
 
 process.chdir(join(import.meta.dirname, ".."));
 
@@ -26,42 +27,81 @@ function findModified(path) {
   return Math.max(0, ...readdirSync(path).map((name) => findModified(join(path, name))));
 }
 
-function run(message, program, ...parameters) {
-  console.log(message);
-  try {
-    execFileSync(program, parameters, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, API_URL } });
-  } catch {
-    fail(`${program} ${parameters.join(" ")} failed; see its output above`);
-  }
+/** Starts a program, and ends this script with it after Ctrl-C. `output` collects what it prints, and may forward it. */
+function start(output, program, ...parameters) {
+  const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, API_URL } });
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", output);
+  let isStopping = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+    process.once(signal, () => {
+      isStopping = true;
+      child.kill(signal);
+    });
+  // With a status of 0, make adds no line about an error.
+  child.on("exit", () => isStopping && (console.log("\nThe frontend is stopped."), process.exit(0)));
+  return child;
+}
+
+/** Runs a program to its end. Shows the seconds meanwhile, and its output only if it fails. */
+async function run(title, program, ...parameters) {
+  const started = Date.now();
+  const write = (end) => process.stdout.write(`\r${title} ${Math.round((Date.now() - started) / 1000)} s${end}`);
+  const timer = process.stdout.isTTY ? setInterval(write, 1000, "") : console.log(title);
+  const chunks = [];
+  const child = start((chunk) => chunks.push(chunk), program, ...parameters);
+  const [code] = await once(child, "close");
+  clearInterval(timer);
+  if (timer) write("\n");
+  if (code === 0) return;
+  console.error(Buffer.concat(chunks).toString());
+  fail(`${program} ${parameters.join(" ")} failed; its output is above`);
 }
 
 if (!BETTER_AUTH_SECRET) fail("BETTER_AUTH_SECRET is not set; add it to .env (Better Auth signs its cookies with it)");
 if (!BETTER_AUTH_URL)
   fail("BETTER_AUTH_URL is not set: add BETTER_AUTH_URL=http://localhost:3000 to .env, and start make run again");
+const { protocol, hostname, port: given, pathname, origin } = new URL(BETTER_AUTH_URL);
+if (protocol !== "http:" || !["localhost", "127.0.0.1"].includes(hostname) || pathname !== "/")
+  fail(`BETTER_AUTH_URL is ${BETTER_AUTH_URL}, but make frontend needs an address like http://localhost:3000; change it in .env`);
 if (DATABASE_URL && !/[?&]host=(%2F|\/)|@(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(DATABASE_URL) && !process.env.ANY_DATABASE)
   fail("the database is not on this machine; to create Better Auth's tables in it, run ANY_DATABASE=yes make frontend");
-await fetch(`${API_URL}/healthz`).catch(() =>
-  fail(`the task service does not answer at ${API_URL}; start it in another terminal: make run`),
-);
-const { hostname, port: given } = new URL(BETTER_AUTH_URL);
+
+const health = await fetch(`${API_URL}/healthz`).then((answer) => answer.json(), () => undefined).catch(() => undefined);
+if (health?.status !== "ok")
+  fail(`the task service does not answer at ${API_URL}; start it in another terminal: make run. On another port: PORT=8001 make frontend`);
+const preflight = { method: "OPTIONS", headers: { Origin: origin, "Access-Control-Request-Method": "GET" } };
+const { headers } = await fetch(`${API_URL}/api/tasks`, preflight);
+if (![origin, "*"].includes(headers.get("Access-Control-Allow-Origin")))
+  fail(`the task service refuses pages of ${origin}; add CORS_ORIGINS=${origin} to .env, and start make run again`);
+
 const port = given || "80";
 await new Promise((resolve) => {
   const server = createServer().listen(port, hostname, () => server.close(resolve));
+  const other = `http://${hostname}:${Number(port) + 1}`;
   server.on("error", ({ code }) =>
-    fail(`port ${port} cannot be used (${code}); for another, set BETTER_AUTH_URL and CORS_ORIGINS in .env to its address`),
+    fail(
+      `port ${port} ${code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`}; for another, add ` +
+        `BETTER_AUTH_URL=${other} and CORS_ORIGINS=${other} to .env, and start make run and make frontend again`,
+    ),
   );
 });
 
 if (findModified("node_modules/.package-lock.json") < findModified("package-lock.json"))
-  run("Installing the frontend: half a minute, once.", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
-run("Migrating Better Auth's tables.", "npm", "run", "--silent", "migrate");
-if (findModified(".next/BUILD_ID") < Math.max(...SOURCES.map(findModified)))
-  run("Building the frontend: half a minute.", "npm", "run", "--silent", "build");
+  await run("Installing packages, once: about half a minute …", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
+await run("Preparing Better Auth's tables …", "npm", "run", "--silent", "migrate");
+if (!DEV && findModified(".next/BUILD_ID") < Math.max(...SOURCES.map(findModified)))
+  await run("Building the frontend, after each change: about half a minute …", "npm", "run", "--silent", "build");
 
-const start = ["node_modules/next/dist/bin/next", "start", "--hostname", hostname, "--port", port];
-const next = spawn(process.execPath, start, { stdio: "inherit", env: { ...process.env, API_URL } });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => next.kill(signal));
-next.on("exit", (code) => process.exit(code ?? 0));
-// Print the address only when the server responds.
+// Print the address when the server responds, below everything else. Next.js prints another one at its start.
+let isReady = Boolean(DEV);
+const chunks = [];
+const output = (chunk) => (isReady ? process.stdout.write(chunk) : chunks.push(chunk));
+const next = ["node_modules/next/dist/bin/next", DEV ? "dev" : "start", "--hostname", hostname, "--port", port];
+start(output, process.execPath, ...next).on("exit", (code) => {
+  console.error(Buffer.concat(chunks).toString());
+  fail(`the frontend ended with status ${code}`);
+});
 while (!(await fetch(`http://${hostname}:${port}`).catch(() => undefined))) await sleep(100);
-console.log(`\nOpen ${BETTER_AUTH_URL}\n`);
+isReady = true;
+chunks.length = 0;
+console.log(`\nOpen ${BETTER_AUTH_URL} and create an account: any name will do, no mail is sent. Ctrl-C stops the frontend.`);
