@@ -96,6 +96,6 @@ format: install ## Format the code
 
 clean: ## Remove the files that these commands created, except your data and .env
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/better_auth/node_modules screenshots
-	rm -rf tests/clients/node_modules tests/clients/.venv tests/clients/.generated
+	rm -rf tests/frontend/node_modules $(FRONTEND)/.guides tests/clients/node_modules tests/clients/.venv tests/clients/.generated
 	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/.next $(FRONTEND)/next-env.d.ts $(FRONTEND)/tsconfig.tsbuildinfo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

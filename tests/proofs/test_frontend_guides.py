@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.commands import ROOT, call, make_environment
 from tests.support.databases import Server
-from tests.support.frontend import FOLDER, Site, Visitor, find_missing, install, npm
+from tests.support.frontend import FOLDER, Site, Visitor, find_missing, install, npm_in
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
@@ -58,7 +58,7 @@ def guides(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with server.database(migrated=True) as database:
         guides = Site(database, tmp_path_factory.mktemp("guides") / "outside.txt", folder=folder)
         for command in (("tsx", "migrate.ts"), ("next", "build")):
-            done = npm("exec", "--", *command, cwd=folder, **guides.settings)
+            done = npm_in(folder, "exec", "--", *command, **guides.settings)
             assert done.returncode == 0, done.stdout + done.stderr
         with guides.serve():
             yield guides

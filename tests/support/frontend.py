@@ -34,12 +34,16 @@ def find_missing() -> str | None:
     return None if shutil.which("chromium") else "the frontend is tried in Chromium, which is not installed"
 
 
-def npm(*arguments: str, cwd: Path = FOLDER, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run npm in the folder of the frontend, or in another."""
+def npm(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run npm in the folder of the frontend."""
+    return npm_in(FOLDER, *arguments, **settings)
+
+
+def npm_in(folder: Path, /, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     command = ["npm", "--silent", *arguments]
     environment = make_environment(settings)
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -47,7 +51,7 @@ def install(folder: Path = FOLDER) -> None:
     """Install the packages of a folder from its lock file, unless they are installed."""
     lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        done = npm("ci", "--no-audit", "--no-fund", cwd=folder)
+        done = npm_in(folder, "ci", "--no-audit", "--no-fund")
         assert done.returncode == 0, done.stderr
 
 
@@ -110,7 +114,9 @@ class Site:
         log = self.outside.with_name(f"frontend-{self.port}.log")
         with log.open("w") as output:
             environment = make_environment(self.settings)
-            frontend = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            frontend = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
         try:
             if with_service:
                 self.start_service()

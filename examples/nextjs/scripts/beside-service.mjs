@@ -29,7 +29,8 @@ function findModified(path) {
 
 /** Starts a program, and ends this script with it after Ctrl-C. `output` collects what it prints, and may forward it. */
 function start(output, program, ...parameters) {
-  const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, API_URL } });
+  const env = { ...process.env, API_URL, NEXT_TELEMETRY_DISABLED: "1" };
+  const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"], env });
   for (const stream of [child.stdout, child.stderr]) stream.on("data", output);
   let isStopping = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -47,6 +48,7 @@ async function run(title, program, ...parameters) {
   const started = Date.now();
   const write = (end) => process.stdout.write(`\r${title} ${Math.round((Date.now() - started) / 1000)} s${end}`);
   const timer = process.stdout.isTTY ? setInterval(write, 1000, "") : console.log(title);
+  if (timer) write("");
   const chunks = [];
   const child = start((chunk) => chunks.push(chunk), program, ...parameters);
   const [code] = await once(child, "close");
@@ -87,10 +89,10 @@ await new Promise((resolve) => {
 });
 
 if (findModified("node_modules/.package-lock.json") < findModified("package-lock.json"))
-  await run("Installing packages, once: about half a minute …", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
+  await run("Installing packages: about half a minute, once …", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
 await run("Preparing Better Auth's tables …", "npm", "run", "--silent", "migrate");
 if (!DEV && findModified(".next/BUILD_ID") < Math.max(...SOURCES.map(findModified)))
-  await run("Building the frontend, after each change: about half a minute …", "npm", "run", "--silent", "build");
+  await run("Building the frontend: about half a minute …", "npm", "run", "--silent", "build");
 
 // Print the address when the server responds, below everything else. Next.js prints another one at its start.
 let isReady = Boolean(DEV);
