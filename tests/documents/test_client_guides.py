@@ -1,5 +1,6 @@
 """Run the programs of the guides for clients against the service, and compare what they print with the guides."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -91,3 +92,18 @@ def test_the_example_explains_only_documented_codes() -> None:
     )
     assert explained - documented == OWN
     assert len(explained) > 10
+
+
+def test_the_guides_name_the_tested_versions() -> None:
+    packages: dict[str, str] = {}
+    for folder in ("examples/nextjs", "tests/frontend"):
+        package = json.loads((ROOT / folder / "package.json").read_text())
+        packages |= package.get("dependencies", {}) | package["devDependencies"]
+    tested = {
+        "connect-nextjs.md": {"Next.js": "next", "React": "react", "Better Auth": "better-auth"},
+        "connect-tanstack-query.md": {"version": "@tanstack/react-query", "React": "react"},
+    }
+    for guide, names in tested.items():
+        text = " ".join((ROOT / "docs" / guide).read_text().split())
+        for name, package in names.items():
+            assert f"{name} {packages[package].rpartition('.')[0]}" in text

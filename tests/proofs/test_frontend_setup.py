@@ -112,7 +112,8 @@ def test_made_up_addresses_do_not_evade_the_sign_in_limit(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "header"), [({"VERCEL": "1"}, "X-Real-IP"), ({"CLIENT_IP_HEADER": "fly-client-ip"}, "Fly-Client-IP")]
+    ("variables", "header"),
+    [({"VERCEL": "1"}, "X-Vercel-Forwarded-For"), ({"CLIENT_IP_HEADER": "fly-client-ip"}, "Fly-Client-IP")],
 )
 def test_platforms_name_the_client_in_a_header(site: Site, variables: dict[str, str], header: str) -> None:
     with Site(site.database, site.outside, proxies=variables).serve(with_service=False) as platform:

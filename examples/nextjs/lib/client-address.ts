@@ -4,10 +4,10 @@
 // header, as nginx does, and Better Auth reads the header from its end: it skips the proxies that TRUSTED_PROXIES names,
 // and takes the next address. Without TRUSTED_PROXIES, it takes the address of the connection.
 //
-// CLIENT_IP_HEADER names a header instead, for platforms that set one themselves. Vercel sets X-Real-IP.
+// CLIENT_IP_HEADER names a header instead, for platforms that set one themselves. Vercel sets X-Vercel-Forwarded-For.
 
 const { CLIENT_IP_HEADER, TRUSTED_PROXIES = "", VERCEL } = process.env;
-const platformHeader = CLIENT_IP_HEADER ?? (VERCEL && "x-real-ip");
+const platformHeader = CLIENT_IP_HEADER || (VERCEL && "x-vercel-forwarded-for");
 const trustedProxies = TRUSTED_PROXIES.split(/[\s,]+/).filter(Boolean);
 
 /** Better Auth's settings for the address of the client. */
