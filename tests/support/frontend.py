@@ -40,6 +40,7 @@ def npm(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
 
 
 def npm_in(folder: Path, /, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run npm in a folder."""
     command = ["npm", "--silent", *arguments]
     environment = make_environment(settings)
     return subprocess.run(
