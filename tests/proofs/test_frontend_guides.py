@@ -1,5 +1,6 @@
 """The code of the guides for frontends, in an application that Next.js builds, type-checks and serves."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -76,8 +77,12 @@ def ada(guides: Site, browser: Browser) -> Iterator[Visitor]:
 
 
 def fill(visitor: Visitor, number: int) -> None:
+    """Create tasks with one token, which is faster than the visitor's own calls."""
+    token = visitor.context.request.get("/api/auth/token").json()["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     for place in range(number):
-        visitor.call("POST", title=f"Task {place}")
+        body = json.dumps({"title": f"Task {place}"})
+        assert call(visitor.site.service_port, "POST", "/api/tasks", body, **headers).status == 201
 
 
 def alert(page: Page) -> Locator:

@@ -51,11 +51,11 @@ def test_neither_build_nor_server_connects_to_other_hosts(site: Site, tmp_path: 
         ),
         (
             {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:{unused}", "PORT": "{service}"},
-            "the task service refuses pages of http://localhost:{unused}; add CORS_ORIGINS=http://localhost:{unused} ",
+            "the task service refuses pages of http://localhost:{unused}; set CORS_ORIGINS=http://localhost:{unused} ",
         ),
         (
             {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": "http://localhost:{taken}", "PORT": "{service}"},
-            "port {taken} is in use; for another, add BETTER_AUTH_URL=http://localhost:{next} and CORS_ORIGINS=",
+            "port {taken} is in use; for another, set BETTER_AUTH_URL=http://localhost:{next} and CORS_ORIGINS=",
         ),
     ],
 )

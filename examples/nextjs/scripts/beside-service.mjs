@@ -74,7 +74,7 @@ if (health?.status !== "ok")
 const preflight = { method: "OPTIONS", headers: { Origin: origin, "Access-Control-Request-Method": "GET" } };
 const { headers } = await fetch(`${API_URL}/api/tasks`, preflight);
 if (![origin, "*"].includes(headers.get("Access-Control-Allow-Origin")))
-  fail(`the task service refuses pages of ${origin}; add CORS_ORIGINS=${origin} to .env, and start make run again`);
+  fail(`the task service refuses pages of ${origin}; set CORS_ORIGINS=${origin} in .env, and start make run again`);
 
 const port = given || "80";
 await new Promise((resolve) => {
@@ -82,8 +82,8 @@ await new Promise((resolve) => {
   const other = `http://${hostname}:${Number(port) + 1}`;
   server.on("error", ({ code }) =>
     fail(
-      `port ${port} ${code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`}; for another, add ` +
-        `BETTER_AUTH_URL=${other} and CORS_ORIGINS=${other} to .env, and start make run and make frontend again`,
+      `port ${port} ${code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`}; for another, set ` +
+        `BETTER_AUTH_URL=${other} and CORS_ORIGINS=${other} in .env, and start make run and make frontend again`,
     ),
   );
 });
