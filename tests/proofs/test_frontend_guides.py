@@ -217,10 +217,12 @@ def test_a_script_trades_its_api_key_until_it_is_revoked(ada: Visitor, tmp_path:
         answer = ada.context.request.post("/api/script-token", headers={"x-api-key": key})
         return answer.status, answer.json()
 
-    def run() -> "subprocess.CompletedProcess[str]":
+    def run(token: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run the script, which already has this token."""
         settings = {"API_KEY": created["key"], "BETTER_AUTH_URL": ada.site.url, "API_URL": ada.site.service_url}
+        script = (FOLDER / ".guides" / "due.py").read_text().replace('token = ""', f'token = "{token}"', 1)
         return subprocess.run(
-            [sys.executable, FOLDER / ".guides" / "due.py"], env=make_environment(settings), cwd=tmp_path,
+            [sys.executable, "-c", script], env=make_environment(settings), cwd=tmp_path,
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
 
@@ -229,6 +231,7 @@ def test_a_script_trades_its_api_key_until_it_is_revoked(ada: Visitor, tmp_path:
     done = run()
     guide = (ROOT / "docs" / "connect-better-auth.md").read_text()
     assert f"python due.py\n{done.stdout}```" in guide, done.stderr
+    assert run("a.refused.token").stdout == done.stdout
     status, answer = trade(created["key"])
     assert status == 200
     claims = jwt.decode(answer["token"], options={"verify_signature": False})
