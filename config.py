@@ -47,6 +47,8 @@ class Settings:
     """All settings, with their values. Numbers ending in ``_seconds`` are seconds."""
 
     database_url: str | None = setting("NEON_DB_URL", "DATABASE_URL", read=readers.read_database_url, secret=True)
+    # Of the owner of the tables, for the commands that need it (wsgi.py).
+    migration_database_url: str | None = setting("MIGRATION_DATABASE_URL", read=readers.read_database_url, secret=True)
     better_auth_secret: str | None = setting("BETTER_AUTH_SECRET", read=readers.read_secret, secret=True)
     better_auth_url: str | None = setting("BETTER_AUTH_URL", read=readers.web_address("https://app.example.com"))
     # A secret, because its query may have a key. By default it is below better_auth_url.

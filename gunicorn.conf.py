@@ -3,14 +3,22 @@
 In another folder, it needs the option --config with the path of this file.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = str(Path(__file__).resolve().parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from server import stopping  # noqa: E402
 from server.reload import load_release  # noqa: E402
+
+# Only at the start, since a reload must keep gunicorn's handler.
+if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    stopping.stop_while_loading()
 
 settings = load_release()
 
@@ -18,7 +26,13 @@ settings = load_release()
 from server import hooks  # noqa: E402
 from server.clients import MAX_HEAD_BYTES  # noqa: E402
 
-on_starting = hooks.on_starting
+
+def on_starting(server: Any) -> None:
+    """Prepare the master process, once."""
+    stopping.keep_signals_of_new_workers()
+    hooks.on_starting(server)
+
+
 when_ready = hooks.when_ready
 pre_fork = hooks.pre_fork
 post_worker_init = hooks.post_worker_init
@@ -39,6 +53,9 @@ timeout = settings.worker_seconds
 # When a worker stops, its requests have WORKER_SECONDS to finish. The worker stops waiting a second before gunicorn
 # kills it, and logs the requests that it cuts off (server/worker.py).
 graceful_timeout = settings.worker_seconds + 1
+# Workers report there, by the time of an empty file, that they run. By default, gunicorn looks for a folder with free
+# space, and ends the service if there is none.
+worker_tmp_dir = next((name for name in ("/dev/shm", "/tmp") if os.access(name, os.W_OK)), None)  # noqa: S108
 logger_class = "server.logger.Logger"
 # By default, a client on this machine may set the path prefix (SCRIPT_NAME) by a header.
 forwarder_headers = ""

@@ -1,6 +1,7 @@
 """The application for ``gunicorn wsgi:app`` and ``flask db upgrade``."""
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 
 from config import ROOT, find_local_database, read_settings
@@ -14,4 +15,7 @@ if "gunicorn" in sys.modules and "server.hooks" not in sys.modules:
     )
 
 settings = read_settings()
+# The subcommands of flask that need the owner of the tables.
+if settings.migration_database_url and "flask" in sys.argv[0] and {"db", "after-restore"}.intersection(sys.argv):
+    settings = replace(settings, database_url=settings.migration_database_url)
 app = create_app(settings, find_local_database(settings))
