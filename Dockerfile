@@ -1,5 +1,5 @@
 # The service in a container: docs/deploy.md, "On a container platform". CI tests with this version of Python.
-FROM python:3.11-slim
+FROM python:3.11.14-slim-bookworm
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /opt/todo
 COPY requirements.txt ./

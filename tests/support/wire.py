@@ -15,10 +15,10 @@ from tests.support.databases import Database
 class Wire:
     """Listen on a local port, forward to the server, and record every message of the client."""
 
-    def __init__(self, server_url: URL) -> None:
+    def __init__(self, server_url: URL, listener: socket.socket | None = None) -> None:
         self._server_url = server_url
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        self.port: int = 0 if self._listener.family == socket.AF_UNIX else self._listener.getsockname()[1]
         self.messages: list[tuple[str, str]] = []
         self.connections = 0
         self._silent = 0
