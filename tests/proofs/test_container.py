@@ -28,7 +28,7 @@ from config import Settings
 from embedded import EmbeddedPostgres
 from embedded.programs import find_programs
 from tests.support.clusters import as_server_s_user, wait_until
-from tests.support.commands import ROOT, call, free_port
+from tests.support.commands import ROOT, call, free_port, make_environment
 from tests.support.containers import AVAILABLE, Container, read_all
 from tests.support.databases import SECRET
 from tests.support.docker_files import list_context, read_compose, read_dockerfile
@@ -331,3 +331,23 @@ def test_a_stop_ends_a_migration_that_waits_and_reports_failure(image: Image, da
             time.sleep(2)
             status, output = container.stop(5)
     assert (status, "Another migration runs" in output) == (143, True), output
+
+
+def test_a_stop_ends_a_worker_that_does_not_handle_it_yet(tmp_path: Path) -> None:
+    config = tmp_path / "slow.conf.py"
+    config.write_text(
+        "import runpy, time\n"
+        f"globals().update(runpy.run_path({str(ROOT / 'gunicorn.conf.py')!r}))\n"
+        "def post_fork(server, worker):\n    print('forked', flush=True)\n    time.sleep(3)\n"
+    )
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": "postgresql://u@/d", "PORT": str(free_port())}
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "wsgi:app", f"--config={config}"], cwd=ROOT, text=True,
+        env=make_environment(settings | {"WEB_CONCURRENCY": "2", "WORKER_SECONDS": "10"}), stdout=subprocess.PIPE,
+    ) as service:  # fmt: skip
+        assert service.stdout
+        assert [service.stdout.readline() for _ in range(2)] == ["forked\n"] * 2
+        started = time.monotonic()
+        service.terminate()
+        assert service.wait(30) == 0
+        assert time.monotonic() - started < 3
