@@ -13,6 +13,7 @@ from tests.support.docker_files import is_ignored, list_context, list_variables,
 
 HADOLINT = BIN / "hadolint"
 DOCKERFILE = read_dockerfile(ROOT / "Dockerfile")
+EXACT = re.compile(r":\d+\.\d+[\d.]*-[\w-]+$")
 PASSWORDS = {"POSTGRES_PASSWORD": "p1", "TODO_OWNER_PASSWORD": "p2", "TODO_WEB_PASSWORD": "p3"}
 
 
@@ -54,7 +55,10 @@ def test_compose_variables_are_settings_and_hold_no_secrets(compose: Any) -> Non
 
 
 def test_every_setting_in_env_reaches_the_service(compose: Any) -> None:
-    assert set(SETTINGS) - set(compose["services"]["todo"]["environment"]) == {"NEON_DB_URL"}
+    assert set(SETTINGS) - set(compose["services"]["todo"]["environment"]) == {
+        "NEON_DB_URL",
+        "MIGRATION_DATABASE_URL",  # The service must not have it.
+    }
 
 
 def test_the_compose_settings_are_valid(compose: Any) -> None:
@@ -77,6 +81,27 @@ def test_the_service_starts_after_the_migration_and_may_drain(compose: Any) -> N
             assert (ROOT / service["build"] / "Dockerfile").is_file()
             assert service["read_only"]
             assert service["tmpfs"] == ["/tmp"]
+
+
+def test_compose_limits_each_container_and_names_exact_images(compose: Any) -> None:
+    for service in compose["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["pids_limit"] <= 256
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+        assert "build" in service or EXACT.search(service["image"])
+    for name in ("Dockerfile", "deploy/pgbouncer/Dockerfile"):
+        assert [each.name for each in read_dockerfile(ROOT / name) if EXACT.search(each.text)] == ["FROM"]
+
+
+def test_the_trial_needs_no_settings_and_only_this_machine_reaches_it() -> None:
+    services = read_compose({}, "compose.try.yaml")["services"]
+    assert services["todo"]["ports"] == ["127.0.0.1:8000:8000"]
+    assert "ports" not in services["postgres"]
+    names = {name.removesuffix("_FILE") for name in services["todo"]["environment"]}
+    assert names <= set(SETTINGS)
+    assert services["postgres"]["image"] == read_compose(PASSWORDS)["services"]["postgres"]["image"]
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint is not installed")

@@ -60,16 +60,16 @@ def list_context(source: str) -> Iterator[Path]:
             yield path.relative_to(ROOT)
 
 
-def read_compose(variables: Mapping[str, str]) -> Any:
-    """Return compose.yaml with these variables. Raises KeyError for a required variable that is missing."""
+def read_compose(variables: Mapping[str, str], name: str = "compose.yaml") -> Any:
+    """Return the file with these variables. Raises KeyError for a required variable that is missing."""
 
     def fill(match: "re.Match[str]") -> str:
-        name, kind, default = match.groups()
-        if variables.get(name):
-            return variables[name]
+        variable, kind, default = match.groups()
+        if variables.get(variable):
+            return variables[variable]
         if kind == "-":
             return str(default)
-        raise KeyError(name)
+        raise KeyError(variable)
 
     def fill_all(value: Any) -> Any:
         if isinstance(value, dict):
@@ -78,7 +78,7 @@ def read_compose(variables: Mapping[str, str]) -> Any:
             return [fill_all(part) for part in value]
         return VARIABLE.sub(fill, value) if isinstance(value, str) else value
 
-    return fill_all(yaml.safe_load((ROOT / "compose.yaml").read_text()))
+    return fill_all(yaml.safe_load((ROOT / name).read_text()))
 
 
 def list_variables() -> set[str]:
