@@ -5,6 +5,7 @@ Docker. Where namespaces are available, the commands run in them as in a contain
 """
 
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,13 +34,16 @@ from tests.support.containers import AVAILABLE, Container, read_all
 from tests.support.databases import SECRET
 from tests.support.docker_files import list_context, read_compose, read_dockerfile
 from tests.support.pgbouncer import PROGRAM as PGBOUNCER
+from tests.support.platform_files import read_platforms
 from tests.support.wire import Wire
 from todo.auth.tokens import issue_token
 
 DOCKERFILE = read_dockerfile(ROOT / "Dockerfile")
 PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3.11").exists() else sys.executable
 SAID = {each.name: each.words for each in DOCKERFILE}
-MIGRATE = ["python", "-m", "server", "--migrate"]
+MIGRATE = read_platforms()["render.yaml"].migrate or []
+PAGE = (ROOT / "docs" / "deploy-platforms.md").read_text()
+PASSWORD = secrets.token_hex(24)
 PASSWORDS = {name: secrets.token_hex(8) for name in ("POSTGRES_PASSWORD", "TODO_OWNER_PASSWORD", "TODO_WEB_PASSWORD")}
 # The package index in this machine's pip configuration.
 PIP = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
@@ -67,9 +71,12 @@ class Image:
             elif name == "USER":
                 self._user = words[0]
 
-    def contain(self, command: list[str], settings: Mapping[str, str], sockets: Path) -> Container:
+    def contain(
+        self, command: list[str], settings: Mapping[str, str], database: "Database", **options: bool
+    ) -> Container:
         """Return a container that runs a command."""
-        return Container(command, self._environment | dict(settings), self.folder, sockets)
+        environment = self._environment | dict(settings)
+        return Container(command, environment, folder=self.folder, sockets=database.sockets, **options)
 
     def start(self, command: list[str], settings: Mapping[str, str]) -> "subprocess.Popen[str]":
         """Start a command in the folder as a user who owns no file there."""
@@ -96,35 +103,32 @@ class Image:
 
 
 class Database(NamedTuple):
-    """The superuser's URL of a database, and a folder with its socket."""
+    """The owner's URL of a database, and a folder with its socket."""
 
     url: URL
     sockets: Path
 
     def settings(self) -> dict[str, str]:
         """Return the settings of a service in a container, which migrates before it serves."""
-        return {
-            "DATABASE_URL": self._format("todo_web", PASSWORDS["TODO_WEB_PASSWORD"]),
-            "MIGRATION_DATABASE_URL": self._format("todo_owner", PASSWORDS["TODO_OWNER_PASSWORD"]),
-            "BETTER_AUTH_SECRET": SECRET,
-            "HOST": "::",
-            "PORT": "8000",
-            "WEB_CONCURRENCY": "2",
-        }
+        return {"BETTER_AUTH_SECRET": SECRET, "HOST": "::", "PORT": "8000", "WEB_CONCURRENCY": "2", **self.urls()}
 
-    def _format(self, user: str, password: str) -> str:
-        return format_url(URL.create("postgresql", user, password, database=self.url.database, query={"host": "/mnt"}))
-
-    @contextmanager
-    def connect(self) -> Iterator[Any]:
-        """Give a cursor of the superuser, in one transaction."""
-        connection = psycopg2.connect(format_url(self.url))
-        with closing(connection), connection, connection.cursor() as cursor:
-            yield cursor
+    def urls(self) -> dict[str, str]:
+        """Return the URLs by which a container reaches the database."""
+        owner = self.url.set(query={"host": "/mnt"}, host=None, port=None)
+        web = owner.set(username="todo_web")
+        return {"DATABASE_URL": format_url(web), "MIGRATION_DATABASE_URL": format_url(owner)}
 
 
 def format_url(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def connect(url: URL) -> Iterator[Any]:
+    """Give a cursor, in autocommit mode."""
+    with closing(psycopg2.connect(format_url(url))) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        yield cursor
 
 
 class Deployment(NamedTuple):
@@ -167,14 +171,34 @@ def postgres_port(postgres: URL) -> Iterator[int]:
         yield relay.port
 
 
+@pytest.fixture(scope="module")
+def neon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """The owner's URL of a database with the roles of docs/deploy-platforms.md. The owner has the rights as at Neon."""
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("neon") / "postgres")
+    postgres.start()
+    with connect(make_url(postgres.url("postgres"))) as cursor:
+        cursor.execute(f"CREATE ROLE neondb_owner LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'")
+    owner = make_url(postgres.url("postgres")).set(username="neondb_owner", password=PASSWORD)
+    with connect(owner) as cursor:
+        cursor.execute("CREATE DATABASE neondb")
+    [statements] = re.findall(r"^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    with connect(owner.set(database="neondb")) as cursor:
+        for statement in re.sub(r"'the \w+ password'", f"'{PASSWORD}'", statements).split(";"):
+            if statement.strip():
+                cursor.execute(statement)
+    with connect(owner.set(database="neondb", username="todo_auth")) as cursor:
+        cursor.execute("CREATE TABLE users (); SELECT 'auth.users'::regclass")
+    yield owner
+    postgres.close()
+
+
 @pytest.fixture
-def database(postgres: URL, folder: Path) -> Iterator[Database]:
-    """An empty database of todo_owner, which containers reach by a socket."""
-    database = Database(postgres.set(database=f"todo_{secrets.token_hex(4)}"), folder / secrets.token_hex(4))
+def database(neon: URL, folder: Path) -> Iterator[Database]:
+    """An empty database, which containers reach by a socket."""
+    database = Database(neon.set(database=f"todo_{secrets.token_hex(4)}"), folder / secrets.token_hex(4))
+    with connect(neon) as cursor:
+        cursor.execute(f"CREATE DATABASE {database.url.database}")
     database.sockets.mkdir()
-    with closing(psycopg2.connect(format_url(postgres))) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(f"CREATE DATABASE {database.url.database} OWNER todo_owner TEMPLATE template0 ENCODING 'UTF8'")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(database.sockets / ".s.PGSQL.5432"))
     (database.sockets / ".s.PGSQL.5432").chmod(0o777)
@@ -263,70 +287,87 @@ needs_namespaces = pytest.mark.skipif(not AVAILABLE, reason="namespaces need roo
 @needs_namespaces
 def test_instances_that_start_at_once_migrate_and_serve(image: Image, database: Database) -> None:
     settings = database.settings()
-    token = issue_token(Settings(better_auth_secret=SECRET), "contained", 600)
-    body = '{"title": "x"}'
-    head = f"Host: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
-    creation = f"POST /api/tasks HTTP/1.1\r\n{head}Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{body}"
+    trial = read_compose({}, "compose.try.yaml")["services"]["todo"]
+    trial_settings = {
+        **settings,
+        **trial["environment"],
+        **{name: settings[name] for name in settings if "URL" in name},
+    }
+    del trial_settings["BETTER_AUTH_SECRET"]
+    start = read_platforms()["deploy/render-free.yaml"].start or []
 
-    with ExitStack() as stack:
-        containers = [
-            stack.enter_context(image.contain([*MIGRATE, "wsgi:app"], settings, database.sockets)) for _ in range(2)
-        ]
-        for container in containers:
+    with (
+        image.contain(start, settings, database) as free,
+        image.contain(trial["command"], trial_settings, database, is_full=False) as trial_container,
+    ):
+        for container in (free, trial_container):
             wait_until(partial(is_healthy, container), seconds=40)
-            assert '{"status":"ready"}' in container.request(8000, f"GET /readyz HTTP/1.1\r\n{head}\r\n")
-        # The service does not have the owner's URL.
-        processes = [container.first, *container.first.children()]
-        assert len(processes) == 3
-        assert [process.pid for process in processes if "MIGRATION_DATABASE_URL" in process.environ()] == []
+            assert '{"status":"ready"}' in container.request(8000, make_request("GET", "/readyz", ""))
+            # The service does not have the owner's URL.
+            processes = [container.first, *container.first.children()]
+            assert len(processes) == 1 + int(container.first.environ()["WEB_CONCURRENCY"])
+            assert [process.pid for process in processes if "MIGRATION_DATABASE_URL" in process.environ()] == []
 
-        assert container.run("sh", "-c", "sleep 0.5 >/dev/null 2>&1 &") == 0
-        wait_until(lambda: len(container.first.children()) == 3)
-        wait_until(lambda: len(container.first.children()) == 2)
+        header = trial_container.run("flask", "token", "--header").stdout.strip()
+        assert " 200 " in trial_container.request(8000, make_request("GET", "/api/tasks", header))
 
-        with database.connect() as cursor, container.connect(8000) as connection:
-            cursor.execute("LOCK TABLE todo.tasks")
-            connection.sendall(creation.encode())
+        # A process whose parent has ended gets process 1 as its parent.
+        assert free.run("sh", "-c", "sleep 0.5 >/dev/null 2>&1 &").returncode == 0
+        wait_until(lambda: len(free.first.children()) == 3)
+        wait_until(lambda: len(free.first.children()) == 2)
+
+        header = f"Authorization: Bearer {issue_token(Settings(better_auth_secret=SECRET), 'contained', 600)}"
+        with connect(database.url) as cursor, free.connect(8000) as connection:
+            cursor.execute("BEGIN; LOCK TABLE todo.tasks")
+            connection.sendall(make_request("POST", "/api/tasks", header, '{"title": "x"}').encode())
             wait_until(lambda: count_waiting(database) == 1)
-            container.first.terminate()
+            free.first.terminate()
             time.sleep(0.3)
-            cursor.connection.rollback()
+            cursor.execute("ROLLBACK")
             assert " 201 " in read_all(connection)
-        status, output = container.wait(10)
+        status, output = free.wait(10)
         assert (status, "Traceback" in output) == (0, False), output
-        assert containers[0].stop(10)[0] == 0
+        assert trial_container.stop(10)[0] == 0
+
+
+def make_request(method: str, path: str, header: str, body: str = "") -> str:
+    """Return a request after which the service closes the connection."""
+    headers = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
+    headers += ["Content-Type: application/json"] if body else []
+    return "\r\n".join([*headers, *([header] if header else []), "", body])
 
 
 def is_healthy(container: Container) -> bool:
-    return container.run(*SAID["HEALTHCHECK"]) == 0
+    return container.run(*SAID["HEALTHCHECK"]).returncode == 0
 
 
 def count_waiting(database: Database) -> int:
     """Return how many statements wait for a lock."""
-    with database.connect() as cursor:
+    with connect(database.url) as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return int(cursor.fetchone()[0])
 
 
 @needs_namespaces
 def test_a_stop_ends_process_1_while_it_loads(image: Image, database: Database) -> None:
-    def stop_after(seconds: float) -> tuple[int, bool]:
-        settings = database.settings() | {"MIGRATION_DATABASE_URL": ""}
-        with image.contain(SAID["CMD"], settings, database.sockets) as container:
+    def stop_after(seconds: float) -> tuple[int, str]:
+        with image.contain(SAID["CMD"], database.settings(), database) as container:
+            wait_until(container.handles_stop)
             time.sleep(seconds)
-            status, output = container.stop(10)
-            return status, "Traceback" in output
+            return container.stop(5)
 
-    moments = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5)
+    moments = (0, 0.05, 0.2, 0.5, 1.0, 1.5)
     with ThreadPoolExecutor(len(moments)) as threads:
-        assert list(threads.map(stop_after, moments)) == [(0, False)] * len(moments)
+        stops = list(threads.map(stop_after, moments))
+    assert stops[0] == (0, "")  # before gunicorn has started
+    assert [(status, "Traceback" in output) for status, output in stops] == [(0, False)] * len(moments)
 
 
 @needs_namespaces
 def test_a_stop_ends_a_migration_that_waits_and_reports_failure(image: Image, database: Database) -> None:
-    with database.connect() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(b"todo", "big"),))
-        with image.contain(MIGRATE, database.settings(), database.sockets) as container:
+    with connect(database.url) as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (int.from_bytes(b"todo", "big"),))
+        with image.contain(MIGRATE, database.settings(), database) as container:
             wait_until(lambda: len(container.first.children()) == 1)
             time.sleep(2)
             status, output = container.stop(5)

@@ -21,16 +21,16 @@ AVAILABLE = (
     os.geteuid() == 0 and subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False).returncode == 0
 )
 USER = "54321"
-# /mnt has the socket of the database. Only /tmp and /dev/shm can be written, but they are full. The command becomes
+# /mnt has the socket of the database. Only /tmp and /dev/shm can be written, and they may be full. The command becomes
 # process 1, without any right of root.
 PREPARE = """
 set -eu
-folder=$1 sockets=$2 user=$3
-shift 3
+folder=$1 sockets=$2 user=$3 filling=$4
+shift 4
 mount --bind "$sockets" /mnt
 mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp
 mount --bind /tmp /dev/shm
-dd if=/dev/zero of=/tmp/full bs=4k 2>/dev/null || true
+dd if="$filling" of=/tmp/full bs=4k 2>/dev/null || true
 mount -o remount,bind,ro /
 ip link set lo up
 ip address delete 127.0.0.1/8 dev lo
@@ -42,9 +42,18 @@ exec setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --bou
 class Container:
     """A command as process 1 of a network that has only IPv6, and no other machine. A context manager."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, sockets: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path,
+        sockets: Path,
+        is_full: bool = True,
+    ) -> None:
+        filling = "/dev/zero" if is_full else "/dev/null"
         self._outer = subprocess.Popen(
-            [*NAMESPACES, "sh", "-c", PREPARE, "sh", str(folder), str(sockets), USER, *command],
+            [*NAMESPACES, "sh", "-c", PREPARE, "sh", str(folder), str(sockets), USER, filling, *command],
             env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self.first = psutil.Process(self._outer.pid)
@@ -66,6 +75,11 @@ class Container:
                 return child.cmdline()[:1] not in (["sh"], ["setpriv"], ["unshare"])
         return self._outer.poll() is not None
 
+    def handles_stop(self) -> bool:
+        """Return whether process 1 handles SIGTERM. Until then, the kernel discards it."""
+        status = Path(f"/proc/{self.first.pid}/status").read_text()
+        return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
     def stop(self, seconds: float) -> tuple[int, str]:
         """Send SIGTERM to process 1; return its exit status and output. Raises TimeoutExpired if it does not end."""
         with suppress(psutil.Error):
@@ -77,12 +91,10 @@ class Container:
         output, _ = self._outer.communicate(timeout=seconds)
         return self._outer.returncode, output
 
-    def run(self, *command: str) -> int:
-        """Run a command in the container, as ``docker exec`` does, and return its exit status."""
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the container, as ``docker exec`` does."""
         enter = ("nsenter", f"--target={self.first.pid}", "--mount", "--pid", "--net", "--wd", f"--setuid={USER}")
-        with Path(f"/proc/{self.first.pid}/environ").open() as file:
-            environment = dict(line.split("=", 1) for line in file.read().split("\0") if line)
-        return subprocess.run([*enter, *command], env=environment, capture_output=True, check=False).returncode
+        return subprocess.run([*enter, *command], env=self.first.environ(), capture_output=True, text=True, check=False)
 
     def connect(self, port: int) -> socket.socket:
         """Return a connection to ::1 in the container."""
