@@ -151,11 +151,12 @@ def test_readyz_is_not_public(ask: Any) -> None:
 
 @only_nginx
 def test_http_redirects_to_https(proxy: Proxy) -> None:
-    connection = HTTPConnection("localhost", proxy.plain_port, timeout=10)
-    connection.request("POST", "/api/tasks")
-    response = connection.getresponse()
-    assert (response.status, response.getheader("Location")) == (308, "https://localhost/api/tasks")
-    connection.close()
+    for host in ("localhost", "elsewhere.example"):
+        connection = HTTPConnection("localhost", proxy.plain_port, timeout=10)
+        connection.request("POST", "/api/tasks", headers={"Host": host})
+        response = connection.getresponse()
+        assert (response.status, response.getheader("Location")) == (308, "https://localhost/api/tasks")
+        connection.close()
 
 
 def test_a_body_that_the_proxy_refuses_is_a_413_problem(ask: Any) -> None:
