@@ -304,8 +304,8 @@ def test_instances_that_start_at_once_migrate_and_serve(image: Image, database: 
             wait_until(partial(is_healthy, container), seconds=40)
             assert '{"status":"ready"}' in container.request(8000, make_request("GET", "/readyz", ""))
             # The service does not have the owner's URL.
+            wait_until(partial(has_all_workers, container))
             processes = [container.first, *container.first.children()]
-            assert len(processes) == 1 + int(container.first.environ()["WEB_CONCURRENCY"])
             assert [process.pid for process in processes if "MIGRATION_DATABASE_URL" in process.environ()] == []
 
         header = trial_container.run("flask", "token", "--header").stdout.strip()
@@ -339,6 +339,10 @@ def make_request(method: str, path: str, header: str, body: str = "") -> str:
 
 def is_healthy(container: Container) -> bool:
     return container.run(*SAID["HEALTHCHECK"]).returncode == 0
+
+
+def has_all_workers(container: Container) -> bool:
+    return len(container.first.children()) == int(container.first.environ()["WEB_CONCURRENCY"])
 
 
 def count_waiting(database: Database) -> int:
