@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from config import Settings
 from tests.support.commands import ROOT, call, free_port, serve
@@ -109,6 +109,25 @@ def test_the_token_stays_in_its_tab(page: Page) -> None:
     other = page.context.new_page()
     other.goto("/api/docs")
     expect(other.locator("#token-status")).to_contain_text("Needed for every call below.")
+
+
+@pytest.mark.parametrize("page", ["light"], indirect=True)
+def test_a_token_in_the_link_is_used_and_leaves_no_trace(page: Page, port: int) -> None:
+    """``make run`` prints such a link. Browsers send no fragment, so only the header of the page's own calls has it."""
+    for user, navigate in (("frank", page.context.new_page), ("grace", lambda: page)):
+        token, tab, urls = make_token(user), navigate(), list[str]()
+
+        def note(request: Request, urls: list[str] = urls) -> None:
+            urls.append(request.url + str(request.headers.get("referer")))
+
+        tab.on("request", note)
+        # The second link is opened in a tab with the page: the browser only changes the fragment.
+        tab.goto(f"/api/docs#token={token}")
+        expect(tab.get_by_text(f"Accepted: you are {user}, until")).to_be_visible()
+        assert tab.url == f"http://localhost:{port}/api/docs"
+        assert urls
+        assert not any(token in url for url in urls)
+        assert tab.get_by_label("Token").input_value() == token
 
 
 def test_a_phone_needs_no_horizontal_scrolling(page: Page) -> None:

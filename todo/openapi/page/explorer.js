@@ -8,6 +8,19 @@ const status = document.getElementById("token-status");
 // In this tab only: anyone who has the token can act as the user.
 const KEPT = "todo-token";
 
+// A link of `make run` brings a token in its fragment, which browsers do not send. It is taken out of the address bar
+// before Swagger UI reads the fragment.
+function takeTokenFromAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return false;
+  history.replaceState(null, "", location.pathname + location.search);
+  text.value = token;
+  return true;
+}
+const isGiven = takeTokenFromAddress();
+// The link was opened in a tab that shows the page already.
+addEventListener("hashchange", () => takeTokenFromAddress() && useToken());
+
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", followScheme);
@@ -32,7 +45,7 @@ const ui = SwaggerUIBundle({
   onComplete: () => text.value && useToken(),
 });
 
-text.value = sessionStorage.getItem(KEPT) ?? "";
+if (!isGiven) text.value = sessionStorage.getItem(KEPT) ?? "";
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   useToken();
