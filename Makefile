@@ -1,9 +1,12 @@
 # One command per task. Start with `make run`.
 
-PYTHON ?= python3
+# By default the first Python on PATH that is new enough; make run PYTHON=python3.12 chooses one.
+PYTHON ?=
+export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# Runs Python before there is .venv.
+ANY_PYTHON := sh bootstrap/python.sh
 FRONTEND := examples/nextjs
 FRONTEND_URL := http://localhost:3000
 
@@ -12,33 +15,23 @@ FRONTEND_URL := http://localhost:3000
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Create .venv with all packages; quick when nothing changed
-
-$(INSTALLED): requirements.txt requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Error: Python 3.11 or newer is needed; choose one: make run PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "Error: Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@test -w . || { echo "Error: this folder is not writable; clone into a folder that you own"; exit 1; }
-	@echo "Installing the packages into $(VENV). This takes about half a minute, once."
-	@$(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/pip || { echo "Error: programs cannot run in this folder (noexec); clone elsewhere"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+install: ## Create .venv with all packages; quick when nothing changed
+	@$(ANY_PYTHON) -m bootstrap.packages requirements-dev.txt
 
 # Environment variables override this file.
 .env:
-	@(umask 077 && $(PYTHON) -c 'import secrets; print("BETTER_AUTH_SECRET=" + secrets.token_urlsafe(48))' > .env.new)
+	@(umask 077 && $(ANY_PYTHON) -c 'import secrets; print("BETTER_AUTH_SECRET=" + secrets.token_urlsafe(48))' > .env.new)
 	@echo "BETTER_AUTH_URL=$(FRONTEND_URL)" >> .env.new
 	@mv .env.new .env
 	@echo "Wrote .env with a new BETTER_AUTH_SECRET and BETTER_AUTH_URL=$(FRONTEND_URL)."
 
-run: install .env ## Install, migrate and serve on PORT; prints a curl command to try
+# One process from the look at the port to the end of the service, so that Ctrl-C is a stop and no error.
+run: .env ## Install what running needs, migrate and serve on PORT; prints a link and a curl command to try
 	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder that you own"; exit 1; }
-	FLASK_SKIP_DOTENV=1 $(BIN)/flask db upgrade
-	@TRYING_OUT=1 exec $(BIN)/python -m server wsgi:app
+	@exec $(ANY_PYTHON) -m bootstrap
 
-frontend: install .env ## Serve the example frontend next to make run; needs Node.js 20.19
+frontend: .env ## Serve the example frontend next to make run; needs Node.js 20.19
+	@$(ANY_PYTHON) -m bootstrap.packages requirements-run.txt
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null \
 		&& command -v npm >/dev/null || { echo "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org"; exit 1; }
 	@DATABASE_URL=$$($(BIN)/flask database-url) && export DATABASE_URL \
@@ -75,8 +68,8 @@ bench-endurance: install ## Measure memory during a million requests: half an ho
 bench-finding: install ## Measure lists and searches as a database grows: some minutes; ARGS=--quick for a trial
 	$(BIN)/python -m bench.finding $(ARGS)
 
-pins: install ## Update all pins to the newest versions that requirements.in and requirements-dev.in allow
-	@for name in requirements requirements-dev tests/clients/requirements; do \
+pins: install ## Update all pins to the newest versions that the .in files allow
+	@for name in requirements requirements-run requirements-dev tests/clients/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command 'make pins' \
 			--annotation-style line $$name.in -o $$name.txt && echo "Wrote $$name.txt."; \
 	done

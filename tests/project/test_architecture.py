@@ -2,6 +2,7 @@
 
 import ast
 import io
+import sys
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,15 @@ import pytest
 
 from tests.support.commands import ROOT
 
-PRODUCT = ("todo", "server", "embedded")
+PRODUCT = ("todo", "server", "embedded", "bootstrap")
 # Importer, and what neither it nor its submodules may import.
 FORBIDDEN = [
-    ("todo", ("server", "embedded", "tests", "bench")),
+    ("todo", ("server", "embedded", "bootstrap", "tests", "bench")),
     ("todo.web", ("todo.tasks",)),
     ("todo.database", ("todo.tasks", "todo.web")),
     ("todo.auth", ("todo.tasks",)),
     ("server", ("tests", "bench")),
+    ("bootstrap", ("todo", "server", "embedded", "config", "wsgi", "tests", "bench")),
     ("embedded", ("todo", "server", "config", "wsgi", "tests", "bench")),
 ]
 # What a reader has to know first, and the optional modules that it leaves out.
@@ -73,6 +75,19 @@ def test_imports_point_in_one_direction(importer: str, forbidden: tuple[str, ...
         if is_within(imported, package)
     }
     assert wrong == set()
+
+
+def test_bootstrap_needs_only_the_standard_library() -> None:
+    """It runs before any package is installed. Production has none of it, so only the modules of make run use it."""
+    for module, path in list_modules("bootstrap"):
+        others = {each.split(".")[0] for each in find_imports(path)} - sys.stdlib_module_names - {"bootstrap"}
+        assert others == set(), module
+    users = {module for module, path in list_modules("server") if any(map(is_bootstrap, find_imports(path)))}
+    assert users == {"server.explanations", "server.trial", "server.welcome"}
+
+
+def is_bootstrap(module: str) -> bool:
+    return is_within(module, "bootstrap")
 
 
 def test_no_test_imports_from_another_test() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from io import StringIO
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from config import Settings
+from server.explanations import Told, TrialLines
 from server.lines import JsonLines, TextLines, choose_lines
 from tests.support.databases import SECRET
 from todo.logs.causes import describe
@@ -120,3 +122,19 @@ def test_only_the_password_of_a_database_url_is_a_secret(url: str, line: str) ->
 )
 def test_messages_that_may_quote_users_are_not_written(error: Exception, text: str) -> None:
     assert describe(error) == text
+
+
+def test_what_only_make_run_shows_has_no_secrets_and_no_controls() -> None:
+    told = Told(*REQUEST._replace(user_id="al\u202eice"))
+    told.path, told.reason = (
+        f"/api/tasks?jwt=eyJhbGci.eyJzdWIi.x&key={SECRET}\x1b[31m",
+        f"No\x9b\r\n{SECRET} {'a' * 2000}",
+    )
+    line = TrialLines(SETTINGS, coloured=False).format_request(told)
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d GET /api/tasks\?jwt=\[secret\]&key=\[secret\]\\x1b\[31m 404 "
+        r"\(2 ms, user al\\u202eice\) No\\x9b\\r\\n\[secret\] a+…",
+        line,
+    )
+    assert len(line) < 1300
+    assert "alice" not in TrialLines(Settings(log_users="off"), coloured=False).format_request(REQUEST)

@@ -80,7 +80,7 @@ def copy_service(folder: Path) -> None:
         ".flaskenv",
     ):
         shutil.copy(ROOT / name, folder)
-    for name in ("todo", "server", "embedded", "migrations"):
+    for name in ("todo", "server", "bootstrap", "embedded", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
