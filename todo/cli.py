@@ -1,10 +1,6 @@
 """The subcommands of the flask command. ``flask db`` comes from Flask-Migrate."""
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from random import Random
 from typing import BinaryIO
 
 import click
@@ -13,33 +9,20 @@ import psycopg2
 from flask import Flask
 from flask.cli import with_appcontext
 from marshmallow import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from config_readers import decode_text
+from todo.arguments import UserId, reporting
 from todo.auth.tokens import issue_token
-from todo.auth.users import find_user_id_problem
 from todo.database.engine import LocalDatabase
 from todo.database.restoring import NotRenewed, renew
 from todo.extensions import current_settings
-from todo.logs.causes import describe, describe_unreachable
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
+from todo.seeding import seed
 from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
-from todo.tasks.samples import add_tasks
 
 DAY_SECONDS = 24 * 60 * 60
-
-
-class UserId(click.ParamType[str]):
-    """A user ID, as tokens have it."""
-
-    name = "user"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if problem := find_user_id_problem(value):
-            self.fail(f"it {problem}.", param, ctx)
-        return value
 
 
 def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | None) -> None:
@@ -65,32 +48,12 @@ def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | Non
         """Print the OpenAPI document, for client generators."""
         click.echo(format_document(app, settings), nl=False)
 
-    @app.cli.command("seed")
-    @click.option("--users", default=10, show_default=True, type=click.IntRange(1, 1_000_000), help="How many users.")
-    @click.option(
-        "--tasks",
-        default=50,
-        show_default=True,
-        type=click.IntRange(1, 1_000_000),
-        help="How many per user.",
-    )
-    @click.option("--start", default=1, show_default=True, type=click.IntRange(0), help="The number of the first user.")
-    def seed(users: int, tasks: int, start: int) -> None:
-        """Add sample tasks for user1, user2 and so on, for trials, tests and measurements."""
-        random = Random(start)  # noqa: S311 - the same tasks every time
-        with reporting(), click.progressbar(length=users * tasks, label="Tasks", file=sys.stderr) as bar:
-            for number in range(start, start + users):
-                for added in add_tasks(f"user{number}", tasks, random):
-                    bar.update(added)
-        click.echo(
-            f"Added {users * tasks} tasks. To see some: flask token --user user{start} prints a token.", err=True
-        )
-
     @app.cli.command("database-url")
     def print_database_url() -> None:
         """Print the URL of the database, with its password, for other programs on this machine."""
         click.echo(find_database_url(settings, local_database))
 
+    app.cli.add_command(seed)
     app.cli.add_command(renew_numbers)
     app.cli.add_command(user)
 
@@ -171,25 +134,3 @@ def find_database_url(settings: Settings, local_database: LocalDatabase | None) 
             "the embedded PostgreSQL does not run; start it in another terminal: make run"
         ) from None
     return url
-
-
-@contextmanager
-def reporting() -> Iterator[None]:
-    """Print an error of the database in one line."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise click.ClickException(describe_unreachable(error) or describe(error)) from None
-
-
-def format_first_call(settings: Settings) -> str:
-    """Return a shell command that creates a task as alice, with a token for a day.
-
-    Without a secret to sign a token, the command has a placeholder.
-    """
-    token = issue_token(settings, "alice", DAY_SECONDS) if settings.better_auth_secret else "<JWT from Better Auth>"
-    return (
-        f"curl -sS http://localhost:{settings.port}/api/tasks"
-        f" -H 'Authorization: Bearer {token}'"
-        """ -H 'Content-Type: application/json' -d '{"title": "Buy milk"}' -w '\\n'"""
-    )

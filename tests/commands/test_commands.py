@@ -1,16 +1,20 @@
 """The flask command."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import jwt
 import pytest
+from click.testing import Result
 from flask.testing import FlaskClient
 
 from config import Settings
+from server.welcome import format_welcome
 from tests.support.callers import Caller, read_tasks
 from tests.support.commands import invoke, run
 from tests.support.databases import SECRET, Database, Server
-from todo.cli import format_first_call
 from todo.database.audit import newest_migration
 
 
@@ -56,12 +60,11 @@ def test_token_is_refused_if_only_public_keys_are_configured() -> None:
     refused = invoke("token", settings={"BETTER_AUTH_URL": "https://app.example.com"})
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: BETTER_AUTH_SECRET is not set, and tokens are made with it;")
-    assert "<JWT from Better Auth>" in format_first_call(Settings(jwks_url="https://app.example.com/jwks"))
+    assert "<JWT from Better Auth>" in format_welcome(Settings(jwks_url="https://app.example.com/jwks"), bold=False)
 
 
 def test_seed_adds_tasks_for_each_user(database: Database, make_caller: Callable[[str], Caller]) -> None:
-    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
-    seeded = invoke("seed", "--users", "2", "--tasks", "1200", "--start", "900", settings=settings)
+    seeded = seed(database, "--users", "2", "--tasks", "1200", "--start", "900")
     assert seeded.exit_code == 0, seeded.stderr
     assert "Added 2400 tasks." in seeded.stderr
     for user_id in ("user900", "user901"):
@@ -73,11 +76,85 @@ def test_seed_adds_tasks_for_each_user(database: Database, make_caller: Callable
     assert read_tasks(make_caller("user902").get("/api/tasks")) == []
 
 
-def test_seed_needs_a_migrated_database(empty_database: Database) -> None:
-    refused = invoke("seed", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": empty_database.url()})
-    assert refused.exit_code == 1
-    assert "Error: " in refused.stderr
-    assert "Traceback" not in refused.stderr
+def seed(database: Database, *options: str, **settings: str) -> Result:
+    given = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
+    return invoke("seed", *options, settings=given | settings)
+
+
+DUE_TODAY = {"Lunch with Sam", "Pick up the parcel", "Send the project update"}
+
+
+def find_other_day() -> ZoneInfo:
+    """Return a time zone where it is not the day of this machine."""
+    zones = map(ZoneInfo, ("Pacific/Kiritimati", "Etc/GMT+12"))
+    return next(zone for zone in zones if datetime.now(zone).date() != datetime.now().astimezone().date())
+
+
+def find_due(caller: Caller, zone: ZoneInfo, query: str) -> set[str]:
+    tasks = read_tasks(caller.get("/api/tasks", query_string=f"time_zone={quote(str(zone))}&{query}"))
+    return {task["title"] for task in tasks}
+
+
+def test_seed_gives_a_user_tasks_around_today(database: Database, alice: Caller) -> None:
+    zone = find_other_day()
+    added = seed(database, "--user", alice.user_id, "--time-zone", str(zone))
+    assert added.exit_code == 0, added.stderr
+    assert f"Added 22 tasks for {alice.user_id}, due around today." in added.stderr
+    today = datetime.now(zone).date()
+    tomorrow, week = today + timedelta(days=1), today + timedelta(days=7)
+    assert find_due(alice, zone, f"due_after={today}&due_before={today}") == DUE_TODAY
+    assert find_due(alice, zone, f"due_after={tomorrow}&due_before={tomorrow}") == {"Dentist", "Water the plants"}
+    before = find_due(alice, zone, f"completed=false&due_before={today - timedelta(days=1)}")
+    assert before == {"Renew the car insurance", "Reply to Priya about the invoice", "Return the library books"}
+    assert len(find_due(alice, zone, f"due_after={tomorrow}&due_before={week}")) == 6
+    tasks = read_tasks(alice.get("/api/tasks"))
+    now = datetime.now(UTC)
+    for task in tasks:
+        times = [datetime.fromisoformat(task[name]) for name in ("created_at", "updated_at")]
+        assert times[0] <= times[1] <= now
+        assert task["completed"] is (task["completed_at"] is not None)
+    assert [sum(task[name] is None for task in tasks) for name in ("completed_at", "due_date")] == [18, 5]
+    assert {task["priority"] for task in tasks} == {None, "low", "medium", "high"}
+    dentist = next(task for task in tasks if task["title"] == "Dentist")
+    at = datetime.fromisoformat(dentist["due_date"]).astimezone(zone)
+    assert (at.date(), at.hour, at.minute) == (tomorrow, 8, 45)
+
+
+def test_seed_takes_the_time_zone_of_the_machine(database: Database, alice: Caller) -> None:
+    zone = find_other_day()
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web"), "TZ": str(zone)}
+    added = run("flask", "seed", "--user", alice.user_id, settings=settings)
+    assert added.returncode == 0, added.stderr
+    today = datetime.now(zone).date()
+    assert find_due(alice, zone, f"due_after={today}&due_before={today}") == DUE_TODAY
+
+
+def test_a_second_seed_says_that_nothing_was_added(database: Database, alice: Caller) -> None:
+    alice.add()
+    refused = seed(database, "--user", alice.user_id)
+    expected = f"Error: {alice.user_id} has tasks already, so none were added; --add puts them beside these.\n"
+    assert (refused.exit_code, refused.stderr) == (1, expected)
+    assert seed(database, "--user", alice.user_id, "--add").exit_code == 0
+    assert len(read_tasks(alice.get("/api/tasks"))) == 23
+    limited = seed(database, "--user", alice.user_id, "--add", MAX_TASKS="30")
+    assert (limited.exit_code, limited.stderr) == (
+        1, f"Error: {alice.user_id} would have more tasks than MAX_TASKS allows.\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "Give either --user ID, or --users NUMBER"),
+        (["--user", "a", "--users", "2"], "Give either --user ID, or --users NUMBER"),
+        (["--user", "a", "--time-zone", "Berlin"], "Berlin is not an IANA time zone"),
+        (["--user", " "], "not blank"),
+    ],
+)
+def test_seed_names_the_wrong_option(database: Database, options: list[str], reason: str) -> None:
+    refused = seed(database, *options)
+    assert refused.exit_code == 2
+    assert reason in refused.stderr
 
 
 def test_db_upgrade_needs_only_secret_and_database_url(server: Server) -> None:
@@ -93,5 +170,6 @@ def test_db_upgrade_prints_one_line_if_the_database_is_missing(database: Databas
     failed = run("flask", "db", "upgrade", settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": url})
     assert failed.returncode != 0
     assert failed.stderr.startswith("Error: The database cannot be reached: connection to server ")
+    assert "The user or the password is wrong: correct them in NEON_DB_URL or DATABASE_URL" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert "again" not in failed.stderr

@@ -5,6 +5,7 @@ messages about code, and messages of the system, the driver, or the server about
 traceback contains only lines of source code.
 """
 
+import re
 import sys
 import threading
 import traceback
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 import psycopg2
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from todo.logs.remedies import find_remedy
 
 # The messages of these errors name types, attributes, files or hosts. Messages of other errors may quote a value.
 LOGGED_ERRORS = (
@@ -39,7 +42,7 @@ def describe_database_error(error: psycopg2.Error) -> str:
     name = type(error).__name__
     if error.pgcode is None:
         # Without a SQLSTATE, the driver failed (connection refused, for example): the message quotes no row.
-        return f"{name}: {' '.join(str(error).split())}"
+        return join_remedy(f"{name}: {' '.join(str(error).split())}", error)
     quotes_a_row = error.pgcode.startswith(("22", "23"))
     return f"{name} {error.pgcode}: {WITHHELD if quotes_a_row else error.diag.message_primary}"
 
@@ -52,7 +55,22 @@ def describe_unreachable(error: BaseException) -> str | None:
     # With a SQLSTATE, a statement failed.
     if not isinstance(cause, psycopg2.OperationalError) or cause.pgcode is not None:
         return None
-    return f"The database cannot be reached: {' '.join(str(cause).split())}"
+    return join_remedy(f"The database cannot be reached: {' '.join(str(cause).split())}", cause)
+
+
+def describe_failed(error: BaseException) -> str:
+    """Return for a command why the database cannot be reached or used, and what to do, in one line."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return describe_unreachable(error) or join_remedy(describe(error), cause)
+
+
+def join_remedy(text: str, error: BaseException | None) -> str:
+    """Return the text about an error, and what to do about it if that is known and not in the text."""
+    remedy = find_remedy(error)
+    if remedy is None or remedy in text:
+        return text
+    # libpq asks "Is the server running on that host …?".
+    return f"{re.sub(r' +Is the server running [^?]*[?]', '', text).removesuffix('.')}. {remedy}"
 
 
 def format_traceback(error: BaseException) -> str:

@@ -1,0 +1,61 @@
+"""A command that cannot reach or use the database says in one line why, and what to do."""
+
+import re
+import socket
+from contextlib import closing
+
+import pytest
+
+from tests.support.commands import free_port, invoke
+from tests.support.databases import SECRET, Database
+from tests.support.wire import Wire
+
+COMMANDS = (("db", "upgrade"), ("seed", "--user", "ada"), ("user", "export", "ada"), ("user", "delete", "ada", "--yes"))
+
+
+def fail(url: str, *command: str) -> str:
+    """Run a command that fails; return its error without the beginning."""
+    failed = invoke(*command, settings={"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": url, "CONNECT_SECONDS": "1"})
+    assert failed.exit_code == 1, failed.output
+    assert failed.stderr.count("\n") == 1
+    assert "again" not in failed.stderr
+    return failed.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_refused_connection_says_that_no_server_listens(command: tuple[str, ...]) -> None:
+    said = fail(f"postgresql://ada:x@127.0.0.1:{free_port()}/tasks", *command)
+    assert said.startswith("Error: The database cannot be reached: connection to server at ")
+    assert said.endswith("Connection refused. No server listens there: start it, or correct the host and the port in "
+                         "NEON_DB_URL or DATABASE_URL.\n")  # fmt: skip
+
+
+def test_every_cause_comes_with_what_to_do(database: Database) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent, Wire(database.server.superuser_url) as wire:
+        wrong_user = database.url().replace(f"//{database.role('owner')}", "//nobody")
+        without_tls = str(wire.settings(database).database_url).replace("sslmode=disable", "sslmode=require")
+        causes = {
+            "postgresql://ada:x@host.invalid/tasks": "This host is not known: correct it in",
+            re.sub(rf"/{database.name}(?=[?]|$)", "/nothing", database.url()): "Correct the name of the database",
+            database.url().replace(":test@", ":wrong@"): "The user or the password is wrong",
+            wrong_user: "The user or the password is wrong",
+            without_tls: "The server has no TLS: set it up there",
+            f"postgresql://ada:x@127.0.0.1:{silent.getsockname()[1]}/tasks": "Nothing answers there: check the host",
+            "postgresql:///tasks?host=/nowhere": "No server has this socket",
+        }
+        for url, remedy in causes.items():
+            said = fail(url, "seed", "--user", "ada")
+            assert said.startswith("Error: The database cannot be reached: "), said
+            assert remedy in said, said
+            assert said.endswith(".\n")
+
+
+def test_a_database_without_tables_says_to_migrate(empty_database: Database) -> None:
+    for command in COMMANDS[1:]:
+        said = fail(empty_database.url(), *command)
+        assert said.endswith(". The database is not migrated: run flask db upgrade.\n"), said
+
+
+def test_a_login_without_rights_is_told_which(own_database: Database) -> None:
+    own_database.run(f"REVOKE todo_app FROM {own_database.role('web')}")
+    assert "GRANT todo_app TO the user" in fail(own_database.url("web"), "seed", "--user", "ada")

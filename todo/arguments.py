@@ -1,0 +1,44 @@
+"""What the commands share: the types of their arguments, and the report of the database's errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from todo.auth.users import find_user_id_problem
+from todo.logs.causes import describe_failed
+from todo.tasks.fields import list_zones
+
+
+class UserId(click.ParamType[str]):
+    """A user ID, as tokens have it."""
+
+    name = "user"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if problem := find_user_id_problem(value):
+            self.fail(f"it {problem}.", param, ctx)
+        return value
+
+
+class ZoneName(click.ParamType[tzinfo]):
+    """The name of a time zone."""
+
+    name = "zone"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        if value not in list_zones():
+            self.fail(f"{value} is not an IANA time zone, such as Europe/Berlin.", param, ctx)
+        return ZoneInfo(value)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Print an error of the database in one line."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise click.ClickException(describe_failed(error)) from None
