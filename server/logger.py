@@ -1,7 +1,7 @@
 """gunicorn's logger class: it writes all log lines, of requests, of gunicorn and of all other loggers."""
 
+import io
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from gunicorn import glogging  # type: ignore[import-untyped]
 
 from config import Settings
 from server.lines import Lines, choose_lines
+from server.output import Output
 from todo.web.requests import Request, read_request
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ PROBES = {"/healthz", "/readyz"}
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """Writes all lines in one format to gunicorn's error log, by default stderr.
+    """Writes all lines in one format to gunicorn's error log, by default stderr. No line waits (output.py).
 
     The lowest level is info, because gunicorn's debug messages quote requests.
     """
@@ -34,12 +35,19 @@ class Logger(glogging.Logger):  # type: ignore[misc]
         # After a reload, this class is still the first release's, but the settings and their secrets are the new ones.
         settings: Settings = import_module("config").read_settings()
         self.error_log.setLevel(max(self.loglevel, logging.INFO))
-        self._handler: logging.StreamHandler[Any] = self._get_gunicorn_handler(self.error_log)
+        handler: logging.StreamHandler[Any] = self._get_gunicorn_handler(self.error_log)
+        if cfg.errorlog == "-":
+            handler.setStream(sys.__stderr__)
         self._writes_requests = self.error_log.isEnabledFor(logging.INFO)
-        self._lines: Lines = choose_lines(settings, self._handler.stream)
-        self._lock: Any = self._handler.lock  # Held while a log file is reopened.
-        self._handler.setFormatter(self._lines)
-        logging.root.handlers = [self._handler]
+        self._lines: Lines = choose_lines(settings, handler.stream)
+        if not hasattr(self, "output"):
+            self.output = Output(self._make_note)
+            if cfg.errorlog == "-":
+                # gunicorn prints some errors of a reload.
+                sys.stderr = io.TextIOWrapper(self.output, "utf-8", "backslashreplace", line_buffering=True)
+        self.output.handler = handler
+        handler.emit = self._emit  # type: ignore[method-assign]
+        logging.root.handlers = [handler]
         # An error in logging would print a message that quotes the record.
         logging.raiseExceptions = False
         logging.captureWarnings(capture=True)
@@ -58,10 +66,19 @@ class Logger(glogging.Logger):  # type: ignore[misc]
         if self._writes_requests and (request.status >= 400 or request.route not in PROBES):
             self._write(self._lines.format_request(request))
 
+    def _emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless it cannot be formatted."""
+        with suppress(Exception):
+            self._write(self._lines.format(record))
+
     def _write(self, line: str) -> None:
-        """Write a line to the handler's file; a log record would take three times as long."""
-        with self._lock, suppress(OSError, ValueError):  # The reader may be gone.
-            os.write(self._handler.stream.fileno(), f"{line}\n".encode())
+        """Write a line; for a request, a log record would take three times as long."""
+        self.output.write(f"{line}\n".encode())
+
+    def _make_note(self, dropped: int) -> str:
+        """Return the line that says how many lines are missing."""
+        text = "%s lines are missing here, because the log could not be written"
+        return self._lines.format(log.makeRecord(log.name, logging.WARNING, "", 0, text, (dropped,), None))
 
 
 def log_uncaught() -> None:

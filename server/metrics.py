@@ -88,6 +88,7 @@ class Metrics:
     def observe(self, worker: Any, app: Flask) -> None:
         """Start counting the worker's requests and its application's connections."""
         worker.log.listeners.append(self.count)
+        worker.log.output.on_drop = make_counter("todo_log_lines_dropped", "Lines that the log did not take.").inc
         isolation: Isolation = app.extensions["isolation"]
         connections = isolation.connections
         self._engine = connections.engine
@@ -134,11 +135,16 @@ def make_gauge(name: str, text: str) -> Gauge:
     return Gauge(name, text, registry=None, multiprocess_mode="livesum")
 
 
+def make_counter(name: str, text: str) -> Counter:
+    """Return a counter of rare events. It starts at zero, so that an alert sees the first event."""
+    return Counter(name, text, registry=None)
+
+
 def count_signals() -> None:
-    """Count rare events. The counters start at zero, so that an alert sees the first event."""
-    repeated = Counter("todo_database_statements_repeated", "Statements that were sent again.", registry=None)
-    lost = Counter("todo_database_connections_lost", "Connections that were lost while a statement ran.", registry=None)
-    limited = Counter("todo_requests_limited", "Requests that failed with 429.", registry=None)
+    """Count the events that the application signals."""
+    repeated = make_counter("todo_database_statements_repeated", "Statements that were sent again.")
+    lost = make_counter("todo_database_connections_lost", "Connections that were lost while a statement ran.")
+    limited = make_counter("todo_requests_limited", "Requests that failed with 429.")
     fetches = Counter("todo_jwks_fetches", "Fetches of the keys that verify tokens.", ("outcome",), registry=None)
     fetched = {outcome: fetches.labels(outcome) for outcome in ("fetched", "failed")}
     for signal, counter in (

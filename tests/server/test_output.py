@@ -1,0 +1,134 @@
+"""Writing to the log never waits: pipes and sockets that nobody reads, paused terminals, full disks."""
+
+import json
+import logging
+import os
+import pty
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Thread
+
+import pytest
+
+from server import output as output_module
+from server.output import PIPE_BYTES, Output
+
+PADDING = "x" * 900
+
+
+class Log:
+    """An output to a file that the test can read. Its notes are objects with the field "missing"."""
+
+    def __init__(self, writer: int, reader: int) -> None:
+        self.writer, self.reader, self.drops = writer, reader, 0
+        self.output = Output(lambda dropped: json.dumps({"missing": dropped}))
+        self.output.handler = logging.StreamHandler(os.fdopen(writer, "w", closefd=False))
+        self.output.on_drop = self.count
+
+    def count(self) -> None:
+        self.drops += 1
+
+    def write(self, number: int, padding: str = PADDING) -> None:
+        self.output.write(json.dumps({"number": number, "padding": padding}).encode() + b"\n")
+
+    def fill(self) -> int:
+        """Write lines until some are dropped, and nine more. Return how many were not dropped."""
+        written = 0
+        while not self.drops:
+            self.write(written)
+            written += 1
+        for _ in range(9):
+            self.write(-1)
+        return written - 1
+
+    def read(self) -> str:
+        found = b""
+        while select.select([self.reader], [], [], 0.05)[0] and (part := os.read(self.reader, 2**20)):
+            found += part
+        return found.decode().replace("\r", "")
+
+    def close(self) -> None:
+        self.output.close()
+        for descriptor in (self.writer, self.reader):
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+def in_time(work: Callable[[], int]) -> int:
+    """Call a function in another thread, which must not take longer than ten seconds."""
+    results: list[int] = []
+    thread = Thread(target=lambda: results.append(work()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    return results[0]
+
+
+def make_pipe() -> Log:
+    reader, writer = os.pipe()
+    return Log(writer, reader)
+
+
+def make_pipe_of_another_user() -> Log:
+    """A pipe that cannot be opened again."""
+    log = make_pipe()
+    log.output._stream = log.output.handler.stream  # noqa: SLF001
+    log.output._write = lambda data: output_module.write_if_ready(log.writer, data)  # noqa: SLF001
+    return log
+
+
+def make_socket() -> Log:
+    reader, writer = socket.socketpair()
+    return Log(writer.detach(), reader.detach())
+
+
+def make_terminal() -> Log:
+    reader, writer = pty.openpty()
+    return Log(writer, reader)
+
+
+@pytest.fixture(params=[make_pipe, make_pipe_of_another_user, make_socket, make_terminal])
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
+    log: Log = request.param()
+    yield log
+    log.close()
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted(log: Log) -> None:
+    written = in_time(log.fill)
+    assert log.drops == 10
+    text = log.read()
+    log.write(-2)
+    lines = [json.loads(line) for line in (text + log.read()).splitlines()]
+    numbers = [line.get("number", line) for line in lines]
+    assert numbers == [*range(written), {"missing": 10}, -2]
+
+
+def test_lines_for_a_full_disk_or_a_reader_that_is_gone_are_counted() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    for log in (Log(writer, -1), Log(os.open("/dev/full", os.O_WRONLY), -1)):
+        for number in range(3):
+            log.write(number)
+        assert log.drops == 3
+        log.close()
+
+
+def test_the_file_of_other_processes_still_blocks(log: Log) -> None:
+    in_time(log.fill)
+    assert os.get_blocking(log.writer)
+
+
+def test_a_long_line_is_written_whole_or_not_at_all() -> None:
+    """Another process could otherwise write into the middle of it."""
+    log = make_pipe()
+    while not log.drops:
+        log.write(0, "x" * 60_000)
+    ends = [line[-1:] for line in log.read().split("\n")[:-1]]
+    assert set(ends) == {"}"}
+    assert len(ends) * 60_000 > PIPE_BYTES / 3
+    log.write(1, "x" * 2 * PIPE_BYTES)
+    assert len(log.read()) > PIPE_BYTES / 2
+    log.close()
