@@ -74,7 +74,8 @@ def open_metrics() -> Any:
     if settings.metrics_port is None:
         return None
     try:
-        return import_module("server.metrics").Exposition(settings.metrics_host, settings.metrics_port)
+        metrics = import_module("server.metrics")
+        return metrics.Exposition(settings.metrics_host, settings.metrics_port, settings.web_concurrency)
     except OSError as error:
         sys.exit(f"Error: METRICS_PORT {settings.metrics_port} cannot be used ({os.strerror(error.errno or 0)})")
 
@@ -86,7 +87,7 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Assign the files that the worker writes its metrics to."""
+    """Assign the memory that the worker writes its metrics to."""
     if server.metrics:
         server.metrics.assign_slot(worker, server.WORKERS.values())
 

@@ -1,29 +1,26 @@
 """Prometheus metrics of all workers; imported only if METRICS_PORT is set.
 
-Each worker writes its values into files, and any worker serves the sum of all files at the metrics port. Files belong
-to a slot, not to a process. A new worker takes the slot of a dead one and continues its counters, so no count is lost
-and no file is left over.
+Each worker writes its values into memory that all workers share, and any worker serves the sum of all at the metrics
+port. A part of the memory belongs to a slot, not to a process. A new worker takes the slot of a dead one and continues
+its counters, so no count is lost.
 """
 
 import logging
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Hashable
 from functools import cache
 from http.server import ThreadingHTTPServer
-from itertools import count
 from typing import Any, cast
 
 from flask import Flask
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import MetricsHandler
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from sqlalchemy import Engine, QueuePool
 
+from server.shared_values import Collector, clear_gauges, make_regions, use_regions
 from todo import signals
 from todo.database.isolation import Isolation
 from todo.slots import Slots
@@ -36,42 +33,45 @@ BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # The timeout for a scraper's request.
 SCRAPER_SECONDS = 2
 NO_ROUTE = "none"
+# For workers that SIGTTIN or a reload with a larger WEB_CONCURRENCY adds.
+SPARE_SLOTS = 8
 
 
 class Exposition:
-    """The metrics port and files, which the master creates before the workers. Raises OSError if the port is taken."""
+    """The metrics port and memory, which the master creates before the workers. Raises OSError if the port is taken."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, workers: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         self.socket = socket.create_server((host, port), family=family, dualstack_ipv6=dual)
-        self.folder = tempfile.mkdtemp(prefix="todo-metrics-")
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.folder  # Read by prometheus_client.
+        # During a reload, there are twice as many workers.
+        self._slots = range(2 * workers + SPARE_SLOTS)
+        self.regions = make_regions(len(self._slots))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = ""  # prometheus_client needs it, but no folder.
 
     def assign_slot(self, worker: Any, others: Any) -> None:
-        """Give a new worker the first slot that no other worker has."""
-        taken = {other.metrics_slot for other in others}
-        worker.exposition = self
-        worker.metrics_slot = next(slot for slot in count() if slot not in taken)
+        """Give a new worker the first slot that no other worker has, if there is one."""
+        taken = {getattr(other, "metrics_slot", None) for other in others}
+        free = [slot for slot in self._slots if slot not in taken]
+        if free:
+            worker.exposition, worker.metrics_slot = self, free[0]
+        else:
+            log.warning("A worker is not in the metrics, because there are more than %s", len(self._slots))
 
     def remove_gauges(self, worker: Any) -> None:
         """Remove the gauges of a dead worker; its counters stay."""
-        mark_process_dead(worker.metrics_slot, self.folder)  # type: ignore[no-untyped-call]
+        if hasattr(worker, "metrics_slot"):
+            clear_gauges(self.regions, worker.metrics_slot)
 
     def close(self) -> None:
-        """Close the port and remove the files."""
+        """Close the port."""
         self.socket.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Metrics:
     """The metrics of one worker. Labels have few values: never an id, never a path that is not a route."""
 
-    def __init__(self, slot: int) -> None:
-        # Names the files by slot. By default they are named by process id: each dead worker would leave files until a
-        # restart, and each scrape would read them all. The library has this variable and MultiProcessValue's argument
-        # for it, but no documentation: when it is updated, tests/test_metrics.py shows whether the files are right.
-        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+    def __init__(self) -> None:
         self._requests = Counter("todo_requests", "Finished requests.", ("method", "route", "status"), registry=None)
         self._seconds = Histogram(
             "todo_request_seconds", "Duration of requests.", ("method", "route"), buckets=BUCKETS, registry=None
@@ -172,10 +172,12 @@ class Server(ThreadingHTTPServer):
 
 def start(worker: Any, app: Flask) -> None:
     """Start this worker's metrics, and serve those of all workers."""
-    Metrics(worker.metrics_slot).observe(worker, app)
+    exposition: Exposition = worker.exposition
+    use_regions(exposition.regions, worker.metrics_slot)
+    Metrics().observe(worker, app)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, worker.exposition.folder)  # type: ignore[no-untyped-call]
+    registry.register(Collector())
     server = Server(("", 0), Handler.factory(registry), bind_and_activate=False)
     server.socket.close()
-    server.socket = worker.exposition.socket
+    server.socket = exposition.socket
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
