@@ -25,6 +25,7 @@ settings = load_release()
 # Imported here, because load_release() replaces the code on a reload.
 from server import hooks  # noqa: E402
 from server.clients import MAX_HEAD_BYTES  # noqa: E402
+from server.limits import find_heartbeat_folder, limit_connections  # noqa: E402
 
 
 def on_starting(server: Any) -> None:
@@ -46,8 +47,9 @@ worker_class = "server.worker.Worker"
 threads = settings.threads
 # Longer than proxies keep an idle connection (nginx: 60 s). If we closed it first, a request could be on its way.
 keepalive = 75
-# Per worker. With its other files it stays below 1024, the usual limit of open files per process.
-worker_connections = 900
+# Per worker.
+worker_connections = limit_connections(workers, threads)
+worker_tmp_dir = find_heartbeat_folder()
 # A worker whose main loop hangs for this long is replaced.
 timeout = settings.worker_seconds
 # When a worker stops, its requests have WORKER_SECONDS to finish. The worker stops waiting a second before gunicorn

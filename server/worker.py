@@ -9,10 +9,11 @@ from typing import Any
 
 from gunicorn.http import RequestParser  # type: ignore[import-untyped]
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER  # type: ignore[import-untyped]
 
 from server.clients import BoundedRequest, Client, is_readable
 from server.refusals import make_refusal
+from server.sockets import AcceptingWorker
 from server.threads import STUCK_SECONDS, Threads
 from todo.logs.causes import format_threads
 from todo.slots import Slots
@@ -23,7 +24,7 @@ WAIT_MILLISECONDS = 10
 CLOSING_THREADS = 4
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(AcceptingWorker):
     """A ThreadWorker whose threads serve consecutive requests of a connection, unless other requests wait.
 
     gunicorn's own hands the connection to the main thread after each request and back for the next. In Python, where
@@ -35,6 +36,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     - There are more threads while some wait (threads.py), so /healthz responds also when the database does not. The
       log's durations include all waiting.
     - When there are too many connections, the ones without a request are closed first, then the longest idle ones.
+      A connection that cannot be accepted, for lack of files, does not end the worker (sockets.py).
+    - When the machine wakes up, workers are not killed because they were silent (sockets.py).
     - A worker that stops serves all connections in the socket's queue, and then closes the socket. Later connections
       are refused or reach another process. gunicorn's own leaves them in the queue until they are disconnected.
     - A worker that stops waits 2 seconds for the first request of an open connection. gunicorn's own closes such a
@@ -42,12 +45,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     - Errors of the server are responses and log lines like all others (refusals.py).
 
     Subclassing a worker is documented, but this class also needs internals of ThreadWorker. When gunicorn is updated,
-    compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here, run(), accept()
-    and murder_keepalived(), and the names nr_conns, pending_conns, keepalived_conns, max_keepalived, method_queue,
-    _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put this socket
-    into the WSGI environment as "gunicorn.socket". RequestParser must still create requests by mesg_class, and their
-    parse() must compare with max_buffer_headers and read by read_into(). Then run test_gunicorn.py and test_logs.py in
-    tests/service, and test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
+    compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here and in sockets.py,
+    run() and murder_keepalived(), and the names tmp, nr_conns, pending_conns, keepalived_conns, max_keepalived,
+    method_queue, _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put
+    this socket into the WSGI environment as "gunicorn.socket". RequestParser must still create requests by mesg_class,
+    and their parse() must compare with max_buffer_headers and read by read_into(). gunicorn's arbiter.py must still read last_update() of tmp.
+    Then run test_gunicorn.py, test_logs.py and test_failures.py in tests/service, and
+    test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -92,15 +96,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _log_threads(self, level: str, message: str) -> None:
         """Log a message with the stack of each thread."""
         self.log.log(level, message, extra={"stacks": format_threads()})
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Start or stop accepting connections; a worker that stops serves the socket's queue and closes the socket."""
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            for listener in self.sockets:
-                while is_readable(listener, 0):
-                    self.accept(listener)
-                listener.close()
 
     def get_thread_pool(self) -> Threads:
         """Create the threads of the worker."""
@@ -151,7 +146,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             super().finish_request(conn, future)
         if self.nr_conns >= self.max_keepalived:
-            self._close_idle()
+            self.close_idle()
 
     def murder_pending(self) -> None:
         """Close the connections without a request, after the keepalive time or soon after the worker stops."""
@@ -182,17 +177,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _count_closed(self) -> None:
         """Reduce the number of open connections."""
         self.nr_conns -= 1
-
-    def _close_idle(self) -> None:
-        """Close one idle connection, because soon no more can be accepted."""
-        for idle, close_expired in (
-            (self.pending_conns, self.murder_pending),
-            (self.keepalived_conns, self.murder_keepalived),
-        ):
-            if idle:
-                idle[0].timeout = 0
-                close_expired()
-                return
 
 
 def wait_for_data(conn: Any) -> bool:

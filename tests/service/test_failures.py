@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -14,7 +16,7 @@ import pytest
 from tests.support.clusters import wait_until
 from tests.support.commands import call, free_port, serve
 from tests.support.databases import SECRET, Database
-from tests.support.logs import Line
+from tests.support.logs import Line, Log
 
 
 @pytest.fixture
@@ -83,3 +85,72 @@ def test_a_log_that_nobody_reads_stops_nothing(settings: dict[str, str], tmp_pat
     notes = [line["message"].split(" ", 1) for line in pipe.read() if "missing" in line["message"]]
     assert {rest for _, rest in notes} == {"lines are missing here, because the log could not be written"}
     assert sum(int(number) for number, _ in notes) >= 100
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small folder")
+def test_a_full_temporary_folder_stops_neither_requests_nor_metrics(settings: dict[str, str], tmp_path: Path) -> None:
+    port, metrics_port = int(settings["PORT"]), free_port()
+    settings |= {"METRICS_PORT": str(metrics_port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "3"}
+    mount = ("unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size=16k tmpfs {tmp_path}; exec "$0" "$@"')
+    with serve(port, settings=settings, prefix=mount, log=tmp_path.parent / "log"):
+        assert ask(port, 100) == {404}
+        counted = 'todo_requests_total{method="GET",route="none",status="404"}'
+        wait_until(lambda: read_metric(metrics_port, counted) == 100)
+    assert (tmp_path.parent / "log").read_text().count("Booting worker") == 3
+
+
+def test_with_few_files_idle_connections_are_closed_first(settings: dict[str, str], tmp_path: Path) -> None:
+    port, log = int(settings["PORT"]), Log((tmp_path / "log").read_text)
+    settings |= {"WEB_CONCURRENCY": "1"}
+    limited = ("sh", "-c", 'ulimit -n 256; exec "$0" "$@"')
+    with serve(port, settings=settings, prefix=limited, log=tmp_path / "log"), ExitStack() as stack:
+        for _ in range(300):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+    assert len([line for line in log.lines if "Booting worker" in line["message"]]) == 1
+    [warning] = log.find(level="warning")
+    assert warning["message"] == (
+        "The limit of open files (ulimit -n) is 256, so each worker has at most 208 connections of"
+        " clients, and closes idle ones early. Raise it to 948."
+    )
+
+
+def test_a_lack_of_files_costs_no_time_and_no_worker(settings: dict[str, str], tmp_path: Path) -> None:
+    port, log = int(settings["PORT"]), Log((tmp_path / "log").read_text)
+    settings |= {"WEB_CONCURRENCY": "1"}
+    limited = ("sh", "-c", 'ulimit -n 64; exec "$0" "$@"')
+    arguments = ("--worker-connections=900",)  # More than the limit of files allows.
+    with serve(port, *arguments, settings=settings, prefix=limited, log=tmp_path / "log") as service:
+        [worker] = psutil.Process(service.pid).children()
+        with ExitStack() as stack:
+            busy = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(80)]
+            for client in busy:
+                client.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+            before = worker.cpu_times().user
+            time.sleep(1)
+            assert worker.cpu_times().user - before < 0.4
+        assert call(port, "GET", "/healthz").status == 200
+        assert worker.is_running()
+    assert len(log.find(message="Connections cannot be accepted (Too many open files); idle ones are closed")) == 1
+
+
+def test_a_pause_of_the_machine_ends_no_worker(settings: dict[str, str], tmp_path: Path) -> None:
+    port, log = int(settings["PORT"]), Log((tmp_path / "log").read_text)
+    with serve(port, settings=settings | {"WORKER_SECONDS": "2"}, log=tmp_path / "log") as service:
+        master = psutil.Process(service.pid)
+        wait_until(lambda: len(master.children()) == 2)
+        workers = master.children()
+        for process in (master, *workers):
+            process.suspend()
+        time.sleep(2.5)
+        master.resume()
+        time.sleep(0.5)
+        for process in workers:
+            process.resume()
+        time.sleep(1)
+        assert master.children() == workers
+        assert call(port, "GET", "/healthz").status == 200
+        workers[0].suspend()  # As if it hung.
+        wait_until(lambda: workers[0] not in master.children())
+    assert [line["message"] for line in log.find(level="critical")] == [f"WORKER TIMEOUT (pid:{workers[0].pid})"]
