@@ -20,11 +20,12 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 import config_readers as readers
+from config_database_url import list_unencrypted_hosts
 from config_readers import Reader, SettingError
 
 __all__ = [
-    "ROOT", "SettingError", "Settings", "environment", "find_local_database", "list_unused", "list_variables",
-    "read_settings",
+    "ROOT", "SettingError", "Settings", "environment", "find_local_database", "list_risks", "list_unused",
+    "list_variables", "read_settings",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent
@@ -166,6 +167,30 @@ def list_unused(settings: Settings, environ: Mapping[str, str]) -> list[str]:
         if used and not proxy_bypass(address.netloc):
             unused.append(f"{used.upper()}_PROXY is not used: the keys that verify tokens are fetched without a proxy.")
     return unused
+
+
+def list_risks(settings: Settings) -> list[str]:
+    """Return a sentence for each address on the Internet to which data travels without encryption."""
+    risks = []
+    addresses = [urlsplit(url) for url in (settings.jwks_url, settings.auth_origin, settings.rate_limit_storage) if url]
+    schemes = {each.scheme for each in addresses if readers.is_public(each.hostname or "")}
+    if "http" in schemes:
+        risks.append(
+            "BETTER_AUTH_URL (or JWKS_URL) leads over the Internet without encryption: who can change the traffic can"
+            " sign in as anybody. Use https."
+        )
+    if "redis" in schemes:
+        risks.append(
+            "RATE_LIMIT_STORAGE leads over the Internet without encryption: who can read the traffic gets the ids of"
+            " users. Use rediss."
+        )
+    hosts = list_unencrypted_hosts(settings.database_url) if settings.database_url else []
+    if any(map(readers.is_public, hosts)):
+        risks.append(
+            "The database URL leads over the Internet, perhaps without encryption: who can read the traffic gets all"
+            " tasks. Add sslmode=require, or sslmode=verify-full."
+        )
+    return risks
 
 
 def list_variables() -> list[str]:

@@ -1,5 +1,6 @@
 """Reads the URL of the database as libpq does, PostgreSQL's client library. Messages quote no part of a password."""
 
+import os
 import re
 from ssl import get_default_verify_paths
 from typing import Any
@@ -81,6 +82,16 @@ def find_parameter_problem(parts: dict[str, str]) -> str | None:
             f"PostgreSQL does not accept the value of its parameter {wrong[0]}" if wrong else "its parameters conflict"
         )
     return None
+
+
+def list_unencrypted_hosts(url: str) -> list[str]:
+    """Return the hosts to which libpq would also connect without encryption."""
+    parts = parse_dsn(url)
+    default = "verify-full" if parts.get("sslrootcert") == "system" else os.environ.get("PGSSLMODE", "prefer")
+    if parts.get("sslmode", default) not in {"disable", "allow", "prefer"} or parts.get("gssencmode") == "require":
+        return []
+    hosts: str = parts.get("hostaddr") or parts.get("host") or os.environ.get("PGHOST", "")
+    return hosts.split(",")
 
 
 def are_accepted(values: dict[str, str]) -> bool:

@@ -43,6 +43,8 @@ SEPARATORS = re.compile(r"[\s_.,:;<>()\[\]{}$'\"-]+")
 HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 LABEL = "[a-z0-9_-]+"
 ORIGIN_HOST = rf"[a-z0-9._-]+|(?:(?:{LABEL}|[a-z0-9_-]*\*[a-z0-9_-]*)\.)+{LABEL}\.{LABEL}|\[[0-9a-f:.]+\]"
+# Top-level domains that are not on the Internet, and those of Kubernetes and Fly.
+PRIVATE_DOMAINS = {"arpa", "flycast", "internal", "intranet", "lan", "local", "localhost", "svc", "test"}
 PATH_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:/%-]"  # RFC 3986 section 3.3
 
 
@@ -188,6 +190,15 @@ def find_origin(url: str) -> str:
     host = f"[{ip_address(host)}]" if ":" in host else host
     port = "" if address.port in {None, {"http": 80, "https": 443}[address.scheme]} else f":{address.port}"
     return f"{address.scheme}://{host}{port}"
+
+
+def is_public(host: str) -> bool:
+    """Return whether a host is on the Internet, as far as its name or address tells. Sockets have no host."""
+    try:
+        return ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        labels = host.lower().rstrip(".").split(".")
+        return not host.startswith(("/", "@")) and len(labels) > 1 and labels[-1] not in PRIVATE_DOMAINS
 
 
 def read_origins(name: str, text: str) -> tuple[str, ...]:

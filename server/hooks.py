@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 
-from config import environment, find_local_database, list_unused, read_settings
+from config import environment, find_local_database, list_risks, list_unused, read_settings
 from server.reload import NOT_RELOADED, find_release, unload_release
 
 settings = read_settings()
@@ -32,7 +32,7 @@ def find_address() -> str:
 
 def on_starting(server: Any) -> None:
     """Start the embedded PostgreSQL and open the metrics port, before there are workers; `make run` migrates too."""
-    for sentence in list_unused(settings, environment()):
+    for sentence in (*list_unused(settings, environment()), *list_risks(settings)):
         server.log.warning("%s", sentence)
     survive_failed_reloads(server)
     server.embedded, server.metrics = embedded, open_metrics()

@@ -19,9 +19,12 @@ from todo.logs.users import make_user_namer
 from todo.web.headers import request_id
 from todo.web.requests import Request
 
-# Tokens; and characters that control a terminal or look like a line break.
+# Tokens; and characters that control a terminal, look like a line break or cannot be seen.
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
-CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 # Passwords in a URL, before the host, or as a parameter, which libpq accepts too.
 PASSWORDS = re.compile(r"//[^:/]*:([^@]+)@|[?&](?:ssl)?password=([^&]+)")
 MASK = "[secret]"

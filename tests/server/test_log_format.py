@@ -67,6 +67,15 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     assert line.endswith("warning: it answers \\x1b[2J\\r\\n\\x9b\\u202e\\ud800\x1b[0m")
 
 
+def test_characters_that_cannot_be_seen_are_escaped() -> None:
+    """Two user ids can look the same, and the log tells them apart."""
+    request = REQUEST._replace(user_id="al\u200bi\ufeffce\u2060\U000e0041")
+    for stream in (StringIO(), Terminal()):
+        line = choose_lines(Settings(log_users="plain"), stream).format_request(request)
+        assert "al\\u200bi\\ufeffce\\u2060" in line
+        assert "\U000e0041" not in line
+
+
 def test_a_traceback_is_one_json_field_or_lines_on_a_terminal() -> None:
     try:
         raise RuntimeError("first") from TypeError("cause")  # noqa: TRY301

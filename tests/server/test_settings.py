@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from dotenv import load_dotenv
 
-from config import SettingError, Settings, environment, list_unused
+from config import SettingError, Settings, environment, list_risks, list_unused
 from tests.support.commands import run
 
 RANDOM = "Vq3kZt8LwYb1NcRe6MdXh9GpJs2FaUo5"
@@ -301,6 +301,56 @@ def test_a_proxy_that_is_not_used_is_reported(
         monkeypatch.setenv(name, value)
     found = list_unused(Settings.read(SECRET | ({"JWKS_URL": url} if url else {})), {})
     assert [sentence.split()[0] for sentence in found] == ([unused] if unused else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("BETTER_AUTH_URL", "http://app.example.com"),
+        ("BETTER_AUTH_URL", "http://203.0.114.1:3000"),
+        ("JWKS_URL", "http://auth.example.com/jwks?key=k"),
+        ("RATE_LIMIT_STORAGE", "redis://cache.example.com:6379"),
+        ("NEON_DB_URL", "postgresql://u:hidden@db.example.com/d"),
+        ("NEON_DB_URL", "postgresql://u:hidden@db.example.com/d?sslmode=prefer"),
+        ("NEON_DB_URL", "postgresql://u:hidden@db.example.com/d?sslmode=disable"),
+        ("NEON_DB_URL", "postgresql://u:hidden@10.0.0.1,db.example.com/d"),
+        ("NEON_DB_URL", "postgresql://u:hidden@localhost/d?hostaddr=8.8.8.8"),
+        ("NEON_DB_URL", "postgresql://u:hidden@[2606:4700::1]/d"),
+    ],
+)
+def test_an_address_on_the_internet_without_encryption_is_reported(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    [sentence] = list_risks(Settings.read(SECRET | {name: url}))
+    assert "over the Internet" in sentence
+    assert "hidden" not in sentence
+    assert sentence.startswith({"NEON_DB_URL": "The database URL", "JWKS_URL": "BETTER_AUTH_URL"}.get(name, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("BETTER_AUTH_URL", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "http://localhost:3000"),
+        ("BETTER_AUTH_URL", "http://frontend:3000"),
+        ("BETTER_AUTH_URL", "http://[fd00::1]:3000"),
+        ("JWKS_URL", "http://auth.default.svc.cluster.local/jwks"),
+        ("RATE_LIMIT_STORAGE", "rediss://cache.example.com:6379"),
+        ("RATE_LIMIT_STORAGE", "redis://:password@redis:6379"),
+        ("NEON_DB_URL", "postgresql://u:p@db.example.com/d?sslmode=require"),
+        ("NEON_DB_URL", "postgresql://u:p@db.example.com/d?ssl=true"),
+        ("NEON_DB_URL", "postgresql://u:p@192.168.1.5/d?sslmode=disable"),
+        ("NEON_DB_URL", "postgresql://u:p@100.64.0.1/d"),
+        ("NEON_DB_URL", "postgresql://u:p@postgres.railway.internal/d"),
+        ("NEON_DB_URL", "postgresql://u:p@%2Frun%2Fpostgresql.d/d"),
+        ("NEON_DB_URL", "postgresql:///d"),
+    ],
+)
+def test_encrypted_and_private_addresses_are_not_reported(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    for variable in ("PGSSLMODE", "PGHOST"):
+        monkeypatch.delenv(variable, raising=False)
+    assert list_risks(Settings.read(SECRET | {name: url})) == []
 
 
 def test_several_issuers_and_audiences_are_accepted() -> None:

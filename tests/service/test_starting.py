@@ -16,18 +16,22 @@ def settings(database: Database) -> dict[str, str]:
     return {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "WEB_CONCURRENCY": "1"}
 
 
-def test_settings_without_effect_are_logged_and_stop_nothing(settings: dict[str, str], tmp_path: Path) -> None:
+def test_settings_without_effect_and_risks_are_only_logged(settings: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     settings |= {
         "HOST": "::",
         "METRICS_PORT": "tcp://10.0.0.1:9100",
-        "JWKS_URL": "https://auth.example/jwks",
-        "HTTPS_PROXY": "http://10.0.0.2:3128",
+        "JWKS_URL": "http://auth.example/jwks",
+        "HTTP_PROXY": "http://10.0.0.2:3128",
     }
     with serve(port, settings=settings | {"PORT": str(port)}, log=tmp_path / "log"):
         assert (read_health("::1", port), read_health("127.0.0.1", port)) == (200, 200)
     messages = [line["message"] for line in Log((tmp_path / "log").read_text).find(level="warning")]
-    assert [message.partition(":")[0] for message in messages] == ["METRICS_PORT is ignored", "HTTPS_PROXY is not used"]
+    assert [message.partition(":")[0] for message in messages] == [
+        "METRICS_PORT is ignored",
+        "HTTP_PROXY is not used",
+        "BETTER_AUTH_URL (or JWKS_URL) leads over the Internet without encryption",
+    ]
 
 
 @pytest.mark.parametrize("workers", ["", " auto "])
