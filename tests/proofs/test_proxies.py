@@ -1,12 +1,14 @@
 """The service behind nginx and Caddy with the files of deploy/: HTTPS, links, slow clients, errors."""
 
 import json
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from ssl import SSLError, create_default_context
 from typing import Any
 from uuid import uuid4
 
@@ -157,6 +159,19 @@ def test_http_redirects_to_https(proxy: Proxy) -> None:
         response = connection.getresponse()
         assert (response.status, response.getheader("Location")) == (308, "https://localhost/api/tasks")
         connection.close()
+
+
+@only_nginx
+def test_requests_for_other_host_names_get_no_response(proxy: Proxy) -> None:
+    plain = HTTPConnection("localhost", proxy.plain_port, timeout=10)
+    for connection in (plain, proxy.connect()):
+        connection.request("GET", "/api/tasks", headers={"Host": "evil.example"})
+        with pytest.raises(ConnectionError):
+            connection.getresponse()
+        connection.close()
+    context = create_default_context(cafile=str(proxy.certificate))
+    with socket.create_connection(("localhost", proxy.port), timeout=10) as client, pytest.raises(SSLError):
+        context.wrap_socket(client, server_hostname="evil.example")
 
 
 def test_a_body_that_the_proxy_refuses_is_a_413_problem(ask: Any) -> None:

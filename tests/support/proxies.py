@@ -50,9 +50,9 @@ def nginx(service_port: int, folder: Path, changes: Mapping[str, str] = {}) -> I
     site = substitute(
         (ROOT / "deploy" / "nginx.conf").read_text(),
         {
-            "    listen [::]:80;\n": "",
-            "    listen [::]:443 ssl http2;\n": "",
-            "listen 80;": f"listen 127.0.0.1:{proxy.plain_port};",
+            "    listen [::]:80": "    #",
+            "    listen [::]:443": "    #",
+            "listen 80": f"listen 127.0.0.1:{proxy.plain_port}",
             "listen 443 ": f"listen 127.0.0.1:{proxy.port} ",
             "/etc/todo/tls": str(folder),
             "/var/log/nginx": str(folder),
