@@ -46,10 +46,11 @@ class Worker(AcceptingWorker):
 
     Subclassing a worker is documented, but this class also needs internals of ThreadWorker. When gunicorn is updated,
     compare gunicorn/workers/gthread.py with the version before: the methods that are overridden here and in sockets.py,
-    run() and murder_keepalived(), and the names tmp, nr_conns, pending_conns, keepalived_conns, max_keepalived,
-    method_queue, _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of conn.sock, and put
-    this socket into the WSGI environment as "gunicorn.socket". RequestParser must still create requests by mesg_class,
-    and their parse() must compare with max_buffer_headers and read by read_into(). gunicorn's arbiter.py must still read last_update() of tmp.
+    run() and murder_keepalived(), and the names tmp, data_ready, nr_conns, pending_conns, keepalived_conns,
+    max_keepalived, method_queue, _DEFER and STOP_KEEPALIVE_LINGER. It must still write a response with sendall() of
+    conn.sock, and put this socket into the WSGI environment as "gunicorn.socket". RequestParser must still create
+    requests by mesg_class, and their parse() must compare with max_buffer_headers and read by read_into(). gunicorn's
+    arbiter.py must still read last_update() of tmp.
     Then run test_gunicorn.py, test_logs.py and test_failures.py in tests/service, and
     test_deploys.py, test_slow_readers.py and test_silence.py in tests/proofs.
     """
@@ -127,6 +128,7 @@ class Worker(AcceptingWorker):
                 conn.sock = Client.adopt(conn.sock)
             if not conn.data_ready and not wait_for_data(conn):
                 return _DEFER
+            conn.data_ready = True  # Otherwise, gunicorn's own opens a file to wait again.
         conn.sock.waited = started_at - conn.queued_at
         result = super().handle(conn)
         while result is True and self._may_wait(conn) and wait_for_data(conn):
