@@ -16,12 +16,24 @@ SPARE_THREADS = 8
 STUCK_SECONDS = 0.1
 
 
-class Threads(ThreadPoolExecutor):
-    """A pool that can grow.
+class Pool(ThreadPoolExecutor):
+    """A pool that goes on with the threads that it has while the system allows no further one.
 
     It uses internals. When Python is updated, compare submit() and _adjust_thread_count() in concurrent/futures/
-    thread.py with the version before, and the names _max_workers, _shutdown_lock and _work_queue.
+    thread.py with the version before, and the names _threads, _max_workers, _shutdown_lock and _work_queue.
     """
+
+    def _adjust_thread_count(self) -> None:
+        """Start a thread if one is needed; raises RuntimeError if there would be none at all."""
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+
+
+class Threads(Pool):
+    """A pool that can grow."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, "request")

@@ -2,7 +2,7 @@
 
 import selectors
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from gunicorn.workers.gthread import _DEFER, STOP_KEEPALIVE_LINGER  # type: igno
 from server.clients import BoundedRequest, Client, is_readable
 from server.refusals import make_refusal
 from server.sockets import AcceptingWorker
-from server.threads import STUCK_SECONDS, Threads
+from server.threads import STUCK_SECONDS, Pool, Threads
 from todo.logs.causes import format_threads
 from todo.slots import Slots
 
@@ -59,7 +59,7 @@ class Worker(AcceptingWorker):
         super().__init__(*args, **kwargs)
         # The number of connections that a thread serves or that wait for a thread. Only the main thread changes it.
         self._active = 0
-        self._closers: ThreadPoolExecutor | None = None
+        self._closers: Pool | None = None
         RequestParser.mesg_class = BoundedRequest
 
     def run(self) -> None:
@@ -172,9 +172,14 @@ class Worker(AcceptingWorker):
     def _close(self, conn: Any) -> None:
         """Close a connection in another thread, because this waits up to 2 seconds for the client."""
         if self._closers is None:
-            self._closers = ThreadPoolExecutor(CLOSING_THREADS, "closer")
-        closed = self._closers.submit(conn.close, graceful=True)
-        closed.add_done_callback(lambda _: self.method_queue.defer(self._count_closed))
+            self._closers = Pool(CLOSING_THREADS, "closer")
+        try:
+            closed = self._closers.submit(conn.close, graceful=True)
+        except RuntimeError:  # The system allows no thread.
+            conn.close()
+            self._count_closed()
+        else:
+            closed.add_done_callback(lambda _: self.method_queue.defer(self._count_closed))
 
     def _count_closed(self) -> None:
         """Reduce the number of open connections."""
