@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import MetricsHandler
 from sqlalchemy import Engine, QueuePool
 
-from server.shared_values import Collector, clear_gauges, make_regions, use_regions
+from server.shared_values import Collector, clear_gauges, has_regions, make_regions, use_regions
 from todo import signals
 from todo.database.isolation import Isolation
 from todo.slots import Slots
@@ -88,7 +88,9 @@ class Metrics:
     def observe(self, worker: Any, app: Flask) -> None:
         """Start counting the worker's requests and its application's connections."""
         worker.log.listeners.append(self.count)
-        worker.log.output.on_drop = make_counter("todo_log_lines_dropped", "Lines that the log did not take.").inc
+        dropped = make_counter("todo_log_lines_dropped", "Lines that the log did not take.")
+        if output := getattr(worker.log, "output", None):  # After a reload, the logger is the first release's.
+            output.on_drop = dropped.inc
         isolation: Isolation = app.extensions["isolation"]
         connections = isolation.connections
         self._engine = connections.engine
@@ -173,6 +175,10 @@ class Server(ThreadingHTTPServer):
 def start(worker: Any, app: Flask) -> None:
     """Start this worker's metrics, and serve those of all workers."""
     exposition: Exposition = worker.exposition
+    if not has_regions(getattr(exposition, "regions", {}), worker.metrics_slot):
+        # After a reload, the master still has what its own release created.
+        log.warning("This worker is not in the metrics, because this release has others: restart the service")
+        return
     use_regions(exposition.regions, worker.metrics_slot)
     Metrics().observe(worker, app)
     registry = CollectorRegistry()

@@ -28,6 +28,11 @@ def make_regions(slots: int) -> Regions:
     return {f"{kind}_{slot}.db": mmap.mmap(-1, size) for slot in range(slots) for kind, size in SIZES.items()}
 
 
+def has_regions(regions: Regions, slot: int) -> bool:
+    """Return whether there is a region for each kind of metric in a slot."""
+    return all(f"{kind}_{slot}.db" in regions for kind in SIZES)
+
+
 def clear_gauges(regions: Regions, slot: int) -> None:
     """Remove the gauges of a slot."""
     regions[f"gauge_livesum_{slot}.db"][: NUMBER.size] = NUMBER.pack(0)

@@ -2,12 +2,13 @@
 
 import mmap
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, generate_latest, multiprocess, values
 
-from server.metrics import NO_ROUTE, Metrics
+from server.metrics import NO_ROUTE, Metrics, start
 from server.shared_values import NUMBER, SIZES, Collector, SharedDict, make_regions, use_regions
 from todo.web.headers import METHODS
 from todo.web.requests import OTHER_METHOD, name_route
@@ -49,3 +50,11 @@ def test_values_without_room_are_left_out() -> None:
     assert found[0] == 'calls_total{number="0"} 2.0'
     assert {line.split()[1] for line in found} == {"2.0"}
     assert 20 < len(found) < 60
+
+
+def test_a_reloaded_worker_without_its_memory_serves_without_metrics(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The master has the memory that the release had with which it started."""
+    start(SimpleNamespace(exposition=SimpleNamespace(), metrics_slot=0), app)
+    assert "restart the service" in caplog.text
