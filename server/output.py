@@ -37,6 +37,7 @@ class Output(io.RawIOBase):
         self._opened = ExitStack()
         self._rest = b""
         self._dropped = 0
+        self._write: Write
         self.handler: logging.StreamHandler[Any]
         self.on_drop: Callable[[], None] = lambda: None
         os.register_at_fork(after_in_child=self._start_anew)
@@ -47,7 +48,15 @@ class Output(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Write a line, or drop it. Return its length, as if it was written."""
-        line = bytes(data)
+        self._write_line(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Write the rest of a line, and the note of the dropped lines, as far as the file can take them now."""
+        if self._rest or self._dropped:
+            self._write_line(b"")
+
+    def _write_line(self, line: bytes) -> None:
         lock: Any = self.handler.lock  # Also held while a log file is reopened.
         with lock:
             try:
@@ -58,9 +67,9 @@ class Output(io.RawIOBase):
                 self._rest = self._send(note + line)
                 self._dropped = 0
             except (OSError, ValueError, AttributeError):  # Without a stream, a log file could not be reopened.
-                self._dropped += 1
-                self.on_drop()
-        return len(line)
+                if line:
+                    self._dropped += 1
+                    self.on_drop()
 
     def _send(self, data: bytes) -> bytes:
         """Write and return what the file did not take; raises OSError if it took nothing."""
@@ -84,8 +93,8 @@ class Output(io.RawIOBase):
 
     def close(self) -> None:
         """Close what was opened to write without waiting, and not the handler's file."""
-        self._opened.close()
         super().close()
+        self._opened.close()
 
 
 def choose_write(descriptor: int, opened: ExitStack) -> Write:

@@ -50,6 +50,12 @@ class AcceptingWorker(ThreadWorker):  # type: ignore[misc]
         self.tmp = Heartbeat(self.tmp, self.cfg.timeout)
         self._warned_at = -float(WARNING_SECONDS)
 
+    def notify(self) -> None:
+        """Tell the master that the worker lives, and the log what could not be written. Called each second."""
+        super().notify()
+        if output := getattr(self.log, "output", None):  # gunicorn's options may set another logger class.
+            output.flush()
+
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Warn at the start if there can be only few connections."""

@@ -88,6 +88,7 @@ def test_a_log_that_nobody_reads_stops_nothing(settings: dict[str, str], tmp_pat
         wait_until(lambda: not {*first} & {*master.children()} and len(master.children()) == 2)
         assert ask(port, 100) == {404}
         before = pipe.count("request")
+        wait_until(lambda: [line for line in pipe.read() if "missing" in line["message"]])
         assert ask(port, 100) == {404}
         wait_until(lambda: pipe.count("request") == before + 100)
     notes = [line["message"].split(" ", 1) for line in pipe.read() if "missing" in line["message"]]
