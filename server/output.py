@@ -1,5 +1,6 @@
 """The file of the log, to which writing never waits."""
 
+import errno
 import fcntl
 import io
 import logging
@@ -115,7 +116,7 @@ def choose_write(descriptor: int, opened: ExitStack) -> Write:
         # Opened again, it is another open file for the same pipe or terminal.
         own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:  # The pipe belongs to another user, or the system has no /proc.
-        return lambda data: write_if_ready(descriptor, data)
+        return lambda data: write_now(descriptor, data)
     opened.callback(os.close, own)
     if not stat.S_ISFIFO(mode):
         return lambda data: os.write(own, data)
@@ -138,8 +139,20 @@ def write_to_pipe(descriptor: int, data: bytes) -> int:
     return os.write(descriptor, data)
 
 
+def write_now(descriptor: int, data: bytes) -> int:
+    """Write to a pipe or a terminal that blocks, as much as it has room for."""
+    try:
+        return os.pwritev(descriptor, [data], -1, os.RWF_NOWAIT)
+    except AttributeError:  # Not Linux.
+        pass
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # A terminal, or a pipe before Linux 6.4.
+            raise
+    return write_if_ready(descriptor, data)
+
+
 def write_if_ready(descriptor: int, data: bytes) -> int:
-    """Write to a pipe or a terminal that blocks, page by page, while it has room for one.
+    """Write page by page, while there is room for one.
 
     It can still block, if another process takes the last page between the two calls.
     """

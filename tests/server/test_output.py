@@ -12,8 +12,7 @@ from threading import Thread
 
 import pytest
 
-from server import output as output_module
-from server.output import PIPE_BYTES, Output
+from server.output import PIPE_BYTES, Output, write_if_ready, write_now
 
 PADDING = "x" * 900
 
@@ -71,12 +70,16 @@ def make_pipe() -> Log:
     return Log(writer, reader)
 
 
-def make_pipe_of_another_user() -> Log:
+def make_pipe_of_another_user(write: Callable[[int, bytes], int] = write_now) -> Log:
     """A pipe that cannot be opened again."""
     log = make_pipe()
     log.output._stream = log.output.handler.stream  # noqa: SLF001
-    log.output._write = lambda data: output_module.write_if_ready(log.writer, data)  # noqa: SLF001
+    log.output._write = lambda data: write(log.writer, data)  # noqa: SLF001
     return log
+
+
+def make_pipe_on_old_systems() -> Log:
+    return make_pipe_of_another_user(write_if_ready)
 
 
 def make_socket() -> Log:
@@ -89,7 +92,7 @@ def make_terminal() -> Log:
     return Log(writer, reader)
 
 
-@pytest.fixture(params=[make_pipe, make_pipe_of_another_user, make_socket, make_terminal])
+@pytest.fixture(params=[make_pipe, make_pipe_of_another_user, make_pipe_on_old_systems, make_socket, make_terminal])
 def log(request: pytest.FixtureRequest) -> Iterator[Log]:
     log: Log = request.param()
     yield log
