@@ -184,10 +184,10 @@ def list_risks(settings: Settings) -> list[str]:
             "RATE_LIMIT_STORAGE leads over the Internet without encryption: who can read the traffic gets the ids of"
             " users. Use rediss."
         )
-    hosts = list_unencrypted_hosts(settings.database_url) if settings.database_url else []
-    if any(map(readers.is_public, hosts)):
+    urls = (settings.database_url, settings.migration_database_url)
+    if any(readers.is_public(host) for url in urls if url for host in list_unencrypted_hosts(url)):
         risks.append(
-            "The database URL leads over the Internet, perhaps without encryption: who can read the traffic gets all"
+            "A database URL leads over the Internet, perhaps without encryption: who can read the traffic gets all"
             " tasks. Add sslmode=require, or sslmode=verify-full."
         )
     return risks

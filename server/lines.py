@@ -143,7 +143,7 @@ def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
 def list_secrets(settings: Settings) -> list[str]:
     """Return the secrets in the settings, also as they are written in URLs."""
     secrets = [settings.better_auth_secret or "", (settings.jwks_url or "").partition("?")[2]]
-    for url in (settings.database_url, settings.rate_limit_storage):
+    for url in (settings.database_url, settings.migration_database_url, settings.rate_limit_storage):
         for password in itertools.chain(*PASSWORDS.findall(url or "")):
             secrets += [password, unquote(password)]
     return [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]

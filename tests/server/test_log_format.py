@@ -116,8 +116,8 @@ def test_secrets_in_messages_are_replaced(word: str) -> None:
     ],
 )
 def test_only_the_password_of_a_database_url_is_a_secret(url: str, line: str) -> None:
-    settings = Settings(better_auth_secret=SECRET, database_url=url)
-    assert line in write("password! password%21 5432/words", settings=settings)
+    for settings in (Settings(database_url=url), Settings(migration_database_url=url)):
+        assert line in write("password! password%21 5432/words", settings=settings)
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,7 @@ def test_an_address_on_the_internet_without_encryption_is_reported(
     [sentence] = list_risks(Settings.read(SECRET | {name: url}))
     assert "over the Internet" in sentence
     assert "hidden" not in sentence
-    assert sentence.startswith({"NEON_DB_URL": "The database URL", "JWKS_URL": "BETTER_AUTH_URL"}.get(name, name))
+    assert sentence.startswith({"NEON_DB_URL": "A database URL", "JWKS_URL": "BETTER_AUTH_URL"}.get(name, name))
 
 
 @pytest.mark.parametrize(
