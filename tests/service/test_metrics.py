@@ -76,6 +76,8 @@ def service(database: Database, folder: Path) -> Iterator[Service]:
 
 
 def test_requests_are_counted_by_method_route_and_status(service: Service) -> None:
+    # A request is counted after its response has been sent.
+    wait_until(lambda: service.count("todo_requests_total", "GET", "/healthz", "200"))
     before = Counter(service.read())
     for path in ("/api/tasks", "/api/tasks/1", "/api/tasks/2", "/unknown/1", "/unknown/2"):
         service.ask("GET", path)
