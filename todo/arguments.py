@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
-from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from todo.auth.users import find_user_id_problem
 from todo.logs.causes import describe_failed
-from todo.tasks.fields import list_zones
+from todo.tasks.fields import find_zone
 
 
 class UserId(click.ParamType[str]):
@@ -30,9 +29,10 @@ class ZoneName(click.ParamType[tzinfo]):
     name = "zone"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
-        if value not in list_zones():
+        zone = find_zone(value)
+        if zone is None:
             self.fail(f"{value} is not an IANA time zone, such as Europe/Berlin.", param, ctx)
-        return ZoneInfo(value)
+        return zone
 
 
 @contextmanager

@@ -93,11 +93,16 @@ class Zone(fields.Field[tzinfo]):
         super().__init__(metadata={"type": "string"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tzinfo:
-        # A plus that is not percent-encoded is a space: Etc/GMT+5.
-        name = list_zones().get(value.replace(" ", "+").lower())
-        if name is None:
+        zone = find_zone(value.replace(" ", "+"))  # A plus that is not percent-encoded is a space: Etc/GMT+5.
+        if zone is None:
             raise ValidationError("Must be the name of an IANA time zone, such as Europe/Berlin or UTC.")
-        return ZoneInfo(name)
+        return zone
+
+
+def find_zone(name: str) -> tzinfo | None:
+    """Return the time zone with an IANA name, in any case; None if there is none."""
+    known = list_zones().get(name.lower())
+    return ZoneInfo(known) if known else None
 
 
 @cache
