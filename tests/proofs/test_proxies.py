@@ -186,6 +186,7 @@ def test_a_body_that_the_proxy_refuses_is_a_413_problem(ask: Any) -> None:
         ("TRACE", "/api/tasks", {}, 405, "method_not_allowed"),
         ("GET", "/api/tasks", {"X": "x" * 40_000}, 431, "header_too_large"),
         ("GET", "/api/tasks", {"Content-Length": "x"}, 400, "malformed_request"),
+        ("POST", "/api/tasks", {"Transfer-Encoding": "gzip"}, 501, "not_implemented"),
     ],
 )
 def test_errors_of_nginx_are_problems_too(
@@ -206,6 +207,12 @@ def test_a_page_can_read_errors_of_the_request_line(ask: Any, method: str, path:
     response, problem = ask(method, path, Origin=PAGE)
     assert read_problem((response, problem), status)["code"] == code
     assert list_rights(response) == {"origin": ["*"], "credentials": []}  # nginx has not read the Origin header.
+
+
+@only_nginx
+def test_another_version_of_http_is_400(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HTTPConnection, "_http_vsn_str", "HTTP/9.9")
+    assert read_problem(ask("GET", "/api/tasks", Origin=PAGE), 400)["code"] == "malformed_request"
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/", "/%72eadyz/", "/readyz//"])
