@@ -37,11 +37,10 @@ class TrialLogger(Logger):
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         self._settings: Settings = import_module("config").read_settings()
-        self._handler.addFilter(is_no_note)
+        self.output.handler.addFilter(is_no_note)
         self._is_told = self._settings.log_format != "json"
         if self._is_told:
-            self._lines = TrialLines(self._settings, coloured=is_coloured(self._handler.stream))
-            self._handler.setFormatter(self._lines)
+            self._lines = TrialLines(self._settings, coloured=is_coloured(self.output.handler.stream))
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         if not self._is_told:

@@ -1,6 +1,5 @@
 """GET /api/docs in a real browser: enter a token and try the calls."""
 
-import os
 import shutil
 from collections.abc import Iterator
 
@@ -8,14 +7,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from config import Settings
-from tests.support.commands import ROOT, call, free_port, serve
+from tests.support.commands import call, free_port, serve
 from tests.support.databases import SECRET, Database
-from tests.support.frontend import chromium
+from tests.support.frontend import SCREENSHOTS, chromium
 from todo.auth.tokens import issue_token
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
-
-SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
 
 
 def make_token(user_id: str) -> str:

@@ -1,18 +1,15 @@
 """The example frontend by keyboard, on a phone, in light and dark, with screenshots in the folder SCREENSHOTS."""
 
-import os
 from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.commands import ROOT
-from tests.support.frontend import FOLDER, Site, Visit, Visitor, find_missing, row
+from tests.support.frontend import FOLDER, SCREENSHOTS, Site, Visit, Visitor, find_missing, row
 
 missing = find_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 
-SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
 AXE = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 

@@ -1,6 +1,5 @@
 """The README as GitHub shows it, in Chromium, with screenshots in the folder SCREENSHOTS."""
 
-import os
 import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -12,12 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.commands import ROOT
-from tests.support.frontend import Visit, find_missing
+from tests.support.frontend import SCREENSHOTS, Visit, find_missing
 from tests.support.github import COLUMN, render
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
 
-SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # A desktop and a phone beside each other, as wide as the column.

@@ -1,7 +1,6 @@
 """First use: `make run` in a terminal, what it prints, how it stops, and errors of one line."""
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -16,12 +15,11 @@ import pytest
 
 from bootstrap.packages import STAMP
 from tests.support.clusters import wait_until
-from tests.support.commands import ROOT, call, copy_service, free_port, run
+from tests.support.commands import call, copy_service, free_port, run
 from tests.support.databases import SECRET
-from tests.support.frontend import chromium
+from tests.support.frontend import SCREENSHOTS, chromium
 from tests.support.terminals import COLUMNS, Terminal, clear_environment, copy_clone, draw, find_processes, terminal
 
-SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
 ORIGIN = "http://localhost:5173"
 JSON = {"Content-Type": "application/json"}
 PRIVATE = "Sécret-Täsk"

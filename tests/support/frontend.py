@@ -1,6 +1,7 @@
 """The example frontend, built and served as its README describes, with the real service and real browsers."""
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -20,6 +21,8 @@ from tests.support.commands import ROOT, call, free_port, make_environment, serv
 from tests.support.databases import SECRET, Database
 
 FOLDER = ROOT / "examples" / "nextjs"
+# CI keeps its pictures elsewhere.
+SCREENSHOTS = ROOT / os.environ.get("SCREENSHOTS", "screenshots")
 OUTSIDE = ROOT / "tests" / "frontend" / "note_outside.mjs"
 CHROMIUM = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
