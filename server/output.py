@@ -28,7 +28,7 @@ class Output(io.RawIOBase):
     reads the pipe, if a terminal is paused, or if the journal is stopped. When the file can be written again, the first
     line is a note with the number of dropped lines. A line that was written in part is completed before anything else.
 
-    ``on_drop`` is called for each dropped line.
+    ``on_drop`` is called for each dropped line. A process that ends before that leaves no note.
     """
 
     def __init__(self, make_note: Callable[[int], str]) -> None:
@@ -67,17 +67,21 @@ class Output(io.RawIOBase):
                 note = f"{self._make_note(self._dropped)}\n".encode() if self._dropped else b""
                 self._rest = self._send(note + line)
                 self._dropped = 0
-            except (OSError, ValueError, AttributeError):  # Without a stream, a log file could not be reopened.
+            except (OSError, ValueError):
                 if line:
                     self._dropped += 1
                     self.on_drop()
 
     def _send(self, data: bytes) -> bytes:
         """Write and return what the file did not take; raises OSError if it took nothing."""
-        if self._stream is not self.handler.stream:
-            self._stream = self.handler.stream
+        stream = self.handler.stream
+        if stream is None:
+            raise OSError("A log file could not be reopened")
+        if self._stream is not stream:
+            self._stream = None
             self._opened.close()
-            self._write = choose_write(self._stream.fileno(), self._opened)
+            self._write = choose_write(stream.fileno(), self._opened)
+            self._stream = stream
         return data[self._write(data) :] if data else b""
 
     def writable(self) -> bool:

@@ -119,6 +119,22 @@ def test_lines_for_a_full_disk_or_a_reader_that_is_gone_are_counted() -> None:
         log.close()
 
 
+def test_without_a_file_nothing_is_written_elsewhere() -> None:
+    """A log file that cannot be reopened is closed; its descriptor may soon belong to a client."""
+    log = make_pipe()
+    log.write(0)
+    stream, log.output.handler.stream = log.output.handler.stream, None
+    os.close(log.writer)
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    assert log.writer in {reader, writer}
+    for number in (1, 2):
+        log.write(number)
+    assert log.drops == 2
+    os.close(writer if log.writer != writer else reader)
+    log.output.handler.stream = stream
+    log.close()
+
+
 def test_the_file_of_other_processes_still_blocks(log: Log) -> None:
     in_time(log.fill)
     assert os.get_blocking(log.writer)
