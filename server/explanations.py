@@ -4,21 +4,23 @@ A log in JSON has none of this (todo/web/requests.py), also with `make run`.
 """
 
 import logging
+import re
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 from flask import Flask, Response, request
 
-from bootstrap.progress import is_coloured
 from config import Settings
-from server.lines import TextLines, escape, list_secrets, mask
+from server.lines import MASK, TextLines, escape, is_coloured, mask
 from server.logger import Logger
 from server.refusals import NOT_HTTP, RESPONSES
-from todo.web.requests import Request, read_request
+from todo.web.requests import Request
 
 PROBLEM_KEY = "todo.trial.problem"
 MAX_PATH, MAX_REASON = 200, 1000
+# Parameters of a URL that may be secret, whatever they look like.
+PARAMETERS = re.compile(r"(?i)([?&][^=&\s]*(?:auth|jwt|key|password|secret|token)[^=&\s]*=)[^&\s]+")
 # gunicorn's message about a worker that was stopped before it was ready.
 STOPPED_EARLY = "Worker (pid:%s) was sent %s!"
 REFUSALS = {kind.__name__: detail for kind, (_, detail) in RESPONSES.items()}
@@ -45,7 +47,7 @@ class TrialLogger(Logger):
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         if not self._is_told:
             return super().access(resp, req, environ, request_time)
-        told = Told(*read_request(resp, environ, request_time))
+        told = Told(*self.read(resp, environ, request_time))
         told.path = environ.get("RAW_URI", "")
         headers = {name.lower() for name, _ in resp.headers}
         told.reason = explain(environ, told, "access-control-allow-origin" in headers, self._settings)
@@ -58,7 +60,6 @@ class TrialLines(TextLines):
 
     def __init__(self, settings: Settings, *, coloured: bool) -> None:
         super().__init__(settings, coloured=coloured)
-        self._masked = list_secrets(settings)
         self._names_users = settings.log_users != "off"
 
     def format_request(self, request: Request) -> str:
@@ -76,7 +77,7 @@ class TrialLines(TextLines):
         return " ".join([self._clock(), *filter(None, words)])
 
     def _clean(self, text: str, maximum: int) -> str:
-        text = mask(text, self._masked)
+        text = mask(PARAMETERS.sub(rf"\1{MASK}", text), self._secrets)
         return escape(text if len(text) <= maximum else f"{text[:maximum]}…")
 
 

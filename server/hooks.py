@@ -7,6 +7,7 @@ gunicorn's server object, because a reload imports this module again and would l
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import psycopg2
@@ -17,8 +18,8 @@ from server.reload import NOT_RELOADED, find_release, unload_release
 settings = read_settings()
 embedded = find_local_database(settings)
 
-# Set by `make run`: the service is tried out on the user's own machine.
-trying_out = bool(os.environ.get("TRYING_OUT"))
+# Set by `make run`: the service is tried out on the user's own machine. The image has no code for it.
+trying_out = bool(os.environ.get("TRYING_OUT")) and find_spec("bootstrap") is not None
 
 
 def find_address() -> str:
@@ -97,6 +98,7 @@ def post_worker_init(worker: Any) -> None:
     if hasattr(worker, "metrics_slot"):
         import_module("server.metrics").start(worker, worker.wsgi)
     if trying_out:
+        import_module("server.trial").survive_terminal()
         import_module("server.explanations").explain_refusals(worker.wsgi)
         if worker.age == 1:  # The first worker, so that what is printed works.
             import_module("server.welcome").greet(settings)

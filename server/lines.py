@@ -20,7 +20,7 @@ from todo.web.headers import request_id
 from todo.web.requests import Request
 
 # Tokens; and characters that control a terminal, look like a line break or cannot be seen.
-TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:\bbearer +)[A-Za-z0-9._~+/=-]+")
+TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|(?i:bearer(?: |\+|%20)+)[A-Za-z0-9._~+/=%-]+")
 CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
@@ -135,9 +135,12 @@ def choose_lines(settings: Settings, stream: IO[Any]) -> Lines:
     terminal = stream.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
         return JsonLines(settings)
-    # https://no-color.org
-    coloured = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return TextLines(settings, coloured=coloured)
+    return TextLines(settings, coloured=is_coloured(stream))
+
+
+def is_coloured(stream: IO[Any]) -> bool:
+    """Return whether lines may have colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def list_secrets(settings: Settings) -> list[str]:

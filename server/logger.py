@@ -56,8 +56,12 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Log a request; gunicorn calls this after it has sent the response, with the time since it had a thread."""
+        self.report(self.read(resp, environ, request_time))
+
+    def read(self, resp: Any, environ: dict[str, Any], request_time: timedelta) -> Request:
+        """Return what is logged of a request, with the time for which it waited for a thread."""
         waited = getattr(environ["gunicorn.socket"], "waited", 0.0)
-        self.report(read_request(resp, environ, request_time + timedelta(seconds=waited)))
+        return read_request(resp, environ, request_time + timedelta(seconds=waited))
 
     def report(self, request: Request) -> None:
         """Log a request, and pass it to the listeners."""

@@ -67,13 +67,20 @@ def prepare(settings: Any, embedded: Any) -> None:
 
 def stop_with_terminal() -> None:
     """Stop when the terminal is closed, unless nohup is used. At SIGHUP, gunicorn would reload the settings instead."""
-    if os.environ[VARIABLE] == "nohup":
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if survive_terminal():
         return
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     if sys.stdout.isatty():
         # The kernel sends SIGHUP to the first process of the terminal only, which may be make.
         Thread(target=wait_for_closing, daemon=True).start()
+
+
+def survive_terminal() -> bool:
+    """Ignore SIGHUP in this process, and return True, if nohup is used."""
+    if os.environ[VARIABLE] != "nohup":
+        return False
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return True
 
 
 def wait_for_closing() -> None:

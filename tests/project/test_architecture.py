@@ -83,7 +83,7 @@ def test_bootstrap_needs_only_the_standard_library() -> None:
         others = {each.split(".")[0] for each in find_imports(path)} - sys.stdlib_module_names - {"bootstrap"}
         assert others == set(), module
     users = {module for module, path in list_modules("server") if any(map(is_bootstrap, find_imports(path)))}
-    assert users == {"server.explanations", "server.trial", "server.welcome"}
+    assert users == {"server.trial", "server.welcome"}
 
 
 def is_bootstrap(module: str) -> bool:

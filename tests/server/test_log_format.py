@@ -136,12 +136,13 @@ def test_messages_that_may_quote_users_are_not_written(error: Exception, text: s
 def test_what_only_make_run_shows_has_no_secrets_and_no_controls() -> None:
     told = Told(*REQUEST._replace(user_id="al\u202eice"))
     told.path, told.reason = (
-        f"/api/tasks?jwt=eyJhbGci.eyJzdWIi.x&key={SECRET}\x1b[31m",
+        f"/api/tasks?jwt=x&a=Bearer%20ab.cd&b=%20eyJhbGci.eyJzdWIi.x&c={SECRET}&my_key=1\x1b&d\x1b[31m",
         f"No\x9b\r\n{SECRET} {'a' * 2000}",
     )
     line = TrialLines(SETTINGS, coloured=False).format_request(told)
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d GET /api/tasks\?jwt=\[secret\]&key=\[secret\]\\x1b\[31m 404 "
+        r"\d\d:\d\d:\d\d GET /api/tasks\?jwt=\[secret\]&a=\[secret\]&b=%20\[secret\]&c=\[secret\]&my_key=\[secret\]&d"
+        r"\\x1b\[31m 404 "
         r"\(2 ms, user al\\u202eice\) No\\x9b\\r\\n\[secret\] a+…",
         line,
     )
