@@ -1,5 +1,6 @@
 """Installs a list of packages into .venv, unless it is installed already: ``python -m bootstrap.packages LIST``."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from bootstrap.progress import Step, read_lines, stop_in_order
+from bootstrap.progress import Step, read_lines, say, stop_in_order
 
 VENV = Path(".venv")
 PYTHON = VENV / "bin" / "python"
@@ -37,6 +38,7 @@ def install(name: str) -> None:
     An installation that was interrupted goes on: pip keeps what it has downloaded and what it has installed.
     """
     hashes = hash_lists(LISTS[: LISTS.index(name) + 1])
+    wait_for_others()
     if STAMP.exists() and hashes[-1] in STAMP.read_text().split() and PYTHON.exists():
         return
     create_environment()
@@ -51,6 +53,16 @@ def install(name: str) -> None:
     except subprocess.CalledProcessError as error:
         sys.exit(describe(error.output))
     STAMP.write_text("\n".join(hashes) + "\n")
+
+
+def wait_for_others() -> None:
+    """Wait for an installation in another terminal. The lock ends with this process, which may be killed."""
+    folder = os.open(".", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("Waiting for the installation in another terminal")
+        fcntl.flock(folder, fcntl.LOCK_EX)
 
 
 def hash_lists(lists: Sequence[str]) -> list[str]:

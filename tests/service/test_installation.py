@@ -1,9 +1,11 @@
 """`make` installs packages once, completely, and says why if it cannot. Real pip, in a real environment."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import venv
+from concurrent.futures import ThreadPoolExecutor, wait
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
@@ -101,6 +103,16 @@ def test_a_changed_list_is_installed_and_the_longer_includes_it(clone: Clone) ->
     assert clone.install(DEV).returncode == 0
     assert clone.ask("alpha", "beta", "gamma") == "2.0 1.0 1.0"
     assert clone.install(RUN).stdout == ""
+
+
+def test_an_installation_waits_for_that_in_another_terminal(clone: Clone) -> None:
+    folder = os.open(clone.folder, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(clone.install, RUN)
+        assert not wait([waiting], 1).done
+        os.close(folder)
+        assert waiting.result().stdout == "Waiting for the installation in another terminal\n"
 
 
 def test_an_index_that_is_not_reached_is_named(clone: Clone) -> None:
