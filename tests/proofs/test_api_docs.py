@@ -132,6 +132,13 @@ def test_a_phone_needs_no_horizontal_scrolling(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_a_link_with_a_token_signs_nobody_in_elsewhere(page: Page, port: int) -> None:
+    """Otherwise it could make a person create tasks in another account. Chromium resolves every name below localhost."""
+    page.goto(f"http://todo.localhost:{port}/api/docs#token={make_token('mallory')}")
+    expect(page.locator("#token-status")).to_contain_text("Needed for every call below.")
+    assert page.get_by_label("Token").input_value() == ""
+
+
 def test_the_keyboard_reaches_the_token_first(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_label("Token")).to_be_focused()
