@@ -25,12 +25,16 @@ REFUSED = (
         r"does not support SSL",
         f"The server has no TLS: set it up there, or on a private network, write sslmode=disable in {URL}.",
     ),
-    (r"no encryption|SSL off|SSL required|insecure", f"The server wants TLS: add sslmode=require to {URL}."),
+    (
+        r"no pg_hba\.conf entry",
+        f"The server does not admit this user: add a line to its pg_hba.conf, or for TLS, sslmode=require to {URL}.",
+    ),
+    (r"SSL off|SSL required|insecure", f"The server wants TLS: add sslmode=require to {URL}."),
+    (r"client certificate", f"The server wants a certificate of the client: add sslcert and sslkey to {URL}."),
     (
         r"certificate",
         f"The server's certificate is not accepted: set sslrootcert, or correct the host, in {URL}.",
     ),
-    (r"no pg_hba\.conf entry", "The server does not admit this user from this machine: add a line to its pg_hba.conf."),
     (
         r"timeout expired|timed out|did not answer|No route to host|Network is unreachable",
         f"Nothing answers there: check the host and the port in {URL}, firewalls, and the server's allowed addresses.",
