@@ -125,7 +125,7 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
       const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
       const init = {
         method,
-        headers: new Headers(sent),
+        headers: makeHeaders(sent),
         body: body && JSON.stringify(body),
       };
       const answer = await send(root + path, init, timeout, signal);
@@ -236,6 +236,15 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** Throws a TypeError that does not contain the token, unlike that of the constructor. */
+function makeHeaders(headers: Record<string, string>): Headers {
+  try {
+    return new Headers(headers);
+  } catch {
+    throw new TypeError("The token, the key or the etag has characters that a header cannot have.");
   }
 }
 
