@@ -3,7 +3,6 @@
 In another folder, it needs the option --config with the path of this file.
 """
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -55,9 +54,6 @@ timeout = settings.worker_seconds
 # When a worker stops, its requests have WORKER_SECONDS to finish. The worker stops waiting a second before gunicorn
 # kills it, and logs the requests that it cuts off (server/worker.py).
 graceful_timeout = settings.worker_seconds + 1
-# Workers report there, by the time of an empty file, that they run. By default, gunicorn looks for a folder with free
-# space, and ends the service if there is none.
-worker_tmp_dir = next((name for name in ("/dev/shm", "/tmp") if os.access(name, os.W_OK)), None)  # noqa: S108
 logger_class = "server.logger.Logger"
 # By default, a client on this machine may set the path prefix (SCRIPT_NAME) by a header.
 forwarder_headers = ""

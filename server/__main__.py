@@ -26,7 +26,8 @@ def main() -> None:
         arguments = arguments[1:]
         if not arguments:
             return
-    if migrates or any(name in os.environ for name in OWNER):
+    # `make run` migrates later, on the user's own machine.
+    if migrates or ("TRYING_OUT" not in os.environ and any(name in os.environ for name in OWNER)):
         start_again(arguments)
     find_workers()
     import_module("gunicorn.app.wsgiapp").run()
@@ -52,7 +53,7 @@ def find_workers() -> None:
     """Let WEB_CONCURRENCY be empty, which counts as not set, or auto: one worker per core."""
     workers = os.environ.pop("WEB_CONCURRENCY", "").strip()
     if workers.lower() == "auto":
-        workers = str(os.cpu_count() or 1)
+        workers = str(min(os.cpu_count() or 1, 512))
     if workers and not workers.isdecimal():
         sys.exit(f"Error: WEB_CONCURRENCY is {workers!r}: it must be a whole number from 1 to 512, or auto")
     if workers:

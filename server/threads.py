@@ -17,7 +17,7 @@ STUCK_SECONDS = 0.1
 
 
 class Pool(ThreadPoolExecutor):
-    """A pool that goes on with the threads that it has while the system allows no further one.
+    """A pool that goes on with the threads that it has while the system allows no further one. Without any, it fails.
 
     It uses internals. When Python is updated, compare submit() and _adjust_thread_count() in concurrent/futures/
     thread.py with the version before, and the names _threads, _max_workers, _shutdown_lock and _work_queue.

@@ -1,7 +1,5 @@
 """A user gets a 503 within CONNECT_SECONDS and one more, whatever the name of the database leads to."""
 
-import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -13,13 +11,12 @@ import pytest
 
 from config import Settings
 from tests.support.commands import call, free_port, serve
+from tests.support.containers import AVAILABLE
 from tests.support.databases import SECRET
 from tests.support.silence import silent_addresses
 from todo.auth.tokens import issue_token
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root, for files of its own in /etc"
-)
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs namespaces, for files of its own in /etc")
 
 SECONDS = 3
 HEADERS = {"Authorization": f"Bearer {issue_token(Settings(better_auth_secret=SECRET), 'alice', 3600)}"}

@@ -312,7 +312,7 @@ def test_instances_that_start_at_once_migrate_and_serve(image: Image, database: 
         assert " 200 " in trial_container.request(8000, make_request("GET", "/api/tasks", header))
 
         # A process whose parent has ended gets process 1 as its parent.
-        assert free.run("sh", "-c", "sleep 0.5 >/dev/null 2>&1 &").returncode == 0
+        assert free.run("sh", "-c", "sleep 2 >/dev/null 2>&1 &").returncode == 0
         wait_until(lambda: len(free.first.children()) == 3)
         wait_until(lambda: len(free.first.children()) == 2)
 
@@ -373,9 +373,19 @@ def test_a_stop_ends_a_migration_that_waits_and_reports_failure(image: Image, da
         cursor.execute("SELECT pg_advisory_lock(%s)", (int.from_bytes(b"todo", "big"),))
         with image.contain(MIGRATE, database.settings(), database) as container:
             wait_until(lambda: len(container.first.children()) == 1)
-            time.sleep(2)
+            wait_until(lambda: count_younger_sessions(cursor), seconds=30)
+            time.sleep(1)
             status, output = container.stop(5)
     assert (status, "Another migration runs" in output) == (143, True), output
+
+
+def count_younger_sessions(cursor: Any) -> int:
+    """Return how many sessions of this database began after the session of the cursor."""
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_start >"
+        " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
+    )
+    return int(cursor.fetchone()[0])
 
 
 def test_a_stop_ends_a_worker_that_does_not_handle_it_yet(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.clusters import wait_until
 from tests.support.commands import call, free_port, serve
+from tests.support.containers import AVAILABLE
 from tests.support.databases import SECRET, Database
 from tests.support.logs import Line, Log
 
@@ -96,7 +97,7 @@ def test_a_log_that_nobody_reads_stops_nothing(settings: dict[str, str], tmp_pat
     assert sum(int(number) for number, _ in notes) >= 100
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small folder")
+@pytest.mark.skipif(not AVAILABLE, reason="needs namespaces, to mount a small folder")
 def test_a_full_temporary_folder_stops_neither_requests_nor_metrics(settings: dict[str, str], tmp_path: Path) -> None:
     port, metrics_port = int(settings["PORT"]), free_port()
     settings |= {"METRICS_PORT": str(metrics_port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "3"}
