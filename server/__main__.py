@@ -1,6 +1,7 @@
 """Starts gunicorn: ``python -m server`` takes the arguments of the command ``gunicorn``, such as ``wsgi:app``.
 
-With ``--migrate`` as its first argument, it runs ``flask db upgrade`` before; without any further argument, only that.
+With ``--migrate`` as its first argument, it runs ``flask db upgrade`` and ``flask check`` before; without any
+further argument, only those.
 
 gunicorn converts WEB_CONCURRENCY as soon as it is imported, and prints a traceback if it is not a number.
 """
@@ -34,12 +35,16 @@ def main() -> None:
 
 
 def migrate() -> None:
-    """Run ``flask db upgrade``. Exit if it fails, or on a signal with a status that says that it did not finish."""
+    """Migrate, and check that the service can use the database with its own login.
+
+    Exit if that fails, or on a signal with a status that says that it did not finish.
+    """
     stop_while_loading(status=143)
-    # A process of its own: a signal can end it while it waits for the database.
-    done = subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    for command in (("db", "upgrade"), ("check",)):
+        # A process of its own: a signal can end it while it waits for the database.
+        done = subprocess.run([sys.executable, "-m", "flask", *command], check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
 
 
 def start_again(arguments: list[str]) -> None:

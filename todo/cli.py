@@ -17,6 +17,7 @@ from todo.auth.tokens import issue_token
 from todo.database.engine import LocalDatabase
 from todo.database.restoring import NotRenewed, renew
 from todo.extensions import current_settings
+from todo.health import find_problem
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
 from todo.seeding import seed
@@ -54,6 +55,14 @@ def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | Non
         click.echo(find_database_url(settings, local_database))
 
     app.cli.add_command(seed)
+
+    @app.cli.command("check")
+    def check() -> None:
+        """Tell whether the service can use the database, as GET /readyz does."""
+        if problem := find_problem():
+            raise click.ClickException(f"The service is not ready: {problem}")
+        click.echo("The service is ready: its login can use the database.", err=True)
+
     app.cli.add_command(renew_numbers)
     app.cli.add_command(user)
 

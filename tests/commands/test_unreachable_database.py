@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.commands import free_port, invoke
+from tests.support.commands import free_port, invoke, run
 from tests.support.databases import SECRET, Database
 from tests.support.wire import Wire
 
@@ -54,6 +54,26 @@ def test_a_database_without_tables_says_to_migrate(empty_database: Database) -> 
     for command in COMMANDS[1:]:
         said = fail(empty_database.url(), *command)
         assert said.endswith(". The database is not migrated: run flask db upgrade.\n"), said
+
+
+def test_check_tells_whether_the_service_can_use_the_database(database: Database, empty_database: Database) -> None:
+    """Platforms run it before a release, with the login of the service."""
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
+    ready = invoke("check", settings=settings)
+    assert (ready.exit_code, ready.stderr) == (0, "The service is ready: its login can use the database.\n")
+    wrong = re.sub(r":[^:@/]*@", ":wrong@", database.url("web"))
+    assert "The user or the password is wrong: correct them in NEON_DB_URL" in fail(wrong, "check")
+    assert fail(empty_database.url(), "check").startswith(
+        "Error: The service is not ready: the database is at migration"
+    )
+
+
+def test_an_error_of_the_owner_names_its_variable(database: Database) -> None:
+    wrong = re.sub(r":[^:@/]*@", ":wrong@", database.url("owner"))
+    settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url(), "MIGRATION_DATABASE_URL": wrong}
+    failed = run("flask", "db", "upgrade", settings=settings)
+    assert "The user or the password is wrong: correct them in MIGRATION_DATABASE_URL, with" in failed.stderr
+    assert run("flask", "check", settings=settings).returncode == 0
 
 
 def test_a_login_without_rights_is_told_which(own_database: Database) -> None:

@@ -19,6 +19,7 @@ SETTINGS = text(
     " ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('synchronous_commit', 'on'))"
     " AS settings (name, value)"
 )
+PLACE = text("SELECT concat_ws(' at ', current_database(), inet_server_addr()::text)")
 CLOCK = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 
 
@@ -36,6 +37,7 @@ def renew(*, trust_clock: bool = False) -> Iterator[str]:
         connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             connection.execute(SETTINGS)
+            yield f"In the database {connection.execute(PLACE).scalar_one()}:"
             if faults := find_older_migration(connection):
                 raise NotRenewed(faults[0])
             clock = connection.execute(CLOCK).scalar_one()

@@ -3,6 +3,9 @@
 import re
 
 import psycopg2
+from flask import has_app_context
+
+from todo.extensions import current_settings
 
 URL = "NEON_DB_URL or DATABASE_URL"
 # Messages of libpq and of the server about a connection that was not made. The first that fits counts.
@@ -71,4 +74,7 @@ def find_remedy(error: BaseException | None) -> str | None:
     # Other messages are about a connection that was lost, or the embedded PostgreSQL, whose messages say what to do.
     if not message.startswith(("connection to server", "could not translate host name", "The database did not answer")):
         return None
-    return next((remedy for pattern, remedy in REFUSED if re.search(pattern, message)), None)
+    remedy = next((remedy for pattern, remedy in REFUSED if re.search(pattern, message)), None)
+    if remedy and has_app_context() and current_settings().database_url == current_settings().migration_database_url:
+        return remedy.replace(URL, "MIGRATION_DATABASE_URL")  # A command of the owner (wsgi.py).
+    return remedy
