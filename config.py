@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -154,7 +155,9 @@ def has_service_link(environ: Mapping[str, str]) -> bool:
 
 def list_unused(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each variable that is set and has no effect."""
-    unused = []
+    unused = [f"{name} is no setting. Did you mean {known}?" for name, known in find_misspelled(environ)]
+    if len({environ[name] for name in ("NEON_DB_URL", "DATABASE_URL") if environ.get(name)}) == 2:
+        unused.append("DATABASE_URL is not used, because NEON_DB_URL is set.")
     if has_service_link(environ):
         unused.append(
             "METRICS_PORT is ignored: it is the address of a Kubernetes Service, not a port. To set it, rename the"
@@ -167,6 +170,13 @@ def list_unused(settings: Settings, environ: Mapping[str, str]) -> list[str]:
         if used and not proxy_bypass(address.netloc):
             unused.append(f"{used.upper()}_PROXY is not used: the keys that verify tokens are fetched without a proxy.")
     return unused
+
+
+def find_misspelled(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the variables whose names are almost those of settings, with these."""
+    names = {name for variable in list_variables() for name in (variable, f"{variable}_FILE")}
+    found = [(name, get_close_matches(name, names, 1, 0.9)) for name in sorted(environ.keys() - names)]
+    return [(name, known[0]) for name, known in found if known]
 
 
 def list_risks(settings: Settings) -> list[str]:

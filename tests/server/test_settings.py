@@ -353,6 +353,22 @@ def test_encrypted_and_private_addresses_are_not_reported(monkeypatch: pytest.Mo
     assert list_risks(Settings.read(SECRET | {name: url})) == []
 
 
+def test_a_misspelled_setting_is_reported() -> None:
+    settings = Settings.read(SECRET)
+    environ = {"CORS_ORIGIN": "x", "BETER_AUTH_URL": "x", "HOSTNAME": "x", "JWKS_URL_FILE": "x", "DATABASE_URI": "x"}
+    assert list_unused(settings, environ) == [
+        "BETER_AUTH_URL is no setting. Did you mean BETTER_AUTH_URL?",
+        "CORS_ORIGIN is no setting. Did you mean CORS_ORIGINS?",
+        "DATABASE_URI is no setting. Did you mean DATABASE_URL?",
+    ]
+
+
+def test_a_database_url_that_is_not_used_is_reported() -> None:
+    settings, urls = Settings.read(SECRET), {"NEON_DB_URL": "postgresql:///a", "DATABASE_URL": "postgresql:///b"}
+    assert list_unused(settings, urls) == ["DATABASE_URL is not used, because NEON_DB_URL is set."]
+    assert list_unused(settings, urls | {"DATABASE_URL": "postgresql:///a"}) == []
+
+
 def test_several_issuers_and_audiences_are_accepted() -> None:
     given = {"JWT_ISSUER": " https://a.example , https://b.example,", "JWT_AUDIENCE": "x"}
     settings = Settings.read(SECRET | given)
