@@ -23,14 +23,14 @@ install: ## Create .venv with all packages; quick when nothing changed
 	@(umask 077 && $(ANY_PYTHON) -c 'import secrets; print("BETTER_AUTH_SECRET=" + secrets.token_urlsafe(48))' > .env.new)
 	@echo "BETTER_AUTH_URL=$(FRONTEND_URL)" >> .env.new
 	@mv .env.new .env
-	@echo "Wrote .env with a new BETTER_AUTH_SECRET and BETTER_AUTH_URL=$(FRONTEND_URL)."
+	@echo "Wrote .env, the settings, with a new secret."
 
 # One process from the look at the port to the end of the service, so that Ctrl-C is a stop and no error.
 run: .env ## Install what running needs, migrate and serve on PORT; prints a link and a curl command to try
 	@test -r .env || { echo "Error: .env belongs to another user; clone into a folder that you own"; exit 1; }
 	@exec $(ANY_PYTHON) -m bootstrap
 
-frontend: .env ## Serve the example frontend next to make run; needs Node.js 20.19
+frontend: .env ## Serve the example frontend next to make run; needs Node.js 20.19 or newer
 	@$(ANY_PYTHON) -m bootstrap.packages requirements-run.txt
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null \
 		&& command -v npm >/dev/null || { echo "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org"; exit 1; }

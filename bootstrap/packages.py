@@ -39,7 +39,7 @@ def install(name: str) -> None:
     """
     hashes = hash_lists(LISTS[: LISTS.index(name) + 1])
     wait_for_others()
-    if STAMP.exists() and hashes[-1] in STAMP.read_text().split() and PYTHON.exists():
+    if STAMP.exists() and hashes[-1] in STAMP.read_text().split() and PYTHON.exists() and not is_moved():
         return
     create_environment()
     STAMP.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ def hash_lists(lists: Sequence[str]) -> list[str]:
 
 
 def create_environment() -> None:
-    """Create .venv, or again if it is incomplete or has another version of Python."""
+    """Create .venv, or again if it is incomplete, was moved, or has another version of Python."""
     if is_complete():
         return
     if find_spec("ensurepip") is None or find_spec("venv") is None:
@@ -92,13 +92,18 @@ def create_environment() -> None:
 def is_complete() -> bool:
     """Return whether .venv has this version of Python, which runs, and pip. pip's RECORD is its last file."""
     version = f"python3.{sys.version_info.minor}"
-    if not list((VENV / "lib" / version / "site-packages").glob("pip-*.dist-info/RECORD")):
+    if not list((VENV / "lib" / version / "site-packages").glob("pip-*.dist-info/RECORD")) or is_moved():
         return False
     asked = "import sys; print(f'python3.{sys.version_info.minor}', end='')"
     try:
         return subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, check=False).stdout == version
     except OSError:
         return False
+
+
+def is_moved() -> bool:
+    """Return whether the folder of the clone was moved or renamed. The programs in .venv have its path."""
+    return f" {VENV.resolve()}\n" not in (VENV / "pyvenv.cfg").read_text()
 
 
 def remove_unfinished() -> None:

@@ -20,7 +20,7 @@ from typing import IO, Self
 DRAW_SECONDS = 0.1
 # No log is silent for longer than 5 s.
 LOG_SECONDS = 4
-BAR_WIDTH = 20
+BAR_WIDTH = 10
 # How many things are done, of how many, and the name of the current one.
 State = tuple[int, int, str]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -21,6 +21,8 @@ PROBLEM_KEY = "todo.trial.problem"
 MAX_PATH, MAX_REASON = 200, 1000
 # Parameters of a URL that may be secret, whatever they look like.
 PARAMETERS = re.compile(r"(?i)([?&][^=&\s]*(?:auth|jwt|key|password|secret|token)[^=&\s]*=)[^&\s]+")
+# Requests of the page /api/docs for its own files.
+PAGE_FILES = "/api/docs/"
 # gunicorn's message about a worker that was stopped before it was ready.
 STOPPED_EARLY = "Worker (pid:%s) was sent %s!"
 REFUSALS = {kind.__name__: detail for kind, (_, detail) in RESPONSES.items()}
@@ -49,6 +51,8 @@ class TrialLogger(Logger):
             return super().access(resp, req, environ, request_time)
         told = Told(*self.read(resp, environ, request_time))
         told.path = environ.get("RAW_URI", "")
+        if told.path.startswith(PAGE_FILES) and told.status < 400:
+            return None
         headers = {name.lower() for name, _ in resp.headers}
         told.reason = explain(environ, told, "access-control-allow-origin" in headers, self._settings)
         self.report(told)

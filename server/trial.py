@@ -54,7 +54,7 @@ def prepare(settings: Any, embedded: Any) -> None:
             doing = f"Creating a PostgreSQL database in {DATA}, once" if is_new else "Starting PostgreSQL"
             with Step(doing, f"Started PostgreSQL, with its data in {DATA}"):
                 embedded.start()
-        with Step("Migrating the database", "Migrated the database") as step:
+        with Step("Migrating the database", "The database is up to date") as step:
             command = [sys.executable, "-m", "flask", "--app", "wsgi:app", "db", "upgrade"]
             for line in read_lines(command, os.environ | {"FLASK_SKIP_DOTENV": "1"}):
                 step.show(0, 0, line)

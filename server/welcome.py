@@ -2,6 +2,7 @@
 
 import os
 import sys
+from shutil import get_terminal_size
 
 from bootstrap.progress import can_show, is_coloured, say
 from config import Settings
@@ -16,7 +17,10 @@ LINES, ASCII = "┌─┐│└┘", "+-+|++"
 
 def greet(settings: Settings) -> None:
     """Print what the user can do now."""
-    say(format_welcome(settings, bold=is_coloured(sys.stdout), frame=LINES if can_show(LINES) else ASCII))
+    frame = LINES if can_show(LINES) else ASCII
+    if get_terminal_size().columns < WIDTH + 4:
+        frame = " " * len(LINES)
+    say(format_welcome(settings, bold=is_coloured(sys.stdout), frame=frame))
 
 
 def format_welcome(settings: Settings, *, bold: bool, frame: str = LINES) -> str:
@@ -26,16 +30,16 @@ def format_welcome(settings: Settings, *, bold: bool, frame: str = LINES) -> str
     given = os.environ.get("PORT", "").strip()
     rows = [
         ("Frontend", f"{f'PORT={given} ' if given else ''}make frontend"),
-        ("", "in another terminal; needs Node.js 20.19"),
-        *([("Sample tasks", f".venv/bin/flask seed --user {USER}")] if token else []),
+        ("", "in another terminal; needs Node.js 20.19 or newer"),
+        *([("Sample tasks", f".venv/bin/flask seed --user {USER} --add")] if token else []),
         ("Stop", "Ctrl-C"),
         *list_data(settings),
     ]
     text = [f"The service runs at {address}", "", *(f"{name:14}{value}" for name, value in rows)]
     begin, end = ("\x1b[1m", "\x1b[0m") if bold else ("", "")
     left, line, right, side, bottom_left, bottom_right = tuple(frame)
-    box = [f"{side} {row:{WIDTH}} {side}" for row in text]
-    box[0] = f"{side} {begin}{text[0]:{WIDTH}}{end} {side}"
+    box = [f"{side} {row:{WIDTH}} {side}".rstrip() for row in text]
+    box[0] = f"{side} {begin}{text[0]}{end}{box[0][len(text[0]) + 2 :]}"
     first = "Try every operation in the browser" + (f", as the user {USER}:" if token else ":")
     return "\n".join(
         [

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import venv
 from concurrent.futures import ThreadPoolExecutor, wait
+from copy import copy
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
@@ -103,6 +104,18 @@ def test_a_changed_list_is_installed_and_the_longer_includes_it(clone: Clone) ->
     assert clone.install(DEV).returncode == 0
     assert clone.ask("alpha", "beta", "gamma") == "2.0 1.0 1.0"
     assert clone.install(RUN).stdout == ""
+
+
+def test_a_clone_that_was_moved_gets_its_packages_again(clone: Clone, tmp_path: Path) -> None:
+    """The programs in .venv begin with the path of their Python."""
+    shutil.copytree(clone.folder, tmp_path / "moved", symlinks=True)
+    moved = copy(clone)
+    moved.folder = tmp_path / "moved"
+    assert "Creating .venv" in moved.install(RUN).stdout
+    assert (
+        subprocess.run([moved.folder / ".venv/bin/pip", "--version"], capture_output=True, check=False).returncode == 0
+    )
+    assert moved.install(RUN).stdout == ""
 
 
 def test_an_installation_waits_for_that_in_another_terminal(clone: Clone) -> None:

@@ -55,7 +55,7 @@ def find_token(window: Terminal) -> str:
 def test_make_run_shows_each_step_and_ends_with_a_box(window: Terminal, port: int) -> None:
     lines = window.text.splitlines()
     steps = [re.sub(r" \(\d+ s\)$", "", line) for line in lines if line.startswith("✓ ")]
-    assert steps == ["✓ Started PostgreSQL, with its data in instance", "✓ Migrated the database"]
+    assert steps == ["✓ Started PostgreSQL, with its data in instance", "✓ The database is up to date"]
     first, last = (next(i for i, line in enumerate(lines) if line.startswith(edge)) for edge in "┌└")
     box = lines[first : last + 1]
     assert {len(line) for line in box} == {78}
