@@ -35,6 +35,8 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 })
     /** Sends a request, and retries it if that is safe. */
     async function call(path, { method = "GET", body, headers, signal, repeatable = true }) {
         let token = await getToken();
+        if (!token)
+            throw new ApiProblem(401, { code: "token_missing", detail: "getToken returned no token." });
         let renewed = false;
         for (let attempt = 0, repeated = false;;) {
             const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };

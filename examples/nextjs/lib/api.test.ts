@@ -291,6 +291,11 @@ test("an ID is never a path", async () => {
     await assert.rejects(makeApi().api.get(id), isProblem(404));
 });
 
+test("a call without a token is not sent", async () => {
+  await assert.rejects(makeApi([""]).api.page(), isProblem(401, { code: "token_missing" }));
+  assert.deepEqual(seen, []);
+});
+
 test("a key that is null counts as none", async () => {
   const { api } = makeApi();
   const key = null as unknown as undefined;
