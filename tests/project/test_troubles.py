@@ -24,7 +24,7 @@ PAGE = (ROOT / "docs" / "troubles.md").read_text()
 ROWS = re.findall(r"^\| ((?:\d{3} )?\*.*?\*) \|", PAGE, re.MULTILINE)
 FOLDERS = ("todo", "server", "embedded", "migrations", "bootstrap", "examples/nextjs/scripts")
 FILES = ("Makefile", "config.py", "config_readers.py", "config_database_url.py", "wsgi.py")
-# Written by libraries and by PostgreSQL, in part or whole. The other tests provoke them.
+# Written by libraries and by PostgreSQL, in part or whole. The other tests provoke most of them.
 FOREIGN = {
     "More than … per ",
     "The database cannot be reached: … Connection refused",
@@ -33,6 +33,11 @@ FOREIGN = {
     'database "…" does not exist',
     "server does not support SSL, but SSL was required",
     'root certificate file "…" does not exist',
+    "permission denied for database",
+    "No module named 'wsgi'",
+    "Connection in use",
+    "Permission denied",
+    "Can't connect to",
 }
 
 

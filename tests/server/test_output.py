@@ -101,12 +101,16 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
 
 def test_lines_that_nobody_reads_are_dropped_and_counted(log: Log) -> None:
     written = in_time(log.fill)
-    assert log.drops == 10
     text = log.read()
     log.write(-2)
     lines = [json.loads(line) for line in (text + log.read()).splitlines()]
-    numbers = [line.get("number", line) for line in lines]
-    assert numbers == [*range(written), {"missing": 10}, -2]
+    numbers = [line["number"] for line in lines if "number" in line]
+    assert numbers[:written] == [*range(written)]
+    assert numbers[-1] == -2
+    missing = sum(line["missing"] for line in lines if "missing" in line)
+    # A terminal may take a line while others are dropped.
+    assert len(numbers) + missing == written + 11
+    assert missing == log.drops >= 1
 
 
 def test_lines_for_a_full_disk_or_a_reader_that_is_gone_are_counted() -> None:
