@@ -31,9 +31,9 @@ run: .env ## Install what running needs, migrate and serve on PORT; prints a lin
 	@exec $(ANY_PYTHON) -m bootstrap
 
 frontend: .env ## Serve the example frontend next to make run; needs Node.js 20.19 or newer
-	@$(ANY_PYTHON) -m bootstrap.packages requirements-run.txt
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null \
 		&& command -v npm >/dev/null || { echo "Error: Node.js 20.19 or newer, with npm, is needed: https://nodejs.org"; exit 1; }
+	@$(ANY_PYTHON) -m bootstrap.packages requirements-run.txt
 	@DATABASE_URL=$$($(BIN)/flask database-url) && export DATABASE_URL \
 		&& exec node --env-file=.env $(FRONTEND)/scripts/beside-service.mjs
 

@@ -245,7 +245,7 @@ def test_programs_that_do_not_run_are_named_at_once(clone: Clone, new: str) -> N
 )
 def test_make_install_names_an_unusable_folder(tmp_path: Path, options: str, reason: str) -> None:
     mounts = with_mounts(
-        f"mount -t tmpfs none '{tmp_path}'; cp '{ROOT}'/Makefile '{ROOT}'/requirements*.txt '{tmp_path}';"
+        f"mount -t tmpfs none '{tmp_path}'; cd '{ROOT}'; cp -r Makefile bootstrap requirements*.txt '{tmp_path}';"
         f" mount -o remount,{options} '{tmp_path}'"
     )
     done = subprocess.run(
