@@ -200,7 +200,16 @@ def test_an_upgrade_header_is_ignored(sender: Sender, upgrade: str) -> None:
     assert sender.send(f"DELETE /api/tasks/{created.body['id']} HTTP/1.1", *headers).status == 204
 
 
-@pytest.mark.parametrize(("host", "origin"), [(None, ""), ("todo.example", "http://todo.example"), ("", "")])
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        (None, ""),
+        ("todo.example", "http://todo.example"),
+        ("todo_api:8000", "http://todo_api:8000"),
+        ("x:", "http://x:"),
+        ("", ""),
+    ],
+)
 def test_location_and_link_have_the_host_of_the_request(sender: Sender, host: str | None, origin: str) -> None:
     listed = sender.send("GET /api/tasks?limit=1 HTTP/1.0", host=host)
     assert listed.headers["link"].startswith(f"<{origin}/api/tasks?limit=1&cursor=")

@@ -59,7 +59,7 @@ NOT_MIGRATED = (InvalidSchemaName, UndefinedTable, UndefinedColumn, InvalidParam
 
 # For errors without a sentence of their own. A 404 always has this one.
 DETAILS = {
-    400: "The request cannot be understood.",
+    400: "The request cannot be understood; check its Host header.",
     404: NotFound.sentence,
     405: "This method is not allowed here; the Allow header lists those that are.",
     500: "Internal error; the log has its cause under this request id.",

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from flask import request
 
 # Valid values of X-Forwarded-Host and -Prefix: any client can send them.
-HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -26,8 +26,9 @@ def build_base() -> str:
 
     The URL has no origin if the request has no host or an impossible one: a client knows its own.
     """
-    host = request.host if "HTTP_HOST" in request.environ else ""
-    known = request.scheme in {"http", "https"} and HOST.fullmatch(host)
+    host = request.environ.get("HTTP_HOST", "")  # request.host is empty for a name with an underscore: todo_api.
+    found = HOST.fullmatch(host)
+    known = found and int(found[1] or 0) < 65536 and request.scheme in {"http", "https"}
     return (f"{request.scheme}://{host}" if known else "") + build_prefix()
 
 
