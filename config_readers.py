@@ -27,11 +27,14 @@ WORDS = (
     "only openssl our own password paste phase placeholder please prod production put qwertyuiop rand random "
     "replace safe same sample secret secure session set shared signing some string strong super task test that "
     "the this todo token use value very with you your zxcvbnm "
-    # Spanish, Portuguese, French, Italian, German, Turkish, Russian.
+    # Spanish, Portuguese, French, Italian, German, Dutch, Polish, Turkish, Russian, Arabic, Chinese, Japanese, Korean.
     "aquí aqui cambia cambiar caracteres clave esta minimo mínimo reemplaza secreta tu altere aleatoria chave pelo "
     "menos segredo sua troque caractères changez cle clé ici moins remplacez secrète votre almeno caratteri chiave "
     "qui segreta tua aendern ändern bitte dein dieser ersetzen geheim geheimer geheimes hier ihr mindestens "
     "schluessel schlüssel zeichen anahtar buraya değiştir degistir en az gizli karakter karakterlik uzun "
+    "inserisci lunga la geheime hier in je minimaal sleutel tekens vul klucz minimum swoj tajny tutaj wpisz znaki "
+    "اكتب السري المفتاح حرفا هنا 字符串 密钥 替换 请 随机 あなたの ここに 入力してください 秘密鍵 "
+    "여기에 비밀키 이상 입력하세요 필수 "
     "ваш его замените ключ минимум секретный секрет символа символов этот"
 )
 WORD = re.compile("|".join(sorted(WORDS.split(), key=len, reverse=True)))

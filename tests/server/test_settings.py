@@ -421,6 +421,13 @@ PLACEHOLDERS = [
     "buraya-en-az-32-karakterlik-gizli-anahtar",
     "ваш-секретный-ключ-замените-его",
     "y0ur-s3cr3t-k3y-h3re-ch4nge-m3-pl34se",
+    "请替换为至少三十二位的随机密钥字符串",
+    "あなたの秘密鍵をここに入力してください",
+    "여기에-비밀키를-입력하세요-32자-이상-필수",
+    "اكتب-المفتاح-السري-هنا-32-حرفا",
+    "wpisz-tutaj-swoj-tajny-klucz-min-32-znaki",
+    "inserisci-qui-la-tua-chiave-segreta-lunga",
+    "vul-hier-je-geheime-sleutel-in-minimaal-32",
     "$(openssl rand -base64 32)aaaaaaaaaaaaaaa",
     "`openssl rand -base64 32 | tr -d =`",
 ]
