@@ -235,7 +235,7 @@ def find_local_database(settings: Settings) -> Any:
 
 
 def environment(path: Path = ROOT / ".env") -> dict[str, str]:
-    """Return the variables of the process, and those of the file that the process does not have, or has empty.
+    """Return the variables of the process, and those of the file that the process does not have.
 
     The file is read without replacing ``${NAME}``, which a secret may contain. The flask command has already put the
     file into the environment with such names replaced, so variables with those values are taken from the file again.
@@ -243,8 +243,7 @@ def environment(path: Path = ROOT / ".env") -> dict[str, str]:
     text = read_env_file(path)
     from_file = {name: value or "" for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
     by_flask = dotenv_values(stream=StringIO(text))
-    given = {name: value for name, value in os.environ.items() if value.strip() and by_flask.get(name) != value}
-    return from_file | given
+    return from_file | {name: value for name, value in os.environ.items() if by_flask.get(name) != value}
 
 
 def read_env_file(path: Path) -> str:
