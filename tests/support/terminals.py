@@ -41,9 +41,12 @@ def copy_clone(folder: Path) -> None:
     (folder / ".venv" / ".packages").write_text("\n".join(hash_lists(LISTS)))
 
 
-# Makes standard input the terminal of the new session, so that its keys are signals.
+# Makes standard input the terminal of the new session, so that its keys are signals. The tests may run in a shell's
+# background or under nohup, where these are ignored.
 TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "[signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)];"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
 
