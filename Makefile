@@ -43,8 +43,9 @@ test: install ## Run the fast tests in two processes: about a minute
 test-citus: install ## Run the fast tests on a Citus cluster; COORDINATOR=postgresql://… is the URL of a superuser
 	TEST_CITUS=on TEST_DATABASE_URL=$(COORDINATOR) $(BIN)/pytest
 
+PROOFS := tests/service tests/documents tests/proofs
 proofs: install ## Run the slow tests with real servers; some need Node.js 20.19, Chromium and more
-	$(BIN)/pytest tests/service tests/documents tests/proofs
+	$(BIN)/pytest $(PROOFS)
 
 clients: install ## Generate clients with other people's tools and run them: about a minute
 	@$(BIN)/python -m tests.clients
