@@ -140,6 +140,7 @@ def test_a_link_with_a_token_signs_nobody_in_elsewhere(page: Page, port: int) ->
     page.goto(f"http://todo.localhost:{port}/api/docs#token={make_token('mallory')}")
     expect(page.locator("#token-status")).to_contain_text("Needed for every call below.")
     assert page.get_by_label("Token").input_value() == ""
+    assert page.url == f"http://todo.localhost:{port}/api/docs"
 
 
 def test_the_keyboard_reaches_the_token_first(page: Page) -> None:

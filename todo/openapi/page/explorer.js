@@ -9,13 +9,13 @@ const status = document.getElementById("token-status");
 const KEPT = "todo-token";
 
 // A link of `make run` brings a token in its fragment, which browsers do not send. It is taken out of the address bar
-// before Swagger UI reads the fragment. Elsewhere, such a link could sign somebody in as another user.
+// before Swagger UI reads the fragment. On other hosts it is not used: it could sign somebody in as another user.
 const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 function takeTokenFromAddress() {
-  if (!isLocal) return false;
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token === null) return false;
   history.replaceState(null, "", location.pathname + location.search);
+  if (!isLocal) return false;
   text.value = token;
   return true;
 }
