@@ -127,6 +127,8 @@ def test_a_token_in_the_link_is_used_and_leaves_no_trace(page: Page, port: int) 
         assert urls
         assert not any(token in url for url in urls)
         assert tab.get_by_label("Token").input_value() == token
+        SCREENSHOTS.mkdir(exist_ok=True)
+        tab.screenshot(path=SCREENSHOTS / "explorer-by-link.png")
 
 
 def test_a_phone_needs_no_horizontal_scrolling(page: Page) -> None:
