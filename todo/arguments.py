@@ -1,8 +1,9 @@
-"""What the commands share: the types of their arguments, and the report of the database's errors."""
+"""What the commands share: their names and arguments, and the report of the database's errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
+from itertools import pairwise
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,6 +11,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from todo.auth.users import find_user_id_problem
 from todo.logs.causes import describe_failed
 from todo.tasks.fields import find_zone
+
+# The commands of flask that need the owner of the tables.
+OWNERS_COMMANDS = {"db", "after-restore"}
+# The options of flask itself that have a value.
+OPTIONS = {"--app", "-A", "--env-file", "-e"}
+
+
+def find_command(arguments: Sequence[str]) -> str | None:
+    """Return the command of flask in the arguments of a process: the first that is no option and no value of one."""
+    if "flask" not in arguments[0]:
+        return None
+    named = (each for before, each in pairwise(arguments) if not each.startswith("-") and before not in OPTIONS)
+    return next(named, None)
 
 
 class UserId(click.ParamType[str]):

@@ -10,6 +10,7 @@ import pytest
 from tests.support.commands import free_port, invoke, run
 from tests.support.databases import SECRET, Database
 from tests.support.wire import Wire
+from todo.arguments import find_command
 
 COMMANDS = (("db", "upgrade"), ("seed", "--user", "ada"), ("user", "export", "ada"), ("user", "delete", "ada", "--yes"))
 
@@ -81,6 +82,22 @@ def test_an_error_of_the_owner_names_its_variable(database: Database) -> None:
     failed = run("flask", "db", "upgrade", settings=settings)
     assert "The user or the password is wrong: correct them in MIGRATION_DATABASE_URL, with" in failed.stderr
     assert run("flask", "check", settings=settings).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ("/x/flask db upgrade", "db"),
+        ("/x/flask --app wsgi:app --debug db upgrade", "db"),
+        ("/x/flask/__main__.py -e .env after-restore --trust-clock", "after-restore"),
+        ("/x/flask user export db", "user"),
+        ("/x/flask token --user db", "token"),
+        ("/x/flask --help", None),
+        ("/x/gunicorn db", None),
+    ],
+)
+def test_only_commands_of_the_owner_get_the_owners_url(arguments: str, command: str | None) -> None:
+    assert find_command(arguments.split()) == command
 
 
 def test_a_login_without_rights_is_told_which(own_database: Database) -> None:
