@@ -48,8 +48,8 @@ ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
 def make_refusal(error: Exception, origins: Origins | None = None) -> tuple[Request, bytes]:
     """Return the facts to log about a request that failed in the server, and its response, a problem (RFC 9457).
 
-    A page of any origin may read the response, which contains no data. But a page that sends its cookies can only read
-    it if it names the origin, which is found in the ``head`` of the error if gunicorn read so far.
+    A page of any origin may read the response, which contains no data. If the page sends its cookies, the response must
+    name the origin. The ``head`` of the error contains it, if gunicorn has read that header.
     """
     refused = isinstance(error, errors.ParseException) and not isinstance(error, SERVER_ERRORS)
     status, detail = RESPONSES.get(type(error), NOT_HTTP) if refused else (500, DETAILS[500])
