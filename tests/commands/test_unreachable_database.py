@@ -84,6 +84,17 @@ def test_an_error_of_the_owner_names_its_variable(database: Database) -> None:
     assert run("flask", "check", settings=settings).returncode == 0
 
 
+def test_a_release_whose_service_could_not_log_in_fails(database: Database) -> None:
+    """Platforms replace the old release when this command succeeds."""
+    right, wrong = database.url("web"), re.sub(r":[^:@/]*@", ":wrong@", database.url("web"))
+    settings = {"BETTER_AUTH_SECRET": SECRET, "MIGRATION_DATABASE_URL": database.url("owner")}
+    for url, status in ((right, 0), (wrong, 1)):
+        done = run("python", "-m", "server", "--migrate", settings=settings | {"DATABASE_URL": url})
+        assert done.returncode == status, done.stderr
+        assert "The database is at migration" in done.stderr
+    assert "correct them in NEON_DB_URL or DATABASE_URL" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
