@@ -19,7 +19,7 @@ SETTINGS = text(
     " ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('synchronous_commit', 'on'))"
     " AS settings (name, value)"
 )
-PLACE = text("SELECT concat_ws(' at ', current_database(), inet_server_addr()::text)")
+PLACE = text("SELECT concat_ws(' at ', current_database(), host(inet_server_addr()))")
 CLOCK = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 
 
