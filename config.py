@@ -68,6 +68,7 @@ class Settings:
     rate_limit: str | None = setting("RATE_LIMIT", read=readers.read_rate_limit, default="600/minute")
     rate_limit_storage: str | None = setting("RATE_LIMIT_STORAGE", read=readers.read_redis_url, secret=True)
     max_tasks: int | None = setting("MAX_TASKS", read=readers.integer_to(999_999))
+    trash_days: int = setting("TRASH_DAYS", read=readers.integer_to(3650), default=30)
     port: int = setting("PORT", read=readers.integer_to(65535), default=8000)
     host: str | None = setting("HOST", read=readers.read_ip_address)
     web_concurrency: int = setting("WEB_CONCURRENCY", read=readers.integer_to(MAX_WORKERS, auto=CORES), default=CORES)

@@ -10,7 +10,9 @@ from todo.database.engine import LocalDatabase
 from todo.extensions import db, migrate
 from todo.openapi import document
 from todo.openapi.page import explorer
+from todo.tasks.changes import changes
 from todo.tasks.routes import tasks
+from todo.tasks.trash import trash
 from todo.web import headers, problems, requests
 from todo.web.application import Application, check_path_user, take_path_user
 
@@ -39,8 +41,9 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.before_request(slots.take_slot)
     api.before_request(check_path_user)
     # Two spellings. If a user ID is "tasks", begins with "/" or ends in "/tasks", only the short path works.
-    api.register_blueprint(tasks, url_prefix="/tasks")
-    api.register_blueprint(tasks, url_prefix="/<path:user_id>/tasks", name="tasks_of_user")
+    for part, path in ((tasks, "tasks"), (changes, "tasks"), (trash, "trash")):
+        api.register_blueprint(part, url_prefix=f"/{path}")
+        api.register_blueprint(part, url_prefix=f"/<path:user_id>/{path}", name=f"{part.name}_of_user")
     app.register_blueprint(api)
     app.register_blueprint(health.health)
     app.register_blueprint(explorer)

@@ -15,13 +15,13 @@ from config_readers import decode_text
 from todo.arguments import UserId, reporting
 from todo.auth.tokens import issue_token
 from todo.database.engine import LocalDatabase
-from todo.database.restoring import NotRenewed, renew
+from todo.database.restoring import NotRenewed, renew, renew_feeds
 from todo.extensions import current_settings
 from todo.health import find_problem
 from todo.logs.users import hash_user
 from todo.openapi.document import format_document
 from todo.seeding import seed
-from todo.tasks.portability import delete_everything, export_tasks, import_tasks, read_tasks
+from todo.tasks.portability import delete_everything, export_tasks, export_trash, import_tasks, read_tasks
 
 DAY_SECONDS = 24 * 60 * 60
 
@@ -64,6 +64,7 @@ def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | Non
         click.echo("The service is ready: its login can use the database.", err=True)
 
     app.cli.add_command(renew_numbers)
+    app.cli.add_command(feed)
     app.cli.add_command(user)
 
 
@@ -71,11 +72,27 @@ def init_app(app: Flask, settings: Settings, local_database: LocalDatabase | Non
 @click.option("--trust-clock", is_flag=True, help="Also if rows have dates in the future.")
 @with_appcontext
 def renew_numbers(trust_clock: bool) -> None:
-    """Make all IDs and versions new after a backup was restored. Needs the owner of the tables."""
+    """Make all IDs, versions and cursors new after a backup was restored. Needs the owner of the tables."""
     try:
         with reporting():
             for line in renew(trust_clock=trust_clock):
                 click.echo(line, err=True)
+    except NotRenewed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group()
+def feed() -> None:
+    """The change feed, from which devices learn what has changed."""
+
+
+@feed.command("renew")
+@with_appcontext
+def renew_cursors() -> None:
+    """Make all cursors expire, so that devices fetch all tasks again. Needs the owner of the tables."""
+    try:
+        with reporting():
+            click.echo(renew_feeds(), err=True)
     except NotRenewed as error:
         raise click.ClickException(str(error)) from None
 
@@ -91,9 +108,12 @@ def user() -> None:
 def export_user(user_id: str) -> None:
     """Print all data of USER_ID as JSON."""
     with reporting():
-        tasks = [orjson.dumps(task).decode() for task in export_tasks(user_id)]
-    click.echo(f'{{"user_id": {json.dumps(user_id)}, "tasks": [\n' + ",\n".join(tasks) + "\n]}")
-    click.echo(f"Exported {len(tasks)} tasks.", err=True)
+        tasks, trash = (
+            [orjson.dumps(task).decode() for task in export(user_id)] for export in (export_tasks, export_trash)
+        )
+    lists = (f'"{name}": [\n' + ",\n".join(found) + "\n]" for name, found in (("tasks", tasks), ("trash", trash)))
+    click.echo(f'{{"user_id": {json.dumps(user_id)}, {", ".join(lists)}}}')
+    click.echo(f"Exported {len(tasks)} tasks, and {len(trash)} in the trash.", err=True)
 
 
 @user.command("import")

@@ -4,7 +4,9 @@ DomainError
 ├── NotFound         the resource does not exist, or belongs to another user
 ├── Changed          the resource has another version than the caller expects
 ├── Excluded         the resource has a version that the caller excludes
+├── Trashed          the resource is in the trash
 ├── InvalidCursor    the cursor does not belong to this list
+├── CursorExpired    the changes since the cursor are not known any more
 ├── Full             the user has as many resources as one user may have
 ├── KeyUnusable      the resource that was created under this key has been deleted
 └── FieldError       the value of a field is refused
@@ -45,6 +47,16 @@ class Excluded(DomainError):
 class InvalidCursor(DomainError):
     code = "invalid_cursor"
     sentence = "cursor: not valid here; it was altered, or made with other filters or another order."
+
+
+class CursorExpired(DomainError):
+    code = "cursor_expired"
+    sentence = "The changes since this cursor are not known any more. Drop your copy, and start without a cursor."
+
+
+class Trashed(DomainError):
+    code = "task_in_trash"
+    sentence = "The task with this UID is in the trash. Restore it, or choose another UID."
 
 
 class Full(DomainError):

@@ -8,7 +8,6 @@ from flask import Flask
 from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.databases import CITUS, Database, closing_pool
 from todo import create_app
-from todo.database import isolation
 from todo.tasks import queries
 
 pytestmark = pytest.mark.skipif(CITUS == "on", reason="Nothing is prepared for Citus.")
@@ -38,6 +37,6 @@ def test_an_error_before_sending_spoils_nothing(service: tuple[Flask, Caller]) -
     task = alice.add()
     is_text = app.extensions["isolation"].messages.is_text
     with app.app_context(), pytest.raises(ValueError, match="NUL"):
-        isolation.fetch("\0", queries.GET, {"owner": "\0", "row_id": task["id"]})
+        queries.GET.fetch("\0", task["id"])
     assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
     assert app.extensions["isolation"].messages.is_text is is_text

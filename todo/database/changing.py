@@ -4,16 +4,17 @@ Concurrent changes wait for each other, and the second one compares with the res
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
-    Delete,
-    Update,
+    CompoundSelect,
+    Label,
+    Text,
     any_,
     bindparam,
-    delete,
     exists,
     false,
     or_,
@@ -22,22 +23,29 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy import func as sql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from todo.database.creating import bind_new
+from todo.database.feeds import take_number
 from todo.database.isolation import fetch
-from todo.database.resource import NO_ID, Resource
-from todo.database.statements import Statement, join_rows, row_like
+from todo.database.resource import NO_ID, Resource, write_version
+from todo.database.statements import RowType, Statement, join_rows, row_like
 from todo.errors import Changed, Excluded, NotFound
 
 M = TypeVar("M")
+Result = TypeVar("Result")
 T = TypeVar("T")
 
-ID = bindparam("row_id", type_=BigInteger)
+Assign = Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
+# A row is named by its ID or by its UID, a text in lower case.
+RowName = int | str
+# By the type of the name: its column.
+COLUMNS: dict[type[Any], str] = {int: "id", str: "uid"}
+TYPES: dict[str, Any] = {"id": BigInteger(), "uid": UUID(as_uuid=False)}
 # The versions that may be changed, NULL for any; and those that may not, NULL for all.
-ALLOWED = bindparam("allowed", type_=ARRAY(BigInteger))
-REFUSED = bindparam("refused", type_=ARRAY(BigInteger))
+ALLOWED = bindparam("allowed", type_=ARRAY(Text))
+REFUSED = bindparam("refused", type_=ARRAY(Text))
 # How often a change is tried while other requests change the row before it is locked.
 ATTEMPTS = 10
 
@@ -45,8 +53,8 @@ ATTEMPTS = 10
 class Versions(NamedTuple):
     """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all."""
 
-    allowed: list[int] | None
-    refused: list[int] | None
+    allowed: list[str] | None
+    refused: list[str] | None
 
 
 ANY_VERSION = Versions(None, [])
@@ -58,107 +66,127 @@ class Outcome(NamedTuple):
     done: bool
 
 
-def build_get(resource: Resource[M]) -> Statement[M]:
+class RowStatement(Generic[T]):
+    """A statement about one row. It has two forms, for the ID and for the UID, which are built when they are used."""
+
+    def __init__(self, build: Callable[[str], Statement[T]]) -> None:
+        """``build`` takes the column that names the row."""
+        self._build = build
+        self._forms: dict[type[Any], Statement[T]] = {}
+
+    def fetch(
+        self, user_id: str, name: RowName, values: Mapping[str, Any] | None = None, *, repeatable: bool = False
+    ) -> T:
+        """Run the statement, and return its row; raises NotFound. NO_ID needs no statement."""
+        if name == NO_ID:
+            raise NotFound
+        kind = type(name)
+        form = self._forms.get(kind) or self._forms.setdefault(kind, self._build(COLUMNS[kind]))
+        rows = fetch(user_id, form, {**(values or {}), "owner": user_id, "row_name": name}, repeatable=repeatable)
+        if not rows:
+            raise NotFound
+        return rows[0]
+
+
+def is_row(resource: Resource[Any], column: str) -> ColumnElement[bool]:
+    """Build the condition of one row: the owner, and the name in a column."""
+    return resource.is_own & (resource.table.c[column] == bindparam("row_name", type_=TYPES[column]))
+
+
+def build_get(resource: Resource[M]) -> RowStatement[M]:
     """Build the statement that returns one row."""
-    return Statement(select(*resource.columns).where(is_row(resource)), row=resource.row)
+    return RowStatement(
+        lambda column: Statement(select(*resource.columns).where(is_row(resource, column)), row=resource.row)
+    )
 
 
-def build_change(
-    resource: Resource[M], assign: Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
-) -> Statement[tuple[M, Outcome]]:
-    """Build the statement that sets columns of one row, unless all have their new values already.
+def build_change(resource: Resource[M], assign: Assign) -> RowStatement[tuple[M, Outcome]]:
+    """Build the statement that sets columns of one row, unless all have their new values already; see select_change."""
+    return RowStatement(lambda column: Statement(select_change(resource, column, assign), row=with_outcome(resource)))
 
-    ``assign`` takes the timestamp of the change and returns the new values. Each timestamp of a row is later than the
-    one before, also if the change waited for another one. Citus accepts neither clock_timestamp() here, nor a sum that
-    depends on the time zone of the session.
+
+def select_change(resource: Resource[Any], column: str, assign: Assign, *labels: Label[Any]) -> CompoundSelect[Any]:
+    """Select a row after its change; ``assign`` takes the timestamp of the change and returns the new values.
+
+    Each timestamp of a row is later than the one before, also if the change waited for another one. Citus accepts
+    neither clock_timestamp() here, nor a sum that depends on the time zone of the session.
     """
     table, utc = resource.table, text("'UTC'")
     clock = select(sql.statement_timestamp().label("now")).cte("clock")
     next_time = sql.timezone(utc, sql.timezone(utc, table.c.updated_at) + text("interval '1 microsecond'"))
     now = sql.greatest(next_time, clock.c.now)
     values = assign(now)
-    differs = or_(*(table.c[name].is_distinct_from(value) for name, value in values.items()))
-    change = update(table).where(is_row(resource), is_expected(resource), differs)
-    change = change.values(**values, version=table.c.version + 1, updated_at=now)
+    differs = or_(false(), *(table.c[name].is_distinct_from(value) for name, value in values.items()))
+    is_changed = (is_row(resource, column), is_expected(resource), differs)
+    feed = take_number(table, *is_changed)
+    change = update(table).where(*is_changed).values(**values, version=table.c.version + 1, updated_at=now)
+    written = change.values(change=feed.c.change).returning(*resource.columns).cte("written")
     # A row that has the new values already needs no version: a repeated request succeeds (RFC 9110 section 13.1.1).
-    return build_write(resource, change, ~is_refused(resource) & ~differs)
+    return select_outcome(resource, column, written, ~is_refused(resource) & ~differs, *labels)
 
 
-def build_delete(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
-    """Build the statement that deletes one row and returns it."""
-    return build_write(resource, delete(resource.table).where(is_row(resource), is_expected(resource)), false())
-
-
-def build_write(
-    resource: Resource[M], write: Update | Delete, is_done: ColumnElement[bool]
-) -> Statement[tuple[M, Outcome]]:
-    """Build the statement that returns the row of a write, or else the row that was not written.
+def select_outcome(
+    resource: Resource[Any],
+    column: str,
+    written: CTE,
+    is_done: ColumnElement[bool],
+    *labels: Label[Any],
+) -> CompoundSelect[Any]:
+    """Select the row of a write, or else the row that was not written.
 
     A write that waited for another transaction compares with the row of that transaction. The row that was not written
     is locked, because only a locked row is not read from the statement's snapshot. ``is_done`` tells whether it needs
-    no write. Each part names the owner and the ID as constants, so PostgreSQL plans one partition, and Citus a shard.
+    no write. ``labels`` are other reasons to write nothing, as further columns. Each part names the owner and the row
+    as constants, so PostgreSQL plans one partition, and Citus a shard.
     """
-    written = write.returning(*resource.columns).cte("written")
-    rest = select(*resource.columns, is_done.label("done")).where(is_row(resource), ~exists(select(written)))
-    both = select(written, true().label("done")).union_all(select(rest.with_for_update().cte("rest")))
-    return Statement(both, row=join_rows(resource.row, row_like(Outcome)))
+    rest = select(*resource.columns, or_(is_done, *(label.element for label in labels)).label("done"), *labels).where(
+        is_row(resource, column), ~exists(select(written))
+    )
+    columns = (written.c[name] for name in resource.row.names)
+    done = select(*columns, true().label("done"), *(false().label(label.name) for label in labels))
+    return done.union_all(select(rest.with_for_update(of=resource.table).cte("rest")))
 
 
-def build_comparison(resource: Resource[M]) -> Statement[tuple[M, Outcome]]:
-    """Build the statement of a change without values, which every row has already."""
-    row = select(*resource.columns, (~is_refused(resource)).label("done")).where(is_row(resource))
-    return Statement(row, row=join_rows(resource.row, row_like(Outcome)))
+def with_outcome(resource: Resource[M]) -> RowType[tuple[M, Outcome]]:
+    """Return the type of a row with its outcome."""
+    return join_rows(resource.row, row_like(Outcome))
 
 
 def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
     """Build the condition of a row with one of the expected versions."""
-    return or_(ALLOWED.is_(None), resource.table.c.version == any_(ALLOWED)) & ~is_refused(resource)
+    return or_(ALLOWED.is_(None), build_version(resource) == any_(ALLOWED)) & ~is_refused(resource)
 
 
 def is_refused(resource: Resource[Any]) -> ColumnElement[bool]:
     """Build the condition of a row with one of the refused versions."""
-    return sql.coalesce(resource.table.c.version == any_(REFUSED), true())
+    return sql.coalesce(build_version(resource) == any_(REFUSED), true())
 
 
-def is_row(resource: Resource[Any]) -> ColumnElement[bool]:
-    """Build the condition of one row: the owner and the ID."""
-    return resource.is_own & (resource.table.c.id == ID)
+def build_version(resource: Resource[Any]) -> ColumnElement[str]:
+    """Build the SQL of what write_version returns. Citus accepts no concat() here."""
+    table = resource.table
+    return sql_cast(table.c.id, Text) + "." + sql_cast(table.c.version, Text)
 
 
 def change_row(
     user_id: str,
-    row_id: int,
-    statement: Statement[tuple[M, Outcome]],
+    name: RowName,
+    statement: RowStatement[tuple[M, Result]],
     expected: Versions,
-    columns: Mapping[str, Any] | None = None,
-) -> M:
-    """Change a row with one of the expected versions, and return it. Raises NotFound, Changed or Excluded."""
-    values = bind_new(user_id, columns or {}) | expected._asdict()
+    values: Mapping[str, Any] | None = None,
+) -> tuple[M, Result]:
+    """Change a row with one of the expected versions, and return it with the outcome.
+
+    Raises NotFound, Changed or Excluded.
+    """
     for _ in range(ATTEMPTS):
-        row, outcome = fetch_row(user_id, row_id, statement, values)
-        if outcome.done:
-            return row
-        version = cast(Any, row).version
+        row, outcome = statement.fetch(user_id, name, {**(values or {}), **expected._asdict()})
+        if cast(Any, outcome).done:
+            return row, outcome
+        version = write_version(row)
         if expected.refused is None or version in expected.refused:
             raise Excluded
         if expected.allowed is not None and version not in expected.allowed:
             raise Changed
         # The row needed no write, and another request changed it before it was locked.
     raise RuntimeError(f"Other requests changed the row {ATTEMPTS} times")
-
-
-def fetch_row(
-    user_id: str,
-    row_id: int,
-    statement: Statement[T],
-    values: Mapping[str, Any] | None = None,
-    *,
-    repeatable: bool = False,
-) -> T:
-    """Run a statement about one row, and return the row; raises NotFound. NO_ID needs no statement."""
-    if row_id == NO_ID:
-        raise NotFound
-    rows = fetch(user_id, statement, {**(values or {}), "owner": user_id, "row_id": row_id}, repeatable=repeatable)
-    if not rows:
-        raise NotFound
-    return rows[0]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
+from todo.database.feeds import LOCK, write_number
 from todo.database.resource import Resource
 from todo.database.statements import NAMED, Statement, join_rows, row_like
 
@@ -32,9 +33,10 @@ class Created(NamedTuple):
 
 def build_create(resource: Resource[M], values: Mapping[str, str], *, limited: bool = False) -> Statement[M]:
     """Build the statement that creates a row and returns it; if ``limited``, none without room (see write_room)."""
-    insert = write_insert(resource, values, "FROM existing WHERE has_room" if limited else "")
-    prefix = f"WITH {write_room(resource)} " if limited else ""
-    return Statement(text(f"{prefix}{insert} RETURNING {write_columns(resource)}"), row=resource.row)
+    room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room") if limited else ("", "")
+    insert = write_insert(resource, values, "FROM feed")
+    returning = write_columns(resource)
+    return Statement(text(f"WITH {room}{write_number(source)} {insert} RETURNING {returning}"), row=resource.row)
 
 
 def build_create_once(
@@ -62,7 +64,8 @@ def build_create_once(
               INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
               SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') {source}
               ON CONFLICT DO NOTHING RETURNING task_id
-            ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed")} RETURNING id
+            ), {write_number("FROM claimed")}
+            {write_insert(resource, {"id": "task_id", **values}, "FROM claimed, feed")} RETURNING id
             """
         ),
         # LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user to the one key.
@@ -87,17 +90,15 @@ def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Sta
     at most ``counted`` rows. The lock lets the second of two concurrent statements see the rows of the first.
     """
     columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in values)
-    source = (
-        f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), existing"
-        " WHERE (:add OR existing.number = 0) AND existing.number <= :room"
-    )
+    source = f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), feed"
+    number = write_number("FROM existing WHERE (:add OR number = 0) AND number <= :room")
     return Statement(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"),
+        LOCK,
         # Materialized, so that Citus assigns the IDs on its coordinator.
         text(
             f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
-            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted)"
-            f" {write_insert(resource, values, source)} RETURNING id"
+            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
+            f" {number} {write_insert(resource, values, source)} RETURNING id"
         ),
         row=row_like(Created),
     )
@@ -118,13 +119,15 @@ def bind_new(user_id: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in columns.items()} | {"owner": user_id}
 
 
-def write_insert(resource: Resource[Any], values: Mapping[str, str], source: str = "") -> str:
-    """Return the SQL that inserts rows of the current user: the expression of each column, and where rows come from."""
-    values = {"user_id": ":owner", **values}
+def write_insert(resource: Resource[Any], values: Mapping[str, str], source: str) -> str:
+    """Return the SQL that inserts rows of the current user: the expression of each column, and where rows come from.
+
+    ``feed`` is one of the sources, with the number of the write.
+    """
+    values = {"user_id": ":owner", **values, "change": "feed.change"}
     system = "OVERRIDING SYSTEM VALUE" if "id" in values else ""
     columns, expressions = ", ".join(values), ", ".join(values.values())
-    rows = f"SELECT {expressions} {source}" if source else f"VALUES ({expressions})"
-    return f"INSERT INTO {resource.table} ({columns}) {system} {rows}"
+    return f"INSERT INTO {resource.table} ({columns}) {system} SELECT {expressions} {source}"
 
 
 def write_columns(resource: Resource[Any]) -> str:

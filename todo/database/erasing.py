@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from todo.database.feeds import LOCK
 from todo.database.statements import Statement, row_like
 from todo.extensions import db
 
@@ -20,9 +21,9 @@ class Erased(NamedTuple):
 def build_erase() -> Statement[Erased]:
     """Build the statement that deletes all rows of the owner, and returns their number for each table.
 
-    One statement sees a creation with an Idempotency-Key as a whole or not at all.
+    The lock lets it see all that was written before. Cursors of the user expire, because the counter is deleted too.
     """
     tables = [table for table in db.metadata.tables.values() if "user_id" in table.c]
     deletes = ", ".join(f"{each.name} AS (DELETE FROM {each} WHERE user_id = :owner RETURNING 1)" for each in tables)
     counts = " UNION ALL ".join(f"SELECT '{each.name}' AS name, count(*) AS number FROM {each.name}" for each in tables)
-    return Statement(text(f"WITH {deletes} {counts}"), row=row_like(Erased))
+    return Statement(LOCK, text(f"WITH {deletes} {counts}"), row=row_like(Erased))

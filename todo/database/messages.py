@@ -14,7 +14,7 @@ from psycopg2.errors import DuplicatePreparedStatement, FeatureNotSupported, Inv
 from psycopg2.extensions import register_type
 from sqlalchemy import text
 
-from todo.database.statements import TIME, Statement
+from todo.database.statements import TIME, UID, Statement
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class Messages:
         process takes another round trip.
         """
         register_type(TIME, cursor)
+        register_type(UID, cursor)
         if self.is_text is None:
             self.is_text = is_pooled(cursor)
         if self.is_text:

@@ -30,4 +30,4 @@ def cut_page(
 
 def measure(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the size of a text, or of an array of texts. PostgreSQL knows it without reading a long text."""
-    return sql.octet_length(sql.array_to_string(text, "") if isinstance(text.type, ARRAY) else sql.coalesce(text, ""))
+    return sql.coalesce(sql.octet_length(sql.array_to_string(text, "") if isinstance(text.type, ARRAY) else text), 0)

@@ -50,8 +50,13 @@ class Field:
         return schema
 
 
+def write_version(row: Any) -> str:
+    """Return the version of a row as it is compared: with the ID, so that it belongs to this row only."""
+    return f"{row.id}.{row.version}"
+
+
 def write_tag(row: Any) -> str:
-    """Return the entity tag of a version of a row (RFC 9110 section 8.8.3). It belongs to this row only."""
+    """Return the entity tag of a version of a row (RFC 9110 section 8.8.3)."""
     return f'"{row.id}.{row.version}"'
 
 
@@ -67,12 +72,13 @@ ETAG = Field(
 class Resource(Generic[M]):
     """A table with an owner, and its fields in the order of responses.
 
-    Statements select ``columns`` and return rows of type ``row``. Every table has the columns ``user_id``, ``id`` and
-    ``version``, which grows with each change and never comes back. Responses have it as ``etag``, their last field.
+    Statements select ``columns`` and return rows of type ``row``. Every table has the columns ``user_id``, ``id``,
+    ``uid``, ``change`` and ``version``, which grows with each change and never comes back. Responses have it as
+    ``etag``, their last field.
     """
 
     def __init__(self, model: type[M], described: Mapping[str, Field], *, stamped: Sequence[str] = ()) -> None:
-        """``stamped``: further columns that an UPDATE sets. /readyz checks the right to update them."""
+        """``stamped``: further columns that an UPDATE sets, if there are updates. /readyz checks the right to do so."""
         self.model = model
         self.table: Table = cast(Any, model).__table__
         self.fields = described = {**described, "etag": ETAG}
@@ -90,7 +96,7 @@ class Resource(Generic[M]):
         self._default_columns = self.to_columns({name: described[name].default for name in self.requests})
         # Computed columns cannot be stored.
         self.stored = [name for name in self._default_columns if self.table.c[name].computed is None]
-        self.table.info["changed"] = [*self.stored, *stamped]
+        self.table.info["changed"] = [*self.stored, *stamped] if stamped else []
         self._names = tuple(described)
         self._shown = [(name, field.show) for name, field in described.items() if field.show is not None]
 

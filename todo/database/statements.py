@@ -73,8 +73,9 @@ def write_time(text: Any, cursor: Any) -> str | None:
     return f"{text[:10]}T{clock}Z"
 
 
-TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
-TIME = new_type((TIMESTAMPTZ,), "TIME", write_time)
+# PostgreSQL's numbers of the types. SQLAlchemy would make objects of UUIDs, which responses have as text.
+TIMESTAMPTZ, UUID = 1184, 2950
+TIME, UID = new_type((TIMESTAMPTZ,), "TIME", write_time), new_type((UUID,), "UID", lambda text, _: text)
 
 
 class Statement(Generic[T]):

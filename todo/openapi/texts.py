@@ -16,7 +16,11 @@ INFO = {
 }
 # In a copy of the document; the service replaces it by its own address.
 SERVER = {"url": "http://localhost:8000", "description": "The service."}
-TAGS = [{"name": "tasks", "description": "Your tasks."}]
+TAGS = [
+    {"name": "tasks", "description": "Your tasks."},
+    {"name": "changes", "description": "What has changed, for copies on devices."},
+    {"name": "trash", "description": "Tasks that you deleted."},
+]
 BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -37,7 +41,7 @@ class Described(NamedTuple):
 # The examples are in the schemas: some generators do not take them elsewhere.
 PATH_PARAMETERS = {
     "task_id": Described(
-        "The ID of the task. Any other value is 404.",
+        "The ID of the task, or its UID. Any other value is 404.",
         {"type": "integer", "format": "int64", "minimum": 1, "examples": [42]},
         required=True,
     ),

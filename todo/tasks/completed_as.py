@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from config import Settings
-from todo.tasks.models import Task
+from todo.database.resource import Resource
 from todo.tasks.resource import TASKS
 from todo.tasks.schemas import CountedTasksSchema, TaskSchema
 from todo.web.fields import Choice, StrictBoolean
@@ -45,9 +45,9 @@ def accept_name(schema: type[Schema], name: str) -> type[Schema]:
 
 
 @cache
-def describe_task(name: str | None) -> type[Schema]:
+def describe_task(name: str | None, schema: type[Schema] = TaskSchema, *, required: bool = True) -> type[Schema]:
     """Return the schema of a task in responses, with the second name if there is one."""
-    return TaskSchema if name is None else extend(TaskSchema, name, make_field(name, required=True))
+    return schema if name is None else extend(schema, name, make_field(name, required=required))
 
 
 def describe_counted_tasks(name: str | None) -> Schema:
@@ -56,9 +56,9 @@ def describe_counted_tasks(name: str | None) -> Schema:
     return extend(CountedTasksSchema, "tasks", tasks)()
 
 
-def show_task(task: Task, name: str | None) -> dict[str, Any]:
+def show_task(task: Any, name: str | None, resource: Resource[Any] = TASKS) -> dict[str, Any]:
     """Return a task as a response has it, with the second name if there is one."""
-    shown = TASKS.to_response(task)
+    shown = resource.to_response(task)
     if name is not None:
         shown[name] = WORDS[shown["completed"]] if name == "status" else shown["completed"]
     return shown

@@ -15,36 +15,16 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import func as sql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from todo.database.statements import Time
 from todo.extensions import Base
 
 
-class Task(Base):
-    """A task of a user."""
+class TaskColumns:
+    """The columns of a task, in the table of tasks and in the trash."""
 
-    __tablename__ = "tasks"
-    __table_args__ = (
-        # The owner comes first: an ID of another user reveals nothing, and the table can be partitioned by user.
-        PrimaryKeyConstraint("user_id", "id"),
-        CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="user_id_length"),
-        CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="title_length"),
-        CheckConstraint("char_length(description) <= 1000", name="description_length"),
-        CheckConstraint("priority IN ('low', 'medium', 'high')", name="priority_known"),
-        CheckConstraint("cardinality(tags) <= 20", name="tags_number"),
-        CheckConstraint("cardinality(tags_folded) = cardinality(tags)", name="tags_folded_number"),
-        CheckConstraint(
-            "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
-            name="due_all_day_end",
-        ),
-        Index("tasks_by_creation", "user_id", "created_at", "id"),
-        Index("tasks_by_update", "user_id", "updated_at", "id"),
-        Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
     # The collation "C" compares bytes, so the system's locale library cannot change the order of the key.
     user_id: Mapped[str] = mapped_column(Text(collation="C"))
     title: Mapped[str] = mapped_column(Text)
@@ -65,6 +45,51 @@ class Task(Base):
     updated_at: Mapped[Time] = mapped_column(DateTime(timezone=True), server_default=sql.now())
     # Grows with each change and never comes back: the ETag.
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    # Stable across devices. A client can choose it.
+    uid: Mapped[str] = mapped_column(UUID(as_uuid=False), server_default=text("gen_random_uuid()"))
+    # The number of the last write (database/feeds.py); 0 if that is older than the feed.
+    change: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class Task(TaskColumns, Base):
+    """A task of a user."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        # The owner comes first: an ID of another user reveals nothing, and the table can be partitioned by user.
+        PrimaryKeyConstraint("user_id", "id"),
+        CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="user_id_length"),
+        CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="title_length"),
+        CheckConstraint("char_length(description) <= 1000", name="description_length"),
+        CheckConstraint("priority IN ('low', 'medium', 'high')", name="priority_known"),
+        CheckConstraint("cardinality(tags) <= 20", name="tags_number"),
+        CheckConstraint("cardinality(tags_folded) = cardinality(tags)", name="tags_folded_number"),
+        CheckConstraint(
+            "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
+            name="due_all_day_end",
+        ),
+        Index("tasks_by_creation", "user_id", "created_at", "id"),
+        Index("tasks_by_update", "user_id", "updated_at", "id"),
+        Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
+        Index("tasks_by_uid", "user_id", "uid", unique=True),
+        Index("tasks_by_change", "user_id", "change", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+
+
+class TrashedTask(TaskColumns, Base):
+    """A task that its user deleted. A table of its own leaves the statements and indexes of tasks as they are."""
+
+    __tablename__ = "trash"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "id"),
+        Index("trash_by_uid", "user_id", "uid", unique=True),
+        Index("trash_by_change", "user_id", "change", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger)
+    deleted_at: Mapped[Time] = mapped_column(DateTime(timezone=True), server_default=sql.now())
 
 
 class IdempotencyKey(Base):

@@ -9,14 +9,16 @@ from marshmallow.exceptions import SCHEMA
 from todo.database.erasing import build_erase
 from todo.database.isolation import fetch
 from todo.tasks.queries import create_tasks, find_tasks
-from todo.tasks.resource import TASKS
-from todo.web.fields import Moment
+from todo.tasks.resource import TASKS, TRASH
+from todo.tasks.trash import find_trash
+from todo.web.fields import Moment, Uid
 from todo.web.schemas import MAX_LISTED, IncomingSchema
 
 
 class ExportedTaskSchema(IncomingSchema):
-    """A task of an export. It gets a new ID: its own may belong to another task by now."""
+    """A task of an export. It gets a new ID: its own may belong to another task by now. It keeps its UID if it can."""
 
+    uid = Uid()
     created_at = Moment(required=True)
     updated_at = Moment(required=True)
     completed_at = Moment(required=True, allow_none=True)
@@ -36,11 +38,22 @@ def export_tasks(user_id: str) -> Iterator[dict[str, Any]]:
         query["cursor"] = page.cursor
 
 
+def export_trash(user_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the tasks in the user's trash as responses have them, the last deleted one first."""
+    query: dict[str, Any] = {"limit": MAX_LISTED}
+    while True:
+        page = find_trash(user_id, query)
+        yield from map(TRASH.to_response, page.rows)
+        if page.cursor is None:
+            return
+        query["cursor"] = page.cursor
+
+
 def read_tasks(tasks: Any) -> list[dict[str, Any]]:
     """Return exported tasks as import_tasks takes them; raises ValidationError for the first invalid task."""
     if not isinstance(tasks, list):
         raise ValidationError("tasks: Must be an array.")
-    schema, read = ExportedTaskSchema(), []
+    schema, read, uids = ExportedTaskSchema(), [], set()
     for number, exported in enumerate(tasks, 1):
         try:
             task = schema.load(exported)
@@ -50,6 +63,9 @@ def read_tasks(tasks: Any) -> list[dict[str, Any]]:
             raise ValidationError(f"task {number}: {where}{messages[0]}") from None
         if task.get("completed", bool(task["completed_at"])) != bool(task["completed_at"]):
             raise ValidationError(f"task {number}: completed: Contradicts completed_at.")
+        if task.get("uid") in uids:
+            raise ValidationError(f"task {number}: uid: Is that of an earlier task.")
+        uids |= {task["uid"]} if "uid" in task else set()
         read.append(task)
     return read
 

@@ -17,24 +17,25 @@ from sqlalchemy.exc import OperationalError
 
 from todo.database.changing import (
     ANY_VERSION,
+    Assign,
     Outcome,
+    RowName,
+    RowStatement,
     Versions,
     build_change,
-    build_comparison,
-    build_delete,
     build_get,
     change_row,
-    fetch_row,
 )
 from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
-from todo.database.statements import Statement
-from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
+from todo.database.putting import PutOutcome, build_put, write_free_uid
+from todo.database.trashing import build_delete
+from todo.errors import Changed, FieldError, Full, KeyReused, KeyUnusable, NotFound, TooSlow, Trashed
 from todo.extensions import current_settings
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
-from todo.tasks.resource import TASKS
+from todo.tasks.resource import TASKS, TRASH
 
 SEARCH_SECONDS = 1
 
@@ -43,7 +44,10 @@ NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE W
 IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at")}
 # A time in the future would stay: updated_at never goes back.
 IMPORTED["updated_at"] = "least(updated_at, now())"
+# A UID that the user has already is replaced.
+IMPORTED["uid"] = write_free_uid(TASKS, TRASH)
 COMPLETED = bindparam("new_completed", type_=Boolean)
+TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 GET = build_get(TASKS)
 CREATE = build_create(TASKS, NEW)
@@ -52,16 +56,14 @@ CREATE_ONCE = build_create_once(TASKS, NEW)
 CREATE_LIMITED = build_create(TASKS, NEW, limited=True)
 CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, limited=True)
 CREATE_MANY = build_create_many(TASKS, IMPORTED)
-COMPARE = build_comparison(TASKS)
-DELETE = build_delete(TASKS)
+DELETE = build_delete(TASKS, TRASH)
 TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
 
 
-@cache
-def build_task_change(names: frozenset[str]) -> Statement[tuple[Task, Outcome]]:
-    """Build the statement that sets these columns of a task; ``completed`` stands for ``completed_at``."""
+def assign(names: frozenset[str]) -> Assign:
+    """Return a function that returns the new values of columns; ``completed`` stands for ``completed_at``."""
 
-    def assign(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
+    def values_at(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
         values: dict[str, ColumnElement[Any]] = {
             name: bindparam(f"new_{name}", type_=TASKS.table.c[name].type) for name in names
         }
@@ -69,7 +71,19 @@ def build_task_change(names: frozenset[str]) -> Statement[tuple[Task, Outcome]]:
             values["completed_at"] = case((COMPLETED, sql.coalesce(TASKS.table.c.completed_at, now)))
         return values
 
-    return build_change(TASKS, assign)
+    return values_at
+
+
+@cache
+def build_task_change(names: frozenset[str]) -> RowStatement[tuple[Task, Outcome]]:
+    """Build the statement that sets these columns of a task."""
+    return build_change(TASKS, assign(names))
+
+
+@cache
+def build_task_put(names: frozenset[str], *, creates: bool, limited: bool) -> RowStatement[tuple[Task, PutOutcome]]:
+    """Build the statement that sets these columns of a task, and creates the task if ``creates``."""
+    return build_put(TASKS, TRASH, assign(names), NEW if creates else None, limited=limited)
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
@@ -153,26 +167,47 @@ def find_room(number: int) -> dict[str, int]:
     return {} if most is None else {"room": most - number}
 
 
-def get_task(user_id: str, task_id: int) -> Task:
+def get_task(user_id: str, name: RowName) -> Task:
     """Return the user's task; raises NotFound."""
-    return fetch_row(user_id, task_id, GET, repeatable=True)
+    return GET.fetch(user_id, name, repeatable=True)
 
 
-def change_task(user_id: str, task_id: int, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
+def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
     """Change fields of a task with an expected version, and return it. Raises NotFound, Changed or Excluded.
 
     If nothing would change, nothing is written: ``updated_at`` and the version stay.
     """
     columns = TASKS.to_columns(changes)
-    statement = build_task_change(frozenset(columns)) if columns else COMPARE
-    return change_row(user_id, task_id, statement, expected, columns)
+    statement = build_task_change(frozenset(columns))
+    return change_row(user_id, name, statement, expected, bind_new(user_id, columns))[0]
 
 
-def toggle_task(user_id: str, task_id: int, expected: Versions = ANY_VERSION) -> Task:
+def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> tuple[Task, bool]:
+    """Change fields of the task with a UID, or create it; return the task, and whether it is new.
+
+    Raises Trashed, Full, Changed or Excluded, and FieldError if a new task has no title.
+    """
+    columns = TASKS.to_columns(changes)
+    creates = "title" in changes and expected.allowed is None
+    room = find_room(1) if creates else {}
+    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
+    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
+    try:
+        task, outcome = change_row(user_id, uid, statement, expected, values)
+    except NotFound:
+        if expected.allowed is not None:
+            raise Changed from None
+        raise Full if creates else FieldError("title", TITLE_MISSING) from None
+    if outcome.is_trashed:
+        raise Trashed
+    return task, outcome.is_new
+
+
+def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Complete an open task, or reopen a completed one, and return it. Raises NotFound, Changed or Excluded."""
-    return change_row(user_id, task_id, TOGGLE, expected)
+    return change_row(user_id, name, TOGGLE, expected)[0]
 
 
-def delete_task(user_id: str, task_id: int, expected: Versions = ANY_VERSION) -> None:
-    """Delete the user's task. Raises NotFound, Changed or Excluded."""
-    change_row(user_id, task_id, DELETE, expected)
+def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
+    """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
+    return change_row(user_id, name, DELETE, expected, {"trash_days": current_settings().trash_days})[0]

@@ -12,7 +12,7 @@ from todo.database.folding import fold, fold_unless_ascii
 from todo.database.resource import Field, Resource
 from todo.tasks.due import Due
 from todo.tasks.fields import MAX_DESCRIPTION, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE, PRIORITIES, DueDate, Tags
-from todo.tasks.models import Task
+from todo.tasks.models import Task, TrashedTask
 from todo.web.fields import Choice, StrictBoolean, Text
 
 SOME_TIME = "2026-12-01T08:30:00.123456Z"
@@ -81,6 +81,19 @@ TASKS = Resource(
         ),
         "created_at": Field("When the task was created.", SOME_TIME, response=fields.AwareDateTime()),
         "updated_at": Field("When the task was last changed.", SOME_TIME, response=fields.AwareDateTime()),
+        "uid": Field(
+            "A UUID, which a client can choose with PUT. It never changes. Paths accept it instead of the ID.",
+            "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+            response=fields.UUID(),
+        ),
     },
-    stamped=("completed_at", "updated_at", "version"),
+    stamped=("completed_at", "updated_at", "version", "change"),
+)
+
+TRASH = Resource(
+    TrashedTask,
+    {
+        **{name: field for name, field in TASKS.fields.items() if name != "etag"},
+        "deleted_at": Field("When the task was deleted.", SOME_TIME, response=fields.AwareDateTime()),
+    },
 )

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from config import Settings
+from todo.database.changing import RowName
 from todo.errors import FieldError
 from todo.extensions import current_settings
 from todo.tasks import queries
@@ -37,9 +38,11 @@ def list_formats(settings: Settings) -> Responses:
     return {200: describe_counted_tasks(name) if is_counted(settings) else describe_task(name)(many=True)}
 
 
-def task_formats(status: int, *without_body: int) -> Callable[[Settings], Responses]:
-    """Return a function of the settings that returns the response with a task, and those without a body."""
-    return lambda settings: {status: describe_task(settings.completed_as)(), **dict.fromkeys(without_body)}
+def task_formats(*statuses: int) -> Callable[[Settings], Responses]:
+    """Return a function of the settings that returns the responses with a task; 304 has no body."""
+    return lambda settings: {
+        status: None if status == 304 else describe_task(settings.completed_as)() for status in statuses
+    }
 
 
 def deletion_formats(settings: Settings) -> Responses:
@@ -78,22 +81,21 @@ def create_task(new: dict[str, Any]) -> Response:
         task = queries.create_task(g.user_id, new)
     else:
         task, replayed = queries.create_task_once(g.user_id, new, key)
-    response = reply_task(task, 201)
+    response = reply_new(task)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"{build_base()}/api/tasks/{task.id}"
     return response
 
 
 @tasks.get("/<id:task_id>")
 @endpoint(reads=["If-None-Match"], responses=task_formats(200, 304), sends=["ETag"])
-def get_task(task_id: int) -> Response:
+def get_task(task_id: RowName) -> Response:
     """Get a task.
 
     Needs its ID. To find a task by its text or by other fields, list tasks.
     """
     task = queries.get_task(g.user_id, task_id)
-    return reply_unless_known(show_task(task, current_settings().completed_as), task.id, task.version)
+    return reply_unless_known(show_task(task, current_settings().completed_as))
 
 
 @tasks.patch("/<id:task_id>")
@@ -104,7 +106,7 @@ def get_task(task_id: int) -> Response:
     responses=task_formats(200),
     sends=["ETag"],
 )
-def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: int) -> Response:
+def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: RowName) -> Response:
     """Update a task.
 
     Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
@@ -112,17 +114,24 @@ def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: int)
     if query and changes:
         raise FieldError("completed", "Send it in the body, not in the query.")
     changes = changes or dict(query)
-    return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
+    return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected()))
 
 
 @tasks.put("/<id:task_id>")
-@endpoint(body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats(200), sends=["ETag"])
-def replace_task(changes: dict[str, Any], task_id: int) -> Response:
+@endpoint(
+    body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats(200, 201), sends=["ETag"]
+)
+def replace_task(changes: dict[str, Any], task_id: RowName) -> Response:
     """Update a task with PUT.
 
-    The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are.
+    The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are. With a UID
+    in the path, it creates the task if you have none with this UID (201). So a client can choose the UID of a new task,
+    and repeat the request. If the task is in the trash, it is 410.
     """
-    return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected(task_id)))
+    if not isinstance(task_id, str):
+        return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected()))
+    task, is_new = queries.put_task(g.user_id, task_id, changes, read_expected())
+    return reply_new(task) if is_new else reply_task(task)
 
 
 # Other paths and methods, for frontends that were written for other services.
@@ -131,29 +140,36 @@ def replace_task(changes: dict[str, Any], task_id: int) -> Response:
 @tasks.route("/<id:task_id>/complete", methods=["POST", "PUT"], endpoint="post_completion")
 @tasks.patch("/<id:task_id>/complete")
 @endpoint(body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats(200), sends=["ETag"])
-def complete_task(completion: dict[str, Any], task_id: int) -> Response:
+def complete_task(completion: dict[str, Any], task_id: RowName) -> Response:
     """Complete or reopen a task.
 
     ``{"completed": true}`` completes the task, ``{"completed": false}`` reopens it; both can be repeated. Without a
     body, an open task is completed and a completed one is reopened.
     """
     if completion:
-        return reply_task(queries.change_task(g.user_id, task_id, completion, read_expected(task_id)))
-    return reply_task(queries.toggle_task(g.user_id, task_id, read_expected(task_id)))
+        return reply_task(queries.change_task(g.user_id, task_id, completion, read_expected()))
+    return reply_task(queries.toggle_task(g.user_id, task_id, read_expected()))
 
 
 @tasks.delete("/<id:task_id>")
 @endpoint(reads=["If-Match"], responses=deletion_formats)
-def delete_task(task_id: int) -> Response:
+def delete_task(task_id: RowName) -> Response:
     """Delete a task.
 
-    The task is then in no list, and every other request for it is 404.
+    The task moves to the trash, from which it can be restored. It is then in no list, and every other request for it
+    is 404.
     """
-    queries.delete_task(g.user_id, task_id, read_expected(task_id))
+    task = queries.delete_task(g.user_id, task_id, read_expected())
     if current_settings().delete_format == "json":
-        return reply({"id": task_id, "message": "The task has been deleted."})
+        return reply({"id": task.id, "message": "The task has been deleted."})
     return empty_response(204)
 
 
 def reply_task(task: Task, status: int = 200) -> Response:
     return reply_versioned(show_task(task, current_settings().completed_as), status)
+
+
+def reply_new(task: Task) -> Response:
+    response = reply_task(task, 201)
+    response.headers["Location"] = f"{build_base()}/api/tasks/{task.id}"
+    return response

@@ -32,6 +32,10 @@ VISIBLE = re.compile(
 )
 
 
+UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+UID_FORM = "Must be a UUID, such as 0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a."
+
+
 class Text(fields.String):
     """A JSON string with a length in code points, without the characters that PostgreSQL cannot store.
 
@@ -110,6 +114,18 @@ class Choice(fields.String):
         if word not in self._values:
             raise ValidationError(f"Must be one of {self._allowed}.")
         return self._values[word]
+
+
+class Uid(fields.UUID):
+    """A UUID (RFC 9562 section 4), in upper or lower case. It loads to text in lower case."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(error_messages={"invalid_uuid": UID_FORM, "null": UID_FORM}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (isinstance(value, str) and UID.fullmatch(value)):
+            raise self.make_error("invalid_uuid")
+        return value.lower()
 
 
 class WholeNumber(fields.Integer):

@@ -1,19 +1,26 @@
-"""IDs in paths and ETags."""
+"""IDs and UIDs in paths."""
 
 import re
 
 from werkzeug.routing import BaseConverter
 
+from todo.database.changing import RowName
 from todo.database.resource import MAX_ID, NO_ID
+from todo.web.fields import UID
 
 
 class IdConverter(BaseConverter):
-    """An ID in a path. Invalid text becomes an ID that does not exist, so it gets the same 404 after authentication."""
+    """The name of a row in a path: its ID, or its UID in any case.
 
-    def to_python(self, value: str) -> int:
+    Invalid text becomes an ID that does not exist, so it gets the same 404 after authentication.
+    """
+
+    def to_python(self, value: str) -> RowName:
+        if UID.fullmatch(value):
+            return value.lower()
         return int(value) if is_id(value) else NO_ID
 
 
 def is_id(text: str) -> bool:
-    """Return whether a text can be an ID or a version, as the service writes them."""
+    """Return whether a text can be an ID as the service writes it."""
     return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID

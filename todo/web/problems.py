@@ -8,6 +8,7 @@ Its ``code`` is the ``problem_code`` or ``code`` of the error, or the one of its
 404  it does not exist, or it belongs to another user
 405  has Allow
 409  the task of this Idempotency-Key was deleted
+410  the cursor of changes has expired, or the task of this UID is in the trash
 412  If-Match names another version, or If-None-Match names this one
 413  the body is too large
 415  the body is not declared as JSON
@@ -43,7 +44,18 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from todo.errors import Changed, DomainError, Excluded, FieldError, Full, InvalidCursor, KeyUnusable, NotFound
+from todo.errors import (
+    Changed,
+    CursorExpired,
+    DomainError,
+    Excluded,
+    FieldError,
+    Full,
+    InvalidCursor,
+    KeyUnusable,
+    NotFound,
+    Trashed,
+)
 from todo.logs.causes import describe
 from todo.web.headers import request_id
 from todo.web.requests import name_route
@@ -83,6 +95,8 @@ STATUSES: dict[type[DomainError], int] = {
     InvalidCursor: 400,
     Full: 403,
     KeyUnusable: 409,
+    CursorExpired: 410,
+    Trashed: 410,
     Changed: 412,
     Excluded: 412,
 }

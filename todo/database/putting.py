@@ -1,0 +1,89 @@
+"""Writes under a UID that the client chose: they create the row, or change it if it exists."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Label, TextClause, false, literal_column, select, text, true, union_all
+
+from todo.database.changing import Assign, RowStatement, is_row, select_change
+from todo.database.creating import write_insert, write_room
+from todo.database.feeds import write_lock
+from todo.database.resource import Resource
+from todo.database.statements import Statement, join_rows, row_like
+
+M = TypeVar("M")
+
+WRITTEN_HERE = "xmin = pg_current_xact_id_if_assigned()::xid"
+
+
+class PutOutcome(NamedTuple):
+    """Whether the row needs no further attempt, whether it was created, and whether it is in the trash instead."""
+
+    done: bool
+    is_new: bool
+    is_trashed: bool
+
+
+def build_put(
+    resource: Resource[M],
+    trash: Resource[Any],
+    assign: Assign,
+    new: Mapping[str, str] | None,
+    *,
+    limited: bool = False,
+) -> RowStatement[tuple[M, PutOutcome]]:
+    """Build the statement that changes the row with a UID, or creates it from ``new``, the SQL of its columns.
+
+    Without ``new`` it creates nothing, and if ``limited``, nothing without room (see write_room). It returns the row,
+    or else the row of the trash, or none.
+    """
+    parts = [] if new is None else write_creation(resource, trash, new, limited=limited)
+
+    def build(column: str) -> Statement[tuple[M, PutOutcome]]:
+        is_new: Label[bool] = literal_column(f"{resource.table}.{WRITTEN_HERE}").label("is_new")
+        change = select_change(resource, column, assign, is_new, false().label("is_trashed"))
+        columns = (trash.table.c[name] for name in resource.row.names)
+        trashed = select(*columns, true(), false(), true()).where(is_row(trash, column))
+        return Statement(*parts, union_all(change, trashed), row=join_rows(resource.row, row_like(PutOutcome)))
+
+    return RowStatement(build)
+
+
+def write_creation(
+    resource: Resource[M], trash: Resource[Any], new: Mapping[str, str], *, limited: bool
+) -> list[TextClause]:
+    """Return the parts that create a row unless its UID is in use.
+
+    The first part locks the counter if there seems to be no row. Then the second part looks again, and nobody else can
+    create the row meanwhile.
+    """
+    seems_free, is_free = (
+        write_is_free(tables, "CAST(:row_name AS uuid)") for tables in ([resource], [resource, trash])
+    )
+    room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
+    return [
+        text(write_lock(f"SELECT :owner WHERE {seems_free}")),
+        text(
+            f"""
+            WITH {room} feed AS (
+              UPDATE todo.feeds AS feeds SET change = feeds.change + 1
+              WHERE feeds.user_id = :owner AND feeds.{WRITTEN_HERE} AND {is_free} {has_room}
+              RETURNING change
+            ) {write_insert(resource, {"uid": "CAST(:row_name AS uuid)", **new}, "FROM feed")} RETURNING id
+            """
+        ),
+    ]
+
+
+def write_is_free(resources: Sequence[Resource[Any]], uid: str) -> str:
+    """Return the SQL condition that no row of the user in these tables has a UID."""
+    return " AND ".join(
+        f"NOT EXISTS (SELECT FROM {table} WHERE {table}.user_id = :owner AND {table}.uid = {uid})"
+        for table in (resource.table for resource in resources)
+    )
+
+
+def write_free_uid(resource: Resource[Any], trash: Resource[Any]) -> str:
+    """Return the SQL of the UID of a given row if it has one that is free, else of a new UID."""
+    is_free = write_is_free([resource, trash], "given.uid")
+    return f"CASE WHEN given.uid IS NOT NULL AND {is_free} THEN given.uid ELSE gen_random_uuid() END"

@@ -1,0 +1,122 @@
+"""The trash: rows that their user deleted, in a table of their own. They can be restored for some days.
+
+There is no background process. Each deletion looks at the two oldest rows of the user's trash, and removes them if they
+are too old. A removed row is no longer in the feed, so ``floor`` of the counter tells which cursors have expired.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import delete, false, insert, select, text
+
+from todo.database.changing import TYPES, Outcome, RowStatement, is_expected, is_row, select_outcome, with_outcome
+from todo.database.creating import write_columns, write_insert, write_room
+from todo.database.feeds import LOCK, take_number, write_number
+from todo.database.resource import Resource
+from todo.database.statements import NAMED, Statement, row_like
+
+M = TypeVar("M")
+
+# The time since when a deleted row can be restored.
+KEPT_SINCE = "now() - CAST(:trash_days AS integer) * interval '1 day'"
+
+
+class Removed(NamedTuple):
+    """The number of rows that were removed from the trash."""
+
+    number: int
+
+
+def build_delete(resource: Resource[M], trash: Resource[Any]) -> RowStatement[tuple[M, Outcome]]:
+    """Build the statement that moves one row to the trash, and returns it."""
+    table, names = resource.table, ["user_id", *list_moved(resource)]
+    expiry = text(
+        f"""
+        WITH old AS (
+          SELECT id, change FROM (
+            SELECT * FROM {trash.table} AS trash WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2
+          ) AS oldest WHERE deleted_at <= {KEPT_SINCE}
+        ), feed AS (
+          UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
+          WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
+        ) DELETE FROM {trash.table} AS trash USING feed
+        WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
+        """
+    )
+
+    def build(column: str) -> Statement[tuple[M, Outcome]]:
+        is_deleted = (is_row(resource, column), is_expected(resource))
+        feed = take_number(table, *is_deleted)
+        deletion = delete(table).where(*is_deleted, feed.c.change.is_not(None))
+        written = deletion.returning(*table.c, feed.c.change.label("number")).cte("written")
+        moved = select(*(written.c[name] for name in names), written.c.number)
+        trashed = insert(trash.table).from_select([*names, "change"], moved, include_defaults=False).cte("trashed")
+        outcome = select_outcome(resource, column, written, false()).add_cte(trashed)
+        return Statement(expiry, outcome, row=with_outcome(resource))
+
+    return RowStatement(build)
+
+
+def build_restore(
+    resource: Resource[M], trash: Resource[Any], *, limited: bool = False
+) -> RowStatement[tuple[M, Outcome]]:
+    """Build the statement that moves a row back from the trash; if ``limited``, only if there is room (write_room)."""
+    columns, table = write_columns(resource), resource.table
+    room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
+    values = {name: name for name in list_moved(resource)}
+    values |= {"version": "version + 1", "updated_at": "greatest(updated_at, now())"}
+
+    def build(column: str) -> Statement[tuple[M, Outcome]]:
+        kept = f"{trash.table} AS {table.name} WHERE {write_kept(table.name, column)}"
+        return Statement(
+            LOCK,
+            text(
+                f"""
+                WITH {room} {write_number(f"FROM {kept} {has_room}")}, taken AS (
+                  DELETE FROM {trash.table} AS trash USING feed WHERE {write_kept("trash", column)}
+                  RETURNING trash.*
+                ), restored AS ({write_insert(resource, values, "FROM taken, feed")} RETURNING {columns})
+                SELECT {columns}, true AS done FROM restored AS {table.name}
+                UNION ALL SELECT {columns}, false FROM {kept} AND NOT EXISTS (SELECT FROM restored)
+                """
+            ),
+            row=with_outcome(resource),
+        )
+
+    return RowStatement(build)
+
+
+def build_removal(trash: Resource[Any]) -> RowStatement[Removed]:
+    """Build the statement that removes one row from the trash for good."""
+    return RowStatement(lambda column: write_removal(trash, write_kept("trash", column)))
+
+
+def build_emptying(trash: Resource[Any]) -> Statement[Removed]:
+    """Build the statement that removes all rows of a user from the trash for good."""
+    return write_removal(trash, "trash.user_id = :owner")
+
+
+def write_removal(trash: Resource[Any], condition: str) -> Statement[Removed]:
+    """Return the statement that removes rows, and returns their number."""
+    return Statement(
+        LOCK,
+        text(
+            f"""
+            WITH gone AS (DELETE FROM {trash.table} AS trash WHERE {condition} RETURNING change), feed AS (
+              UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM gone))
+              WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM gone)
+            ) SELECT count(*) AS number FROM gone
+            """
+        ),
+        row=row_like(Removed),
+    )
+
+
+def write_kept(table: str, column: str) -> str:
+    """Return the SQL condition of one row in the trash that can be restored."""
+    name = f"CAST(:row_name AS {TYPES[column].compile(NAMED)})"
+    return f"{table}.user_id = :owner AND {table}.{column} = {name} AND {table}.deleted_at > {KEPT_SINCE}"
+
+
+def list_moved(resource: Resource[Any]) -> list[str]:
+    """Return the columns that move to the trash and back, without those that each move sets."""
+    return [each.name for each in resource.table.c if each.computed is None and each.name not in {"user_id", "change"}]
