@@ -15,7 +15,7 @@ GUIDES = ("api.md", "finding-tasks.md", "writing-safely.md")
 PROLOGUE = """
 curl() { command curl -w '%{stderr}%{http_code}\\n' "$@"; }
 """
-CALL = re.compile(r"^(?:TOKEN=\S+ )?(?:api|curl) .*?(?:# (\d{3})\b.*)?$")
+CALL = re.compile(r"^(?:TOKEN=\S+ |\w+=\$\()?(?:api|curl) .*?(?:# (\d{3})\b.*)?$")
 
 
 def list_commands(guide: str) -> list[str]:
