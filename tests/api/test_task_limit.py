@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from uuid import uuid4
 
 import pytest
 
@@ -29,6 +30,12 @@ def limited(database: Database) -> Iterator[Callable[[int], Caller]]:
         yield make
 
 
+def list_trash(caller: Caller) -> list[str]:
+    """Return the titles of the tasks in the trash, the last deleted first."""
+    found: list[dict[str, str]] = caller.get("/api/trash").get_json()
+    return [task["title"] for task in found]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "another"}])
 def test_creations_over_the_limit_are_403(limited: Callable[[int], Caller], headers: dict[str, str]) -> None:
     alice = limited(2)
@@ -49,6 +56,36 @@ def test_a_retried_creation_is_replayed_at_the_limit(limited: Callable[[int], Ca
     assert read_task(again, 201) == task
     assert again.headers["Idempotent-Replayed"] == "true"
     read_problem(alice.post("/api/tasks", json={"title": "x"}, headers=headers), 422, "Idempotency-Key")
+
+
+def test_a_new_uid_over_the_limit_is_403(limited: Callable[[int], Caller]) -> None:
+    alice = limited(1)
+    path = f"/api/tasks/{uuid4()}"
+    read_task(alice.put(path, json={"title": "only"}), 201)
+    assert read_problem(alice.put(f"/api/tasks/{uuid4()}", json={"title": "more"}), 403)["detail"] == Full.sentence
+    read_task(alice.put(path, json={"title": "changed"}))
+    assert alice.titles() == ["changed"]
+
+
+def test_a_task_is_restored_only_if_there_is_room(limited: Callable[[int], Caller]) -> None:
+    alice = limited(1)
+    first = alice.add("first")
+    alice.delete(f"/api/tasks/{first['id']}")
+    second = alice.add("second")
+    assert read_problem(alice.post(f"/api/trash/{first['id']}/restore"), 403)["detail"] == Full.sentence
+    assert list_trash(alice) == ["first"]
+    alice.delete(f"/api/tasks/{second['id']}")
+    read_problem(alice.post(f"/api/trash/{first['id']}/restore"), 404)
+    read_task(alice.post(f"/api/trash/{second['id']}/restore"))
+
+
+def test_the_trash_has_no_more_tasks_than_the_limit(limited: Callable[[int], Caller]) -> None:
+    alice = limited(3)
+    for number in range(8):
+        alice.delete(f"/api/tasks/{alice.add(str(number))['id']}")
+    titles = list_trash(alice)
+    assert titles == ["7", "6", "5"][: len(titles)]
+    assert len(titles) >= 2
 
 
 def test_other_users_do_not_count(limited: Callable[[int], Caller], bob: Caller) -> None:

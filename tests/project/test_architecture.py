@@ -28,14 +28,19 @@ OPTIONAL = (
     "todo.auth.jwks",
     "todo.database.audit",
     "todo.database.blockers",
+    "todo.database.changes",
     "todo.database.erasing",
     "todo.database.opening",
     "todo.database.page_sizes",
+    "todo.database.putting",
     "todo.database.restoring",
+    "todo.database.trashing",
     "todo.database.watchdog",
+    "todo.tasks.changes",
     "todo.tasks.completed_as",
     "todo.tasks.portability",
     "todo.tasks.samples",
+    "todo.tasks.trash",
 )
 
 

@@ -140,7 +140,7 @@ def select_outcome(
     as constants, so PostgreSQL plans one partition, and Citus a shard.
     """
     rest = select(*resource.columns, or_(is_done, *(label.element for label in labels)).label("done"), *labels).where(
-        is_row(resource, column), ~exists(select(written))
+        is_row(resource, column), ~exists().select_from(written)
     )
     columns = (written.c[name] for name in resource.row.names)
     done = select(*columns, true().label("done"), *(false().label(label.name) for label in labels))

@@ -1,7 +1,8 @@
 """The trash: rows that their user deleted, in a table of their own. They can be restored for some days.
 
 There is no background process. Each deletion looks at the two oldest rows of the user's trash, and removes them if they
-are too old. A removed row is no longer in the feed, so ``floor`` of the counter tells which cursors have expired.
+are too old, or if there are too many. A removed row is no longer in the feed, so ``floor`` of the counter tells which
+cursors have expired.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -26,22 +27,12 @@ class Removed(NamedTuple):
     number: int
 
 
-def build_delete(resource: Resource[M], trash: Resource[Any]) -> RowStatement[tuple[M, Outcome]]:
-    """Build the statement that moves one row to the trash, and returns it."""
+def build_delete(
+    resource: Resource[M], trash: Resource[Any], *, limited: bool = False
+) -> RowStatement[tuple[M, Outcome]]:
+    """Build the statement that moves one row to the trash, and returns it; see write_expiry for ``limited``."""
     table, names = resource.table, ["user_id", *list_moved(resource)]
-    expiry = text(
-        f"""
-        WITH old AS (
-          SELECT id, change FROM (
-            SELECT * FROM {trash.table} AS trash WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2
-          ) AS oldest WHERE deleted_at <= {KEPT_SINCE}
-        ), feed AS (
-          UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
-          WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
-        ) DELETE FROM {trash.table} AS trash USING feed
-        WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
-        """
-    )
+    expiry = text(write_expiry(trash, limited=limited))
 
     def build(column: str) -> Statement[tuple[M, Outcome]]:
         is_deleted = (is_row(resource, column), is_expected(resource))
@@ -54,6 +45,26 @@ def build_delete(resource: Resource[M], trash: Resource[Any]) -> RowStatement[tu
         return Statement(expiry, outcome, row=with_outcome(resource))
 
     return RowStatement(build)
+
+
+def write_expiry(trash: Resource[Any], *, limited: bool) -> str:
+    """Return the SQL that removes the two oldest rows of the trash if they are too old.
+
+    If ``limited``, it also removes them if there are more than ``room`` rows.
+    """
+    rows = f"SELECT FROM {trash.table} AS trash WHERE trash.user_id = :owner LIMIT CAST(:room AS bigint) + 1"
+    is_full = f"OR (SELECT count(*) FROM ({rows}) AS counted) > CAST(:room AS bigint)" if limited else ""
+    return f"""
+        WITH old AS (
+          SELECT id, change FROM (
+            SELECT * FROM {trash.table} AS trash WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2
+          ) AS oldest WHERE deleted_at <= {KEPT_SINCE} {is_full}
+        ), feed AS (
+          UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
+          WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
+        ) DELETE FROM {trash.table} AS trash USING feed
+        WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
+    """
 
 
 def build_restore(

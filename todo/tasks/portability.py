@@ -80,6 +80,6 @@ def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool)
 
 
 def delete_everything(user_id: str) -> int:
-    """Delete all data of a user, and return the number of tasks."""
+    """Delete all data of a user, and return the number of tasks, with those in the trash."""
     numbers = {erased.name: erased.number for erased in fetch(user_id, build_erase(), {"owner": user_id})}
-    return numbers["tasks"]
+    return numbers["tasks"] + numbers["trash"]

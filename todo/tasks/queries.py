@@ -55,6 +55,7 @@ CREATE_ONCE = build_create_once(TASKS, NEW)
 # With MAX_TASKS.
 CREATE_LIMITED = build_create(TASKS, NEW, limited=True)
 CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, limited=True)
+DELETE_LIMITED = build_delete(TASKS, TRASH, limited=True)
 CREATE_MANY = build_create_many(TASKS, IMPORTED)
 DELETE = build_delete(TASKS, TRASH)
 TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
@@ -210,4 +211,6 @@ def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
 
 def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
-    return change_row(user_id, name, DELETE, expected, {"trash_days": current_settings().trash_days})[0]
+    room = find_room(1)
+    values = {"trash_days": current_settings().trash_days} | room
+    return change_row(user_id, name, DELETE_LIMITED if room else DELETE, expected, values)[0]
