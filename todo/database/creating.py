@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
-from todo.database.feeds import LOCK, write_number
+from todo.database.feeds import write_number
 from todo.database.resource import Resource
-from todo.database.statements import NAMED, Statement, join_rows, row_like
+from todo.database.statements import Statement, join_rows, row_like
 
 M = TypeVar("M")
 
@@ -23,12 +23,6 @@ class Claim(NamedTuple):
 
     fingerprint: bytes
     is_new: bool
-
-
-class Created(NamedTuple):
-    """The ID of a created row."""
-
-    id: int
 
 
 def build_create(resource: Resource[M], values: Mapping[str, str], *, limited: bool = False) -> Statement[M]:
@@ -80,27 +74,6 @@ def build_create_once(
             """
         ),
         row=join_rows(resource.row, row_like(Claim)),
-    )
-
-
-def build_create_many(resource: Resource[Any], values: Mapping[str, str]) -> Statement[Created]:
-    """Build the statement that creates the rows of ``rows``, a JSON array, and returns their IDs.
-
-    It creates nothing if the user has more than ``room`` rows, or unless ``add`` is true, has rows already. It counts
-    at most ``counted`` rows. The lock lets the second of two concurrent statements see the rows of the first.
-    """
-    columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in values)
-    source = f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), feed"
-    number = write_number("FROM existing WHERE (:add OR number = 0) AND number <= :room")
-    return Statement(
-        LOCK,
-        # Materialized, so that Citus assigns the IDs on its coordinator.
-        text(
-            f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
-            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
-            f" {number} {write_insert(resource, values, source)} RETURNING id"
-        ),
-        row=row_like(Created),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Label, TextClause, false, literal_column, select, text, true, union_all
+from sqlalchemy import Label, Table, TextClause, false, literal_column, select, text, true, union_all
 
 from todo.database.changing import Assign, RowStatement, is_row, select_change
 from todo.database.creating import write_insert, write_room
@@ -57,33 +57,24 @@ def write_creation(
     The first part locks the counter if there seems to be no row. Then the second part looks again, and nobody else can
     create the row meanwhile.
     """
-    seems_free, is_free = (
-        write_is_free(tables, "CAST(:row_name AS uuid)") for tables in ([resource], [resource, trash])
-    )
+    tables, uid = [resource.table, trash.table], "CAST(:row_name AS uuid)"
     room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
     return [
-        text(write_lock(f"SELECT :owner WHERE {seems_free}")),
+        text(write_lock(f"SELECT :owner WHERE {write_is_free(tables[:1], uid)}")),
         text(
             f"""
             WITH {room} feed AS (
               UPDATE todo.feeds AS feeds SET change = feeds.change + 1
-              WHERE feeds.user_id = :owner AND feeds.{WRITTEN_HERE} AND {is_free} {has_room}
+              WHERE feeds.user_id = :owner AND feeds.{WRITTEN_HERE} AND {write_is_free(tables, uid)} {has_room}
               RETURNING change
-            ) {write_insert(resource, {"uid": "CAST(:row_name AS uuid)", **new}, "FROM feed")} RETURNING id
+            ) {write_insert(resource, {"uid": uid, **new}, "FROM feed")} RETURNING id
             """
         ),
     ]
 
 
-def write_is_free(resources: Sequence[Resource[Any]], uid: str) -> str:
+def write_is_free(tables: Sequence[Table], uid: str) -> str:
     """Return the SQL condition that no row of the user in these tables has a UID."""
     return " AND ".join(
-        f"NOT EXISTS (SELECT FROM {table} WHERE {table}.user_id = :owner AND {table}.uid = {uid})"
-        for table in (resource.table for resource in resources)
+        f"NOT EXISTS (SELECT FROM {table} WHERE {table}.user_id = :owner AND {table}.uid = {uid})" for table in tables
     )
-
-
-def write_free_uid(resource: Resource[Any], trash: Resource[Any]) -> str:
-    """Return the SQL of the UID of a given row if it has one that is free, else of a new UID."""
-    is_free = write_is_free([resource, trash], "given.uid")
-    return f"CASE WHEN given.uid IS NOT NULL AND {is_free} THEN given.uid ELSE gen_random_uuid() END"

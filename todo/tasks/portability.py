@@ -1,5 +1,6 @@
 """All data of a user: exported, imported and deleted, as that user."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,19 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from todo.database.erasing import build_erase
+from todo.database.importing import build_create_many
 from todo.database.isolation import fetch
-from todo.tasks.queries import create_tasks, find_tasks
+from todo.tasks.queries import find_room, find_tasks
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.trash import find_trash
 from todo.web.fields import Moment, Uid
 from todo.web.schemas import MAX_LISTED, IncomingSchema
+
+# The SQL of the columns of an imported task.
+IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at")}
+# A time in the future would stay: updated_at never goes back.
+IMPORTED["updated_at"] = "least(updated_at, now())"
+CREATE_MANY = build_create_many(TASKS, TRASH, IMPORTED)
 
 
 class ExportedTaskSchema(IncomingSchema):
@@ -77,6 +85,24 @@ def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool)
     """
     rows = [TASKS.to_new_columns(task) for task in tasks]
     return create_tasks(user_id, rows, add=add) == len(tasks)
+
+
+def create_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool) -> int:
+    """Store tasks, given as columns, all or none; return how many.
+
+    It stores none if the user would have more than MAX_TASKS, or unless ``add`` is true, if the user has tasks already.
+    """
+    room = find_room(len(tasks))
+    # Without MAX_TASKS, one task is counted, which tells whether there are any.
+    counted = max(room["room"], 0) + 1 if room else 1
+    values = {
+        "owner": user_id,
+        "rows": json.dumps(tasks, default=str),
+        "add": add,
+        "room": 1,
+        "counted": counted,
+    } | room
+    return len(fetch(user_id, CREATE_MANY, values))
 
 
 def delete_everything(user_id: str) -> int:

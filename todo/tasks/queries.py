@@ -3,11 +3,10 @@
 Statements filter by owner, and row security does too: either one is enough.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from psycopg2.errors import QueryCanceled
@@ -26,10 +25,10 @@ from todo.database.changing import (
     build_get,
     change_row,
 )
-from todo.database.creating import bind_new, build_create, build_create_many, build_create_once
+from todo.database.creating import bind_new, build_create, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
-from todo.database.putting import PutOutcome, build_put, write_free_uid
+from todo.database.putting import PutOutcome, build_put
 from todo.database.trashing import build_delete
 from todo.errors import Changed, FieldError, Full, KeyReused, KeyUnusable, NotFound, TooSlow, Trashed
 from todo.extensions import current_settings
@@ -39,25 +38,23 @@ from todo.tasks.resource import TASKS, TRASH
 
 SEARCH_SECONDS = 1
 
-# The SQL of the columns of a new task, and of an imported one. The column ``completed`` follows from ``completed_at``.
+# The SQL of the columns of a new task. The column ``completed`` follows from ``completed_at``.
 NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
-IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at")}
-# A time in the future would stay: updated_at never goes back.
-IMPORTED["updated_at"] = "least(updated_at, now())"
-# A UID that the user has already is replaced.
-IMPORTED["uid"] = write_free_uid(TASKS, TRASH)
 COMPLETED = bindparam("new_completed", type_=Boolean)
 TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
+S = TypeVar("S")
+
+
+def build_limited(build: Callable[..., S]) -> Mapping[bool, S]:
+    """Return the statements with MAX_TASKS (true), and without."""
+    return {limited: build(limited=limited) for limited in (False, True)}
+
+
 GET = build_get(TASKS)
-CREATE = build_create(TASKS, NEW)
-CREATE_ONCE = build_create_once(TASKS, NEW)
-# With MAX_TASKS.
-CREATE_LIMITED = build_create(TASKS, NEW, limited=True)
-CREATE_ONCE_LIMITED = build_create_once(TASKS, NEW, limited=True)
-DELETE_LIMITED = build_delete(TASKS, TRASH, limited=True)
-CREATE_MANY = build_create_many(TASKS, IMPORTED)
-DELETE = build_delete(TASKS, TRASH)
+CREATE = build_limited(partial(build_create, TASKS, NEW))
+CREATE_ONCE = build_limited(partial(build_create_once, TASKS, NEW))
+DELETE = build_limited(partial(build_delete, TASKS, TRASH))
 TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
 
 
@@ -118,7 +115,7 @@ def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it; raises Full."""
     room = find_room(1)
     values = bind_new(user_id, TASKS.to_new_columns(new)) | room
-    for task in fetch(user_id, CREATE_LIMITED if room else CREATE, values):
+    for task in fetch(user_id, CREATE[bool(room)], values):
         return task
     raise Full
 
@@ -133,7 +130,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     fingerprint = sha256(orjson.dumps(TASKS.drop_defaults(columns), option=orjson.OPT_SORT_KEYS)).digest()
     room = find_room(1)
     values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint} | room
-    found = fetch(user_id, CREATE_ONCE_LIMITED if room else CREATE_ONCE, values, repeatable=True)
+    found = fetch(user_id, CREATE_ONCE[bool(room)], values, repeatable=True)
     if not found:
         raise Full
     [(task, claim)] = found
@@ -142,24 +139,6 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     if task.id is None:
         raise KeyUnusable
     return task, not claim.is_new
-
-
-def create_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool) -> int:
-    """Store tasks, given as columns, all or none; return how many.
-
-    It stores none if the user would have more than MAX_TASKS, or unless ``add`` is true, if the user has tasks already.
-    """
-    room = find_room(len(tasks))
-    # Without MAX_TASKS, one task is counted, which tells whether there are any.
-    counted = max(room["room"], 0) + 1 if room else 1
-    values = {
-        "owner": user_id,
-        "rows": json.dumps(tasks, default=str),
-        "add": add,
-        "room": 1,
-        "counted": counted,
-    } | room
-    return len(fetch(user_id, CREATE_MANY, values))
 
 
 def find_room(number: int) -> dict[str, int]:
@@ -213,4 +192,4 @@ def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
     """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
     room = find_room(1)
     values = {"trash_days": current_settings().trash_days} | room
-    return change_row(user_id, name, DELETE_LIMITED if room else DELETE, expected, values)[0]
+    return change_row(user_id, name, DELETE[bool(room)], expected, values)[0]

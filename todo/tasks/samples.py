@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
-from todo.tasks.portability import import_tasks
-from todo.tasks.queries import create_tasks
+from todo.tasks.portability import create_tasks, import_tasks
 from todo.tasks.resource import TASKS
 
 

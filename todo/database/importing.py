@@ -1,0 +1,42 @@
+"""The statement that creates many rows at once: imports and samples."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+
+from todo.database.creating import write_insert
+from todo.database.feeds import LOCK, write_number
+from todo.database.putting import write_is_free
+from todo.database.resource import Resource
+from todo.database.statements import NAMED, Statement, row_like
+
+
+class Created(NamedTuple):
+    """The ID of a created row."""
+
+    id: int
+
+
+def build_create_many(resource: Resource[Any], trash: Resource[Any], values: Mapping[str, str]) -> Statement[Created]:
+    """Build the statement that creates the rows of ``rows``, a JSON array, and returns their IDs.
+
+    It creates nothing if the user has more than ``room`` rows, or unless ``add`` is true, has rows already. It counts
+    at most ``counted`` rows. A row keeps its UID if the user has no other row with it. The lock lets the second of two
+    concurrent statements see the rows of the first.
+    """
+    columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in (*values, "uid"))
+    source = f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), feed"
+    number = write_number("FROM existing WHERE (:add OR number = 0) AND number <= :room")
+    is_free = write_is_free([resource.table, trash.table], "given.uid")
+    uid = f"CASE WHEN given.uid IS NOT NULL AND {is_free} THEN given.uid ELSE gen_random_uuid() END"
+    return Statement(
+        LOCK,
+        # Materialized, so that Citus assigns the IDs on its coordinator.
+        text(
+            f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
+            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
+            f" {number} {write_insert(resource, {**values, 'uid': uid}, source)} RETURNING id"
+        ),
+        row=row_like(Created),
+    )
