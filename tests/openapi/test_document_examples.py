@@ -38,7 +38,9 @@ OTHERS = {
     ("rate limit", 429),
     ("concurrent requests", 429),
     ("time of the search", 422),
-    ("number of tasks", 403),
+    ("task_limit_reached", 403),
+    ("cursor_expired", 410),
+    ("task_in_trash", 410),
     ("service", 500),
     ("service", 503),
 }
@@ -123,7 +125,18 @@ def test_the_example_of_too_many_tasks_matches(document: Any, database: Database
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         answers: list[Any] = [caller.post("/api/tasks", json={"title": "x"}).json for _ in range(2)]
-    assert answers[1] == example_of(document, ("number of tasks", 403))
+    assert answers[1] == example_of(document, ("task_limit_reached", 403))
+
+
+def test_the_examples_of_410_match(document: Any, alice: Caller, bob: Caller) -> None:
+    uid = alice.add()["uid"]
+    alice.delete(f"/api/tasks/{uid}")
+    trashed = alice.put(f"/api/tasks/{uid}", json={"title": "x"})
+    assert trashed.json == example_of(document, ("task_in_trash", 410))
+    bob.add()
+    cursor = bob.get("/api/tasks/changes").get_json()["cursor"]
+    expired = alice.get(f"/api/tasks/changes?cursor={cursor}")
+    assert expired.json == example_of(document, ("cursor_expired", 410))
 
 
 def test_examples_of_500_and_503_match_except_for_the_request_id(document: Any, empty_database: Database) -> None:

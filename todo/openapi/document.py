@@ -116,8 +116,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
     responses = {
         str(status): _describe_response(status, shape, declaration) for status, shape in declaration.responses.items()
     }
-    has_path, creates = bool(operation.rule.arguments), "201" in responses
-    errors = dict(list_errors(declaration, operation.method, has_path=has_path, creates=creates))
+    errors = dict(list_errors(declaration, operation.method, has_path=bool(operation.rule.arguments)))
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],

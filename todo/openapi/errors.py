@@ -10,13 +10,25 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from todo.auth.hook import NO_HEADER
 from todo.auth.tokens import EXPIRED, ExpiredToken, InvalidToken
-from todo.errors import Changed, DomainError, FieldError, Full, InvalidCursor, KeyReused, KeyUnusable, NotFound, TooSlow
+from todo.errors import (
+    Changed,
+    CursorExpired,
+    DomainError,
+    FieldError,
+    Full,
+    InvalidCursor,
+    KeyReused,
+    KeyUnusable,
+    NotFound,
+    TooSlow,
+    Trashed,
+)
 from todo.slots import CROWDED, Crowded
 from todo.web.bodies import NO_OBJECT, TOO_LARGE, MalformedBody, accepted_media_types
 from todo.web.conditions import INVALID_KEY, InvalidHeader
 from todo.web.endpoints import Declaration
 from todo.web.parameters import InvalidParameters
-from todo.web.problems import DETAILS, make_problem
+from todo.web.problems import DETAILS, STATUSES, make_problem
 
 
 class ProblemSchema(Schema):
@@ -73,7 +85,6 @@ ERRORS: dict[str, dict[int, Text]] = {
     "rate limit": {429: Text("More than 600 per 1 minute; try again in 21 seconds.")},
     "concurrent requests": {429: Text(CROWDED, Crowded.problem_code)},
     "path": {404: quote(NotFound)},
-    "number of tasks": {403: quote(Full)},
     "query": {400: quote(InvalidCursor)},
     "unknown parameter": {422: Text({"x": ["Unknown parameter; allowed: none."]}, InvalidParameters.problem_code)},
     "time of the search": {422: quote(TooSlow)},
@@ -88,6 +99,7 @@ ERRORS: dict[str, dict[int, Text]] = {
         422: quote(KeyReused),
     },
     "If-Match": {412: quote(Changed)},
+    **{error.code: {STATUSES[error]: quote(error)} for error in (Full, CursorExpired, Trashed)},
     "service": {500: Text(DETAILS[500]), 503: Text(DETAILS[503])},
 }
 # Of every operation.
@@ -108,10 +120,10 @@ def add_errors(spec: APISpec) -> None:
             spec.components.response(_name(status), _describe(status, texts))
 
 
-def list_errors(declaration: Declaration, method: str, *, has_path: bool, creates: bool) -> Iterator[tuple[str, Any]]:
+def list_errors(declaration: Declaration, method: str, *, has_path: bool) -> Iterator[tuple[str, Any]]:
     """Yield the errors of an operation by status, the common ones by reference."""
     shapes = {"query": declaration.query, "body": declaration.body}
-    causes = [*CALLER, *(["path"] if has_path else []), *(["number of tasks"] if creates else [])]
+    causes = [*CALLER, *(["path"] if has_path else []), *(error.code for error in declaration.refuses)]
     causes += [part for part, shape in shapes.items() if shape] or ["unknown parameter"]
     causes += ["time of the search"] if declaration.query and TooSlow.field in declaration.query.fields else []
     answers: dict[int, dict[str, Text]] = defaultdict(dict)

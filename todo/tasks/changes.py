@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 
 from config import Settings
 from todo.database.changes import find_changes
+from todo.errors import CursorExpired
 from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, extend, show_task
 from todo.tasks.resource import TASKS, TRASH
@@ -71,7 +72,7 @@ def formats(settings: Settings) -> Responses:
 
 
 @changes.get("/changes")
-@endpoint(query=ChangesQuerySchema(), responses=formats)
+@endpoint(query=ChangesQuerySchema(), responses=formats, refuses=[CursorExpired])
 def list_changes(query: Mapping[str, Any]) -> Response:
     """List changes.
 

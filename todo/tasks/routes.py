@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g
 
 from config import Settings
 from todo.database.changing import RowName
-from todo.errors import FieldError
+from todo.errors import FieldError, Full, Trashed
 from todo.extensions import current_settings
 from todo.tasks import queries
 from todo.tasks.completed_as import accept, describe_counted_tasks, describe_task, show_task
@@ -70,6 +70,7 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
     reads=["Idempotency-Key"],
     responses=task_formats(201),
     sends=["ETag", "Location", "Idempotent-Replayed"],
+    refuses=[Full],
 )
 def create_task(new: dict[str, Any]) -> Response:
     """Create a task.
@@ -119,7 +120,11 @@ def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: RowN
 
 @tasks.put("/<id:task_id>")
 @endpoint(
-    body=accept(TaskChangesSchema, partial=True), reads=["If-Match"], responses=task_formats(200, 201), sends=["ETag"]
+    body=accept(TaskChangesSchema, partial=True),
+    reads=["If-Match"],
+    responses=task_formats(200, 201),
+    sends=["ETag"],
+    refuses=[Full, Trashed],
 )
 def replace_task(changes: dict[str, Any], task_id: RowName) -> Response:
     """Update a task with PUT.

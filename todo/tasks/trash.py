@@ -94,7 +94,7 @@ def list_trash(query: Mapping[str, Any]) -> Response:
 
 
 @trash.post("/<id:task_id>/restore")
-@endpoint(responses=task_formats(200), sends=["ETag"])
+@endpoint(responses=task_formats(200), sends=["ETag"], refuses=[Full])
 def restore_trashed_task(task_id: RowName) -> Response:
     """Restore a task.
 

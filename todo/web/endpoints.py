@@ -15,6 +15,7 @@ from flask import Response, request
 from marshmallow import Schema, ValidationError
 
 from config import Settings
+from todo.errors import DomainError
 from todo.extensions import current_settings
 from todo.web.bodies import NO_OBJECT, MalformedBody, read_body
 from todo.web.parameters import MAX_ERRORS, list_documented, load_query
@@ -36,6 +37,7 @@ class Declaration:
     reads: Sequence[str]
     responses: Responses
     sends: Sequence[str]
+    refuses: Sequence[type[DomainError]]
 
 
 def endpoint(
@@ -45,11 +47,13 @@ def endpoint(
     reads: Sequence[str] = (),
     responses: Responses | Callable[[Settings], Responses],
     sends: Sequence[str] = (),
+    refuses: Sequence[type[DomainError]] = (),
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Declare a view. Its first arguments are the loaded ``query`` and ``body``, if they are declared.
 
     Without ``query``, any parameter is refused. ``reads`` names the request headers that the view reads, ``sends`` the
-    response headers that it sets. ``body`` and ``responses`` depend on the settings if they are functions.
+    response headers that it sets, ``refuses`` the errors that only some operations have. ``body`` and ``responses``
+    depend on the settings if they are functions.
     """
     documented = query if query and list_documented(query) else None
     loaders = [partial(load_query, query)] if query else []
@@ -63,7 +67,7 @@ def endpoint(
             return view(*(load() for load in loaders), *args, **kwargs)
 
         run.declare = lambda settings: Declaration(  # type: ignore[attr-defined]
-            documented, resolve(body, settings), reads, resolve(responses, settings), sends
+            documented, resolve(body, settings), reads, resolve(responses, settings), sends, refuses
         )
         return run
 
