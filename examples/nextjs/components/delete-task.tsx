@@ -32,7 +32,7 @@ export function DeleteTask({ api, task, onClose, onDeleted }: Props) {
   return (
     <Dialog ref={dialog} title="Delete this task?" onClose={onClose}>
       <p>
-        “{task.title}” will be gone for good.
+        “{task.title}” moves to the trash, where it stays for 30 days.
       </p>
       {problem && <Problem title="The task was not deleted" detail={explain(problem)} />}
       <div className="actions">
