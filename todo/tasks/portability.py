@@ -1,7 +1,7 @@
 """All data of a user: exported, imported and deleted, as that user."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from marshmallow import ValidationError
@@ -10,6 +10,8 @@ from marshmallow.exceptions import SCHEMA
 from todo.database.erasing import build_erase
 from todo.database.importing import build_create_many
 from todo.database.isolation import fetch
+from todo.database.paging import Page
+from todo.database.resource import Resource
 from todo.tasks.queries import find_room, find_tasks
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.trash import find_trash
@@ -38,23 +40,21 @@ class ExportedTaskSchema(IncomingSchema):
 def export_tasks(user_id: str) -> Iterator[dict[str, Any]]:
     """Yield the user's tasks as responses have them, oldest first, each once despite concurrent writes."""
     query: dict[str, Any] = {"sort": "created", "order": "asc", "limit": MAX_LISTED}
-    while True:
-        page = find_tasks(user_id, query)
-        yield from map(TASKS.to_response, page.rows)
-        if page.cursor is None:
-            return
-        query["cursor"] = page.cursor
+    yield from show_pages(TASKS, lambda cursor: find_tasks(user_id, {**query, "cursor": cursor}))
 
 
 def export_trash(user_id: str) -> Iterator[dict[str, Any]]:
     """Yield the tasks in the user's trash as responses have them, the last deleted one first."""
-    query: dict[str, Any] = {"limit": MAX_LISTED}
-    while True:
-        page = find_trash(user_id, query)
-        yield from map(TRASH.to_response, page.rows)
-        if page.cursor is None:
-            return
-        query["cursor"] = page.cursor
+    yield from show_pages(TRASH, lambda cursor: find_trash(user_id, {"limit": MAX_LISTED, "cursor": cursor}))
+
+
+def show_pages(resource: Resource[Any], find: Callable[[str | None], Page[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all pages; ``find`` returns the page of a cursor."""
+    page = find(None)
+    yield from map(resource.to_response, page.rows)
+    while page.cursor is not None:
+        page = find(page.cursor)
+        yield from map(resource.to_response, page.rows)
 
 
 def read_tasks(tasks: Any) -> list[dict[str, Any]]:
