@@ -38,8 +38,8 @@ SINCE = bindparam("since", type_=BigInteger)
 class Place(NamedTuple):
     """The content of a cursor: the row after which a page begins, by its number and its ID.
 
-    It is valid in one ``epoch`` of the user's counter; None if the user has none yet. The client began its copy when
-    the counter was at ``since``, so it needs no row that was deleted before.
+    It is valid in one ``epoch`` of the user's counter; None while the user has none. The client began its copy when the
+    counter was at ``since``, so it needs no row that was deleted before.
     """
 
     epoch: str | None
@@ -50,6 +50,8 @@ class Place(NamedTuple):
 
 # Without a cursor, no deleted row is needed.
 START = Place(None, MAX_ID, 0, 0)
+# The place of an empty copy from before the counter existed: everything is yet to come.
+EMPTY = Place(None, 0, 0, 0)
 
 
 class Changes(NamedTuple):
@@ -75,16 +77,20 @@ def find_changes(
     counter = found[0]
     latest, floor = counter.latest or 0, counter.floor or 0
     if cursor is not None:
-        is_of_epoch = place.epoch in (None, counter.epoch) and place.change <= latest
-        if not is_of_epoch or max(place.change, place.since) < floor:
+        is_of_epoch = (place.epoch == counter.epoch or place == EMPTY) and place.change <= latest
+        # Up to this number, the client has everything; of the next one, it may have a part.
+        known = max(place.change - (place.id < MAX_ID), place.since)
+        if not is_of_epoch or known < floor:
             raise CursorExpired
     rows = [row for row in found if row.id is not None]
     # The last row only shows that there is another page, if it exceeds the limit or the size.
     shown = rows[: len(rows) - 1 if is_large and rows and rows[-1].bytes > PAGE_BYTES else limit]
     has_more = len(rows) > len(shown)
     since = latest if cursor is None else place.since
-    # Without more, everything up to the counter was sent.
-    end = (shown[-1].change, shown[-1].id) if has_more else (latest, MAX_ID)
+    last = shown[-1] if shown else place
+    # The number of the next row. Until the counter exists, rows have no number, and more of them can come.
+    following = rows[len(shown)].change if has_more else latest + 1 if counter.epoch else last.change
+    end = (following - 1, MAX_ID) if following > last.change else (last.change, last.id)
     return Changes(shown, write_cursor([counter.epoch, since, *end], SCOPE), has_more)
 
 
@@ -95,8 +101,7 @@ def read_place(cursor: str) -> Place:
         since, change, row_id = map(read_id, numbers)
     except ValueError:
         raise InvalidCursor from None
-    # Until the counter exists, nothing was numbered: everything is yet to come.
-    return Place(None, 0, 0, 0) if epoch is None else Place(epoch, since, change, row_id)
+    return Place(epoch, since, change, row_id)
 
 
 @cache

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
-from todo.database.feeds import write_number
+from todo.database.feeds import write_lock, write_number
 from todo.database.resource import Resource
 from todo.database.statements import Statement, join_rows, row_like
 
@@ -40,12 +40,14 @@ def build_create_once(
 
     If ``limited``, it creates and returns none if the key is new and there is no room (see write_room).
 
-    Each of three parts sees what was committed before it. If two requests use the same key, the INSERT of the second
-    waits for the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted.
+    Each part sees what was committed before it. If two requests use the same key, the INSERT of the second waits for
+    the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted. Old keys are deleted
+    behind the lock, because build_erase deletes them behind it too.
     """
     table = resource.table
     room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room") if limited else ("", "")
     return Statement(
+        text(write_lock(f"SELECT :owner WHERE EXISTS ({EXPIRED})")),
         # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
         # statistics do not know that there are millions.
         text(

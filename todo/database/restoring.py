@@ -60,10 +60,12 @@ def renew(*, trust_clock: bool = False) -> Iterator[str]:
     with renewing() as connection:
         yield f"In the database {connection.execute(PLACE).scalar_one()}:"
         clock = connection.execute(CLOCK).scalar_one()
+        # The counters are locked first, as in every write (feeds.py).
+        expired = renew_epochs(connection)
         for table in db.metadata.sorted_tables:
             if {"user_id", "id", "version"} <= set(table.c.keys()):
                 yield from renew_table(connection, str(table), clock, trust_clock=trust_clock)
-        yield renew_epochs(connection)
+        yield expired
 
 
 def renew_feeds() -> str:

@@ -4,6 +4,7 @@ Statements filter by owner, and row security does too: either one is enough.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -172,15 +173,16 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
-    try:
-        task, outcome = change_row(user_id, uid, statement, expected, values)
-    except NotFound:
-        if expected.allowed is not None:
-            raise Changed from None
-        raise Full if creates else FieldError("title", TITLE_MISSING) from None
-    if outcome.is_trashed:
-        raise Trashed
-    return task, outcome.is_new
+    # A statement that waits for a deletion sees the task neither here nor in the trash. The second one sees it.
+    for _ in range(2):
+        with suppress(NotFound):
+            task, outcome = change_row(user_id, uid, statement, expected, values)
+            if outcome.is_trashed:
+                raise Trashed
+            return task, outcome.is_new
+    if expected.allowed is not None:
+        raise Changed
+    raise Full if creates else FieldError("title", TITLE_MISSING)
 
 
 def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
