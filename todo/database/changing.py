@@ -51,10 +51,14 @@ ATTEMPTS = 10
 
 
 class Versions(NamedTuple):
-    """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all."""
+    """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all.
+
+    If ``exists``, no row may be created.
+    """
 
     allowed: list[str] | None
     refused: list[str] | None
+    exists: bool = False
 
 
 ANY_VERSION = Versions(None, [])

@@ -169,7 +169,7 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     Raises Trashed, Full, Changed or Excluded, and FieldError if a new task has no title.
     """
     columns = TASKS.to_columns(changes)
-    creates = "title" in changes and expected.allowed is None
+    creates = "title" in changes and not expected.exists
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
@@ -180,7 +180,7 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
             if outcome.is_trashed:
                 raise Trashed
             return task, outcome.is_new
-    if expected.allowed is not None:
+    if expected.exists:
         raise Changed
     raise Full if creates else FieldError("title", TITLE_MISSING)
 

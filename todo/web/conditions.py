@@ -28,6 +28,7 @@ def read_expected() -> Versions:
     return Versions(
         allowed=None if is_any else read_versions(tags),
         refused=None if others.star_tag else read_versions(others),
+        exists="If-Match" in request.headers,
     )
 
 
