@@ -11,12 +11,14 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CompoundSelect,
+    DateTime,
     Label,
     Text,
     any_,
     bindparam,
     exists,
     false,
+    literal_column,
     or_,
     select,
     text,
@@ -46,6 +48,7 @@ TYPES: dict[str, Any] = {"id": BigInteger(), "uid": UUID(as_uuid=False)}
 # The versions that may be changed, NULL for any; and those that may not, NULL for all.
 ALLOWED = bindparam("allowed", type_=ARRAY(Text))
 REFUSED = bindparam("refused", type_=ARRAY(Text))
+SOME_TIME = literal_column("CAST('infinity' AS timestamptz)", DateTime(timezone=True))
 # How often a change is tried while other requests change the row before it is locked.
 ATTEMPTS = 10
 
@@ -120,7 +123,8 @@ def select_change(resource: Resource[Any], column: str, assign: Assign, *labels:
     next_time = sql.timezone(utc, sql.timezone(utc, table.c.updated_at) + text("interval '1 microsecond'"))
     now = sql.greatest(next_time, clock.c.now)
     values = assign(now)
-    differs = or_(false(), *(table.c[name].is_distinct_from(value) for name, value in values.items()))
+    # A timestamp that is set differs from none, whatever it is. With a constant, Citus gives the whole to one shard.
+    differs = or_(false(), *(table.c[name].is_distinct_from(value) for name, value in assign(SOME_TIME).items()))
     is_changed = (is_row(resource, column), is_expected(resource), differs)
     feed = take_number(table, *is_changed)
     change = update(table).where(*is_changed).values(**values, version=table.c.version + 1, updated_at=now)

@@ -40,7 +40,9 @@ def build_delete(
         deletion = delete(table).where(*is_deleted, feed.c.change.is_not(None))
         written = deletion.returning(*table.c, feed.c.change.label("number")).cte("written")
         moved = select(*(written.c[name] for name in names), written.c.number)
-        trashed = insert(trash.table).from_select([*names, "change"], moved, include_defaults=False).cte("trashed")
+        insertion = insert(trash.table).from_select([*names, "change"], moved, include_defaults=False)
+        # RETURNING, because Citus would use COPY otherwise, which row security refuses.
+        trashed = insertion.returning(trash.table.c.id).cte("trashed")
         outcome = select_outcome(resource, column, written, false()).add_cte(trashed)
         return Statement(expiry, outcome, row=with_outcome(resource))
 
