@@ -7,7 +7,6 @@ from sqlalchemy import text
 
 from todo.database.creating import write_insert
 from todo.database.feeds import LOCK, write_number
-from todo.database.putting import write_is_free
 from todo.database.resource import Resource
 from todo.database.statements import NAMED, Statement, row_like
 
@@ -26,17 +25,20 @@ def build_create_many(resource: Resource[Any], trash: Resource[Any], values: Map
     concurrent statements see the rows of the first.
     """
     columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in (*values, "uid"))
-    source = f"FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns}), feed"
+    taken = " UNION ALL ".join(
+        f"SELECT {each}.uid FROM {each} WHERE {each}.user_id = :owner" for each in (resource.table, trash.table)
+    )
+    uid = "CASE WHEN given.uid IS NULL OR taken.uid IS NOT NULL THEN gen_random_uuid() ELSE given.uid END"
     number = write_number("FROM existing WHERE (:add OR number = 0) AND number <= :room")
-    is_free = write_is_free([resource.table, trash.table], "given.uid")
-    uid = f"CASE WHEN given.uid IS NOT NULL AND {is_free} THEN given.uid ELSE gen_random_uuid() END"
     return Statement(
         LOCK,
         # Materialized, so that Citus assigns the IDs on its coordinator.
         text(
             f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
             f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
-            f" {number} {write_insert(resource, {**values, 'uid': uid}, source)} RETURNING id"
+            f" taken AS MATERIALIZED ({taken}), given AS MATERIALIZED (SELECT given.*, {uid} AS own_uid FROM"
+            f" json_to_recordset(CAST(:rows AS json)) AS given ({columns}) LEFT JOIN taken ON taken.uid = given.uid),"
+            f" {number} {write_insert(resource, {**values, 'uid': 'own_uid'}, 'FROM given, feed')} RETURNING id"
         ),
         row=row_like(Created),
     )

@@ -63,9 +63,11 @@ def write_creation(
         text(write_lock(f"SELECT :owner WHERE {write_is_free(tables[:1], uid)}")),
         text(
             f"""
-            WITH {room} feed AS (
+            WITH {room} locked AS MATERIALIZED (
+              SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND {WRITTEN_HERE}
+            ), feed AS (
               UPDATE todo.feeds AS feeds SET change = feeds.change + 1
-              WHERE feeds.user_id = :owner AND feeds.{WRITTEN_HERE} AND {write_is_free(tables, uid)} {has_room}
+              WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM locked) AND {write_is_free(tables, uid)} {has_room}
               RETURNING change
             ) {write_insert(resource, {"uid": uid, **new}, "FROM feed")} RETURNING id
             """
