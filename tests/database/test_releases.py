@@ -85,7 +85,7 @@ def test_a_release_works_on_the_schema_of_the_next(app: Flask, alice: Caller, up
     assert app.test_client().get("/readyz").status_code == 200
     assert read_task(alice.get(f"/api/tasks/{before['id']}")) == before
     for method, path in operations_on_a_task(app):
-        task = alice.add("after", priority="low")
+        task = alice.add_for(path, "after", priority="low")
         url = path.format(task_id=task["id"], user_id=alice.user_id)
         answer = alice.call(method, url, json={"title": "changed", "completed": True})
         assert answer.status_code == (204 if method == "DELETE" else 200)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -90,13 +91,17 @@ def test_requests_call_no_functions_of_other_roles(
     found = [read_tasks(alice.get(f"/api/tasks?{query}")) for query in ("tag=home", "search=home", "search=hers")]
     assert [[task["title"] for task in tasks] for tasks in found] == [["hers"], [], ["hers"]]
     for method, path in operations_on_a_task(app):
-        task = alice.add("each", tags=["home"])
+        task = alice.add_for(path, "each", tags=["home"])
         url = path.format(task_id=task["id"], user_id=alice.user_id)
         assert alice.call(method, url, json={"title": "x", "completed": True, "tags": ["new"]}).status_code in {
             200,
             204,
         }
     assert alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": "k"}).status_code == 201
+    for path in ("/api/tasks/changes", "/api/trash"):
+        assert alice.get(path).status_code == 200
+    assert alice.put(f"/api/tasks/{uuid4()}", json={"title": "new"}).status_code == 201
+    assert alice.delete("/api/trash").status_code == 204
     for arguments in (["export", alice.user_id], ["delete", alice.user_id, "--yes"]):
         assert app.test_cli_runner().invoke(args=["user", *arguments]).exit_code == 0
     assert app.test_client().get("/readyz").status_code == 503, "anyone may create objects in the search path"

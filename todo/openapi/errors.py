@@ -105,7 +105,7 @@ ERRORS: dict[str, dict[int, Text]] = {
 # Of every operation.
 CALLER = ("missing token", "expired token", "invalid token", "rate limit", "concurrent requests")
 # These differ between operations. The document has the others once, as components.
-VARYING = {400, 415, 422}
+VARYING = {400, 410, 415, 422}
 HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 

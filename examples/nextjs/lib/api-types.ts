@@ -28,6 +28,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tasks/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List changes
+         * @description The tasks that have changed since `cursor`, as they are now; of a deleted task, only `id` and `uid`. Without a cursor, all tasks. No change is ever skipped; a task may come again. 410 means that the changes since the cursor are not known any more: drop your copy, and start without a cursor.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tasks/{task_id}": {
         parameters: {
             query?: never;
@@ -42,13 +62,13 @@ export interface paths {
         get: operations["getTask"];
         /**
          * Update a task with PUT
-         * @description The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are.
+         * @description The same as PATCH, for clients that send the whole task back: fields that are not sent stay as they are. With a UID in the path, it creates the task if you have none with this UID (201). So a client can choose the UID of a new task, and repeat the request. If the task is in the trash, it is 410.
          */
         put: operations["replaceTask"];
         post?: never;
         /**
          * Delete a task
-         * @description The task is then in no list, and every other request for it is 404.
+         * @description The task moves to the trash, from which it can be restored. It is then in no list, and every other request for it is 404.
          */
         delete: operations["deleteTask"];
         options?: never;
@@ -78,6 +98,70 @@ export interface paths {
          * @description `{"completed": true}` completes the task, `{"completed": false}` reopens it; both can be repeated. Without a body, an open task is completed and a completed one is reopened.
          */
         patch: operations["completeTask"];
+        trace?: never;
+    };
+    "/api/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the trash
+         * @description The tasks that you deleted, the last one first. After a number of days, by default 30, a task is removed for good. If there are more than `limit` tasks, follow the `Link` header to the next page.
+         */
+        get: operations["listTrash"];
+        put?: never;
+        post?: never;
+        /**
+         * Empty the trash
+         * @description Removes all tasks from the trash for good. This cannot be undone.
+         */
+        delete: operations["emptyTrash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/trash/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a task for good
+         * @description Removes a task from the trash. This cannot be undone.
+         */
+        delete: operations["removeTrashedTask"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/trash/{task_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a task
+         * @description Moves a task out of the trash. It has the same `id` and `uid`, and a new version.
+         */
+        post: operations["restoreTrashedTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
 }
@@ -192,6 +276,12 @@ export interface components {
              */
             readonly updated_at: string;
             /**
+             * Format: uuid
+             * @description A UUID, which a client can choose with PUT. It never changes. Paths accept it instead of the ID.
+             * @example 0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a
+             */
+            readonly uid: string;
+            /**
              * @description The version, for If-Match: the same text as the header ETag, with its quotes.
              * @example "42.3"
              */
@@ -228,6 +318,121 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date?: string | null;
+        };
+        Change: {
+            /**
+             * @description Whether the task was deleted.
+             * @example false
+             */
+            deleted: boolean;
+            /**
+             * Format: int64
+             * @description Assigned by the server, never reused.
+             * @example 42
+             */
+            readonly id: number;
+            /**
+             * @description The owner: the user of the token.
+             * @example alice
+             */
+            readonly user_id?: string;
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy milk
+             */
+            title?: string;
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
+            description?: string | null;
+            /**
+             * @description Whether the task is completed.
+             * @example false
+             */
+            completed?: boolean;
+            /**
+             * Format: date-time
+             * @description When the task was completed; null while it is not.
+             */
+            readonly completed_at?: string | null;
+            /**
+             * @description How urgent the task is; null if unknown.
+             * @example high
+             */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
+            due_date?: string | null;
+            /**
+             * Format: date-time
+             * @description When the task was created.
+             * @example 2026-12-01T08:30:00.123456Z
+             */
+            readonly created_at?: string;
+            /**
+             * Format: date-time
+             * @description When the task was last changed.
+             * @example 2026-12-01T08:30:00.123456Z
+             */
+            readonly updated_at?: string;
+            /**
+             * Format: uuid
+             * @description A UUID, which a client can choose with PUT. It never changes. Paths accept it instead of the ID.
+             * @example 0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a
+             */
+            readonly uid: string;
+            /**
+             * @description The version, for If-Match: the same text as the header ETag, with its quotes.
+             * @example "42.3"
+             */
+            readonly etag?: string;
+        };
+        Changes: {
+            /**
+             * @description The changed tasks, in the order of their last changes.
+             * @example [
+             *       {
+             *         "id": 42,
+             *         "user_id": "alice",
+             *         "title": "Buy milk",
+             *         "description": "Two bottles.",
+             *         "completed": false,
+             *         "completed_at": null,
+             *         "priority": "high",
+             *         "tags": [
+             *           "home"
+             *         ],
+             *         "due_date": "2026-12-31",
+             *         "created_at": "2026-12-01T08:30:00.123456Z",
+             *         "updated_at": "2026-12-01T08:30:00.123456Z",
+             *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+             *         "etag": "\"42.3\"",
+             *         "deleted": false
+             *       }
+             *     ]
+             */
+            changes: components["schemas"]["Change"][];
+            /**
+             * @description Where to go on: send it with the next request, now or later.
+             * @example AeJ0aXRsZSI
+             */
+            cursor: string;
+            /**
+             * @description Whether there are more changes already.
+             * @example false
+             */
+            more: boolean;
         };
         TaskChanges: {
             /**
@@ -268,6 +473,86 @@ export interface components {
              */
             completed: boolean;
         };
+        TrashedTask: {
+            /**
+             * Format: int64
+             * @description Assigned by the server, never reused.
+             * @example 42
+             */
+            readonly id: number;
+            /**
+             * @description The owner: the user of the token.
+             * @example alice
+             */
+            readonly user_id: string;
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy milk
+             */
+            title: string;
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
+            description: string | null;
+            /**
+             * @description Whether the task is completed.
+             * @example false
+             */
+            completed: boolean;
+            /**
+             * Format: date-time
+             * @description When the task was completed; null while it is not.
+             */
+            readonly completed_at: string | null;
+            /**
+             * @description How urgent the task is; null if unknown.
+             * @example high
+             */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags: string[];
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
+            due_date: string | null;
+            /**
+             * Format: date-time
+             * @description When the task was created.
+             * @example 2026-12-01T08:30:00.123456Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description When the task was last changed.
+             * @example 2026-12-01T08:30:00.123456Z
+             */
+            readonly updated_at: string;
+            /**
+             * Format: uuid
+             * @description A UUID, which a client can choose with PUT. It never changes. Paths accept it instead of the ID.
+             * @example 0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a
+             */
+            readonly uid: string;
+            /**
+             * Format: date-time
+             * @description When the task was deleted.
+             * @example 2026-12-01T08:30:00.123456Z
+             */
+            readonly deleted_at: string;
+            /**
+             * @description The version, for If-Match: the same text as the header ETag, with its quotes.
+             * @example "42.3"
+             */
+            readonly etag: string;
+        };
     };
     responses: {
         /** @description Unauthorized */
@@ -302,16 +587,6 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Forbidden */
-        Forbidden: {
-            headers: {
-                "X-Request-ID": components["headers"]["X-Request-ID"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
         /** @description Request Entity Too Large */
         RequestEntityTooLarge: {
             headers: {
@@ -334,6 +609,16 @@ export interface components {
         };
         /** @description Precondition Failed */
         PreconditionFailed: {
+            headers: {
+                "X-Request-ID": components["headers"]["X-Request-ID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Forbidden */
+        Forbidden: {
             headers: {
                 "X-Request-ID": components["headers"]["X-Request-ID"];
                 [name: string]: unknown;
@@ -465,6 +750,7 @@ export interface operations {
                      *         "due_date": "2026-12-31",
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *         "etag": "\"42.3\""
                      *       }
                      *     ]
@@ -550,6 +836,7 @@ export interface operations {
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *       "etag": "\"42.3\""
                      *     }
                      */
@@ -595,6 +882,92 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    listChanges: {
+        parameters: {
+            query?: {
+                /** @description The largest number of changes in the page. */
+                limit?: number;
+                /** @description From the response before. Without it, the response begins with all tasks. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "id": 42,
+                     *           "user_id": "alice",
+                     *           "title": "Buy milk",
+                     *           "description": "Two bottles.",
+                     *           "completed": false,
+                     *           "completed_at": null,
+                     *           "priority": "high",
+                     *           "tags": [
+                     *             "home"
+                     *           ],
+                     *           "due_date": "2026-12-31",
+                     *           "created_at": "2026-12-01T08:30:00.123456Z",
+                     *           "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *           "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+                     *           "etag": "\"42.3\"",
+                     *           "deleted": false
+                     *         }
+                     *       ],
+                     *       "cursor": "AeJ0aXRsZSI",
+                     *       "more": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description Gone */
+            410: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     getTask: {
         parameters: {
             query?: never;
@@ -603,7 +976,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The ID of the task. Any other value is 404. */
+                /** @description The ID of the task, or its UID. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -633,6 +1006,7 @@ export interface operations {
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *       "etag": "\"42.3\""
                      *     }
                      */
@@ -673,7 +1047,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description The ID of the task. Any other value is 404. */
+                /** @description The ID of the task, or its UID. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -713,6 +1087,37 @@ export interface operations {
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+                     *       "etag": "\"42.3\""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 42,
+                     *       "user_id": "alice",
+                     *       "title": "Buy milk",
+                     *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "home"
+                     *       ],
+                     *       "due_date": "2026-12-31",
+                     *       "created_at": "2026-12-01T08:30:00.123456Z",
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *       "etag": "\"42.3\""
                      *     }
                      */
@@ -730,7 +1135,18 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            /** @description Gone */
+            410: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["RequestEntityTooLarge"];
             /** @description Unsupported Media Type */
@@ -766,7 +1182,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description The ID of the task. Any other value is 404. */
+                /** @description The ID of the task, or its UID. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -807,7 +1223,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description The ID of the task. Any other value is 404. */
+                /** @description The ID of the task, or its UID. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -847,6 +1263,7 @@ export interface operations {
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *       "etag": "\"42.3\""
                      *     }
                      */
@@ -900,7 +1317,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description The ID of the task. Any other value is 404. */
+                /** @description The ID of the task, or its UID. Any other value is 404. */
                 task_id: number;
             };
             cookie?: never;
@@ -939,6 +1356,7 @@ export interface operations {
                      *       "due_date": "2026-12-31",
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
                      *       "etag": "\"42.3\""
                      *     }
                      */
@@ -969,6 +1387,209 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listTrash: {
+        parameters: {
+            query?: {
+                /** @description The largest number of tasks in the page. */
+                limit?: number;
+                /** @description Where the page begins: from the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 42,
+                     *         "user_id": "alice",
+                     *         "title": "Buy milk",
+                     *         "description": "Two bottles.",
+                     *         "completed": false,
+                     *         "completed_at": null,
+                     *         "priority": "high",
+                     *         "tags": [
+                     *           "home"
+                     *         ],
+                     *         "due_date": "2026-12-31",
+                     *         "created_at": "2026-12-01T08:30:00.123456Z",
+                     *         "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+                     *         "deleted_at": "2026-12-01T08:30:00.123456Z",
+                     *         "etag": "\"42.3\""
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["TrashedTask"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    emptyTrash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    removeTrashedTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of the task, or its UID. Any other value is 404. */
+                task_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFound"];
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    restoreTrashedTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of the task, or its UID. Any other value is 404. */
+                task_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": 42,
+                     *       "user_id": "alice",
+                     *       "title": "Buy milk",
+                     *       "description": "Two bottles.",
+                     *       "completed": false,
+                     *       "completed_at": null,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "home"
+                     *       ],
+                     *       "due_date": "2026-12-31",
+                     *       "created_at": "2026-12-01T08:30:00.123456Z",
+                     *       "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+                     *       "etag": "\"42.3\""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             /** @description Unprocessable Entity */
             422: {
                 headers: {
