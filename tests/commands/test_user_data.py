@@ -52,19 +52,23 @@ def fill(caller: Caller) -> list[dict[str, Any]]:
 def test_an_import_of_an_export_restores_the_same_tasks(
     flask_user: Run, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
+    alice.add_for("/trash/", "gone")
     tasks = fill(alice)
     bob.add("his")
+    trash: Any = alice.get("/api/trash").json
     exported = flask_user("export", alice.user_id)
     assert exported.exit_code == 0, exported.stderr
-    assert exported.stderr == "Exported 3 tasks.\n"
+    assert exported.stderr == "Exported 3 tasks, and 1 in the trash.\n"
     document = json.loads(exported.stdout)
-    assert document == {"user_id": alice.user_id, "tasks": tasks[::-1]}
+    assert document == {"user_id": alice.user_id, "tasks": tasks[::-1], "trash": trash}
+    assert [task["title"] for task in trash] == ["gone"]
     file = tmp_path / "export.json"
     file.write_text(exported.stdout)
 
     deleted = flask_user("delete", alice.user_id, "--yes")
-    assert (deleted.exit_code, deleted.stderr) == (0, "Deleted 3 tasks.\n")
+    assert (deleted.exit_code, deleted.stderr) == (0, "Deleted 4 tasks.\n")
     assert alice.titles() == []
+    assert alice.get("/api/trash").json == []
 
     imported = flask_user("import", alice.user_id, str(file))
     assert (imported.exit_code, imported.stderr) == (0, "Imported 3 tasks.\n")
@@ -186,23 +190,25 @@ def test_delete_asks_to_type_the_user_id(flask_user: Run, alice: Caller) -> None
 def test_delete_removes_the_user_from_every_table(
     flask_user: Run, alice: Caller, bob: Caller, database: Database
 ) -> None:
-    def count(user_id: str) -> int:
+    def count(user_id: str) -> dict[str, int]:
         tables = database.run(
             "SELECT DISTINCT table_name FROM information_schema.columns"
             " WHERE table_schema = 'todo' AND column_name = 'user_id'"
         )
-        assert len(tables) >= 2
-        return sum(
-            database.run(f"SELECT count(*) FROM todo.{table} WHERE user_id = %s", (user_id,))[0][0]
+        return {
+            table: database.run(f"SELECT count(*) FROM todo.{table} WHERE user_id = %s", (user_id,))[0][0]
             for (table,) in tables
-        )
+        }
 
     for caller in (alice, bob):
         response = caller.post("/api/tasks", json={"title": "once"}, headers={"Idempotency-Key": "key"})
         assert response.status_code == 201
-    assert count(alice.user_id) == count(bob.user_id) == 2
+        caller.add_for("/trash/")
+    one_each = dict.fromkeys(("tasks", "idempotency_keys", "feeds", "trash"), 1)
+    assert count(alice.user_id) == count(bob.user_id) == one_each
     assert flask_user("delete", alice.user_id, "--yes").exit_code == 0
-    assert (count(alice.user_id), count(bob.user_id)) == (0, 2)
+    assert count(alice.user_id) == dict.fromkeys(one_each, 0)
+    assert count(bob.user_id) == one_each
     read_problem(alice.get("/api/tasks/1"), 404)
 
 

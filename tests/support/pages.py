@@ -1,6 +1,7 @@
-"""Read the pages of a list and the links between them."""
+"""Read the pages of a list and the links between them, and the pages of the change feed."""
 
 import re
+from typing import Any
 
 from werkzeug.test import TestResponse
 
@@ -26,3 +27,17 @@ def walk(caller: Caller, url: str | None) -> list[list[str]]:
         pages.append([task["title"] for task in read_tasks(response)])
         url = read_next(response)
     return pages
+
+
+def read_changes(caller: Caller, cursor: str | None = None, limit: int = 1000) -> tuple[list[dict[str, Any]], str]:
+    """Return all changes after a cursor, and the last cursor."""
+    changes: list[dict[str, Any]] = []
+    for _ in range(50):
+        query = {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
+        response = caller.get("/api/tasks/changes", query_string=query)
+        assert response.status_code == 200, response.text
+        page: Any = response.json
+        changes, cursor = [*changes, *page["changes"]], page["cursor"]
+        if not page["more"]:
+            return changes, str(cursor)
+    raise AssertionError("the pages do not end")

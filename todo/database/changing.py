@@ -124,7 +124,9 @@ def select_change(resource: Resource[Any], column: str, assign: Assign, *labels:
     now = sql.greatest(next_time, clock.c.now)
     values = assign(now)
     # A timestamp that is set differs from none, whatever it is. With a constant, Citus gives the whole to one shard.
-    differs = or_(false(), *(table.c[name].is_distinct_from(value) for name, value in assign(SOME_TIME).items()))
+    differences = [table.c[name].is_distinct_from(value) for name, value in assign(SOME_TIME).items()]
+    # Without values it is never true. Beside a constant, PostgreSQL would drop the owner, which names the partition.
+    differs = or_(*(differences or [table.c.version < 0]))
     is_changed = (is_row(resource, column), is_expected(resource), differs)
     feed = take_number(table, *is_changed)
     change = update(table).where(*is_changed).values(**values, version=table.c.version + 1, updated_at=now)
