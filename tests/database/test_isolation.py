@@ -5,18 +5,21 @@ as. The tests run with both walls, and with each wall alone.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import product
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.support.callers import Caller, operations_on_a_task, read_problem, read_task, read_tasks
+from tests.support.callers import Caller, list_routes, operations_on_a_task, read_problem, read_task, read_tasks
 from tests.support.databases import Database, Server, closing_pool
-from tests.support.pages import read_next
+from tests.support.pages import read_changes, read_next
 from todo import create_app
+from todo.database.audit import list_tables
 from todo.database.connections import Connections
 from todo.database.isolation import Isolation
 from todo.database.statements import Statement
@@ -31,27 +34,39 @@ CONFIGURATIONS = [
     ("the application alone", "owner"),
 ]
 MISSING = 2**62
+MISSING_UID = "4c1f0a3e-6d2b-4a8f-9b57-2f6c1d0e9a83"
 IMPOSSIBLE = [
     "0", "-1", "+1", "01", "1.0", "1e3", "1_0", " 1", "1 ", "abc", "null", "tasks", "%31%00", "%00", "%ff",
     "\uff11", "' OR 1=1--", "..", ".", "*", str(2**63 - 1), str(2**63), "9" * 19, "1" * 40, "1" * 4000,
+    MISSING_UID.replace("-", ""), f"{{{MISSING_UID}}}", f"urn:uuid:{MISSING_UID}", MISSING_UID[1:], f"{MISSING_UID}%0a",
 ]  # fmt: skip
 BODIES: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"title": "mine now", "completed": True}}]
 
 
 class Ownerless(Isolation):
-    """Send every statement without its owner filter."""
+    """Send every statement without its owner filters. ``removed`` counts those of each table or alias."""
 
-    removed = 0
+    FILTER = r"(?:(?:todo\.)?(\w+)\.)?\buser_id = "
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.removed: Counter[str] = Counter()
+        self._changed: dict[str, Statement[Any]] = {}
 
     def fetch(self, user_id: str, statement: Statement[Any], *rest: Any, **options: Any) -> Sequence[Any]:
-        changed = copy(statement)
-        changed.name += "_ownerless"
-        changed.text, removed = re.subn(r"todo\.tasks\.user_id = %\(owner\)s", "true", statement.text)
-        # A prepared statement keeps its number of parameters.
-        number = r"todo\.tasks\.user_id = (\$\d+)"
-        changed.preparation = re.sub(number, r"(\1::text IS NOT NULL)", statement.preparation)
-        self.removed += removed
+        changed = self._changed.get(statement.name) or self._remove(statement)
         return super().fetch(user_id, changed, *rest, **options)
+
+    def _remove(self, statement: Statement[Any]) -> Statement[Any]:
+        changed = self._changed[statement.name] = copy(statement)
+        changed.name += "_ownerless"
+        changed.text = re.sub(rf"{self.FILTER}%\(owner\)s", "true", statement.text)
+        # A prepared statement keeps its number of parameters.
+        changed.preparation = re.sub(rf"{self.FILTER}(\$\d+)", r"(\2::text IS NOT NULL)", statement.preparation)
+        self.removed += Counter(re.findall(rf"{self.FILTER}%\(owner\)s", statement.text))
+        # What remains is the owner of new rows.
+        assert set(re.findall(r"(\w+) \(?%\(owner\)s", changed.text)) <= {"SELECT", "VALUES"}
+        return changed
 
 
 class Service:
@@ -65,10 +80,16 @@ class Service:
             with self.app.app_context():
                 self.app.extensions["isolation"] = Ownerless(Connections(db.engine, self.settings), self.settings)
         if walls == "the application alone":
-            database.run("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY")
+            for table in list_tables():
+                database.run(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
 
     def make_caller(self, user_id: str | None = None) -> Caller:
         return Caller(self.app.test_client(), self.settings, user_id)
+
+    def read_rows(self, caller: Caller) -> dict[str, list[tuple[Any, ...]]]:
+        """Return all rows of a user, by table."""
+        rows = "SELECT * FROM {} AS row WHERE user_id = %s ORDER BY row::text"
+        return {str(table): self.database.run(rows.format(table), (caller.user_id,)) for table in list_tables()}
 
 
 @pytest.fixture(scope="module", params=CONFIGURATIONS, ids=" as ".join)
@@ -82,22 +103,133 @@ def service(request: pytest.FixtureRequest, server: Server) -> Iterator[Service]
 
 def test_foreign_missing_and_impossible_ids_get_the_same_404(service: Service) -> None:
     alice, bob = service.make_caller(), service.make_caller()
-    task = alice.add("hers", description="private")
-    stored = service.database.run("SELECT * FROM todo.tasks")
+    hers, her_deleted = alice.add("hers", description="private"), alice.add_for("/trash/", "hers, deleted")
+    his, his_deleted = bob.add("his"), bob.add_for("/trash/", "his, deleted")
+    stored = [service.read_rows(caller) for caller in (alice, bob)]
     asked = 0
     for method, path in operations_on_a_task(service.app):
-        for body, user_id in product(BODIES, [bob.user_id, alice.user_id]):
+        # Each operation finds tasks in one of the two tables.
+        elsewhere = his if "/trash/" in path else his_deleted
+        uids = [MISSING_UID, *(task["uid"] for task in (hers, her_deleted, elsewhere)), hers["uid"].upper()]
+        ids = [MISSING, *(task["id"] for task in (hers, her_deleted, elsewhere)), *IMPOSSIBLE]
+        for body, user_id in product(BODIES, [bob.user_id, alice.user_id] if "{user_id}" in path else [bob.user_id]):
+            # PUT creates a task that is not there; see the next test.
+            creates = method == "PUT" and path.endswith("/{task_id}") and user_id == bob.user_id
             answers = {
-                task_id: read_missing(bob.call(method, path.format(task_id=task_id, user_id=user_id), **body))
-                for task_id in [MISSING, task["id"], *IMPOSSIBLE]
+                name: read_missing(bob.call(method, path.format(task_id=name, user_id=user_id), **body))
+                for name in (ids if creates else ids + uids)
             }
             assert len(set(answers.values())) == 1, (method, path, body, answers)
             asked += len(answers)
-    assert asked > 500
-    if service.walls == "the database alone":
-        assert service.app.extensions["isolation"].removed > 20, "the owner filter was not removed from the statements"
-    assert service.database.run("SELECT * FROM todo.tasks") == stored
-    assert read_task(alice.get(f"/api/tasks/{task['id']}")) == task
+    assert asked > 4000
+    check_walls(service)
+    assert [service.read_rows(caller) for caller in (alice, bob)] == stored
+    assert read_task(alice.get(f"/api/tasks/{hers['id']}")) == hers
+
+
+@pytest.mark.parametrize("path", ["/api/tasks/{uid}", "/api/{user_id}/tasks/{uid}"])
+def test_putting_a_foreign_uid_is_like_putting_a_new_one(service: Service, path: str) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    foreign = [alice.add("hers", priority="high")["uid"], alice.add_for("/trash/", "hers, deleted")["uid"]]
+    her_rows = service.read_rows(alice)
+    requests: list[tuple[int, dict[str, Any]]] = [
+        (422, {}),
+        (422, {"json": {}}),
+        (422, {"json": {"completed": True}}),
+        (422, {"json": {"title": ""}}),
+        (412, {"json": {"title": "x"}, "headers": {"If-Match": '"1.1"'}}),
+        (412, {"json": {"completed": True}, "headers": {"If-Match": '"1.1"'}}),
+        (201, {"json": {"title": "his", "user_id": alice.user_id}, "headers": {"If-None-Match": "*"}}),
+        (412, {"json": {"title": "his"}, "headers": {"If-None-Match": "*"}}),
+        (200, {"json": {"title": "his", "completed": True}}),
+        (200, {"json": {"completed": True}}),
+    ]
+    uids = [str(uuid4()), *foreign, foreign[0].upper()]
+    for status, options in requests:
+        answers = []
+        # The last UID is that of the second task, which exists by then.
+        for uid in uids[: 3 if status == 201 else 4]:
+            response = bob.put(path.format(uid=uid, user_id=bob.user_id), **options)
+            assert response.status_code == status, response.text
+            answers.append(hide_what_differs(response, uid))
+        assert all(answer == answers[0] for answer in answers), answers
+    assert service.read_rows(alice) == her_rows
+    assert bob.titles() == ["his"] * 3
+    created = {task["uid"]: task["user_id"] for task in read_tasks(bob.get("/api/tasks"))}
+    assert created == dict.fromkeys(uids[:3], bob.user_id)
+
+
+def test_own_tasks_are_found_by_id_and_by_uid(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    alice.add("hers"), alice.add_for("/trash/", "hers, deleted")
+    her_rows = service.read_rows(alice)
+    for (method, path), body in product(operations_on_a_task(service.app), ({}, {"json": {"completed": True}})):
+        for name in ("id", "uid", "UID"):
+            task = bob.add_for(path, "his")
+            written = task["uid"].upper() if name == "UID" else task[name]
+            response = bob.call(method, path.format(task_id=written, user_id=bob.user_id), **body)
+            if method == "DELETE":
+                assert response.status_code == 204
+            else:
+                assert (read_task(response)["id"], read_task(response)["uid"]) == (task["id"], task["uid"])
+    check_walls(service)
+    assert service.read_rows(alice) == her_rows
+
+
+def test_the_trash_and_the_changes_have_only_own_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    kept: dict[str, list[str]] = {alice.user_id: [], bob.user_id: []}
+    deleted: dict[str, list[str]] = {alice.user_id: [], bob.user_id: []}
+    cursors = {caller.user_id: read_changes(caller)[1] for caller in (alice, bob)}
+    for caller in (alice, bob, alice, bob, bob, alice):
+        kept[caller.user_id].append(caller.add()["uid"])
+        deleted[caller.user_id].append(caller.add_for("/trash/")["uid"])
+    for caller in (alice, bob):
+        changes, cursor = read_changes(caller, cursors[caller.user_id], limit=1)
+        live = [change["uid"] for change in changes if not change["deleted"]]
+        assert live == kept[caller.user_id]
+        assert [change["uid"] for change in changes if change["deleted"]] == deleted[caller.user_id]
+        assert [change["uid"] for change in read_changes(caller)[0]] == kept[caller.user_id]
+        cursors[caller.user_id] = cursor
+        page = f"/api/trash?limit=1&cursor={read_cursor(alice.get('/api/trash?limit=1'))}"
+        shown = [task["uid"] for task in caller.get(page).get_json() + caller.get("/api/trash").get_json()]
+        assert set(shown) == set(deleted[caller.user_id])
+    check_walls(service)
+    # The tasks that Alice changes now are not in the changes of Bob, whichever cursor he uses.
+    alice.add("hers")
+    refused = bob.get("/api/tasks/changes", query_string={"cursor": cursors[alice.user_id]})
+    assert read_problem(refused, 410)["code"] == "cursor_expired"
+    assert read_changes(bob, cursors[bob.user_id])[0] == []
+    newcomer = service.make_caller()
+    assert read_problem(newcomer.get(f"/api/tasks/changes?cursor={cursors[alice.user_id]}"), 410) == refused.json
+
+
+def test_a_user_empties_only_the_own_trash(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    for caller in (alice, bob, alice):
+        caller.add("kept"), caller.add_for("/trash/", "deleted")
+    her_rows = service.read_rows(alice)
+    for path in ("/api/trash", f"/api/{bob.user_id}/trash"):
+        bob.add_for("/trash/", "deleted too")
+        assert bob.delete(path).status_code == 204
+        assert bob.get(path).json == []
+    assert service.read_rows(alice) == her_rows
+    assert bob.titles() == ["kept"]
+
+
+def test_commands_for_a_user_affect_no_other_user(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    for caller in (alice, bob):
+        caller.add("kept"), caller.add_for("/trash/", "deleted")
+    her_rows = service.read_rows(alice)
+    invoke = service.app.test_cli_runner().invoke
+    exported = invoke(args=["user", "export", bob.user_id])
+    assert alice.user_id not in exported.stdout
+    assert invoke(args=["user", "delete", bob.user_id, "--yes"]).exit_code == 0
+    assert {table: len(rows) for table, rows in service.read_rows(bob).items()} == dict.fromkeys(her_rows, 0)
+    assert invoke(args=["user", "import", bob.user_id, "-"], input=exported.stdout).exit_code == 0
+    assert bob.titles() == ["kept"]
+    assert service.read_rows(alice) == her_rows
 
 
 @pytest.mark.parametrize("path", ["", "/complete"])
@@ -112,7 +244,8 @@ def test_foreign_missing_and_impossible_ids_get_the_same_404(service: Service) -
 )
 def test_body_errors_do_not_depend_on_the_id(service: Service, path: str, body: dict[str, Any], status: int) -> None:
     alice, bob = service.make_caller(), service.make_caller()
-    ids = [bob.add()["id"], alice.add()["id"], MISSING, "abc", "0", "01", "9" * 30]
+    tasks = [caller.add_for(place) for caller, place in product((alice, bob), ("/tasks/", "/trash/"))]
+    ids = [*(task[name] for task in tasks for name in ("id", "uid")), MISSING, MISSING_UID, "abc", "0", "01", "9" * 30]
     answers = [bob.patch(f"/api/tasks/{task_id}{path}", **body) for task_id in ids]
     assert {(answer.status_code, answer.data) for answer in answers} == {(status, answers[0].data)}
 
@@ -120,9 +253,12 @@ def test_body_errors_do_not_depend_on_the_id(service: Service, path: str, body: 
 def test_the_list_path_of_another_user_is_404(service: Service) -> None:
     alice, bob = service.make_caller(), service.make_caller()
     alice.add("hers")
-    for method in ("GET", "POST"):
-        read_missing(bob.call(method, f"/api/{alice.user_id}/tasks", json={"title": "hers too"}))
-    assert alice.titles() == ["hers"]
+    alice.add_for("/trash/")
+    stored = service.read_rows(alice)
+    for method, path in list_routes(service.app):
+        if "{user_id}" in path and "{task_id}" not in path:
+            read_missing(bob.call(method, path.format(user_id=alice.user_id), json={"title": "hers too"}))
+    assert service.read_rows(alice) == stored
 
 
 def test_no_query_and_no_cursor_returns_foreign_tasks(service: Service) -> None:
@@ -158,3 +294,25 @@ def test_similar_user_ids_are_different_users(service: Service) -> None:
 def read_missing(response: TestResponse) -> bytes:
     read_problem(response, 404)
     return bytes(response.data)
+
+
+def check_walls(service: Service) -> None:
+    """Fail if the owner filters were not removed from statements about each table, where this should be so."""
+    if service.walls == "the database alone":
+        removed = service.app.extensions["isolation"].removed
+        assert {"tasks", "trash", "feeds"} <= {name for name, number in removed.items() if number >= 3}, removed
+
+
+def hide_what_differs(response: TestResponse, uid: str) -> tuple[Any, ...]:
+    """Return a response without what differs between tasks: IDs, UIDs, times and versions."""
+    text = response.text.replace(uid.lower(), "UID")
+    if response.status_code in {200, 201}:
+        assert '"uid":"UID"' in text
+        text = re.sub(r'"id":\d+|\d+\.\d+\\""|\d{4}-\d\d-\d\dT[\d:.]+Z', "…", text)
+    headers = {name: value for name, value in response.headers.items() if name not in {"X-Request-ID", "ETag"}}
+    return response.status_code, text, {**headers, "Location": re.sub(r"\d+$", "…", headers.get("Location", ""))}
+
+
+def read_cursor(response: TestResponse) -> str:
+    """Return the cursor of the next page."""
+    return str(read_next(response)).partition("cursor=")[2]
