@@ -10,7 +10,7 @@ ANY_PYTHON := sh bootstrap/python.sh
 FRONTEND := examples/nextjs
 FRONTEND_URL := http://localhost:3000
 
-.PHONY: help install run frontend lint test test-citus proofs clients check bench bench-statements bench-endurance bench-finding pins audit document format clean
+.PHONY: help install run frontend lint test test-citus proofs clients check bench bench-compare bench-statements bench-endurance bench-finding pins audit document format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ check: lint test proofs ## Run everything that must pass: lint, test and proofs
 
 bench: install ## Measure CPU time and latency beside two other services: 6 minutes; ARGS=--quick takes two
 	$(BIN)/python -m bench.serving $(ARGS)
+
+bench-compare: install ## Measure the CPU time beside another checkout, BEFORE=../before: two minutes
+	$(BIN)/python -m bench.compare $(BEFORE) $(ARGS)
 
 bench-statements: install ## Measure the CPU time of a PostgreSQL backend for each statement: half a minute
 	$(BIN)/python -m bench.statements $(ARGS)

@@ -9,14 +9,15 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import cycle, islice
 from random import Random
 
 import click
 import uvloop
 
-# Each operation and its status code.
-OPERATIONS = {"list": 200, "get": 200, "create": 201, "update": 200}
+# Each operation and its status code. A load of deletions ends when each task is deleted; the others can go on.
+STATUSES = {"list": 200, "get": 200, "create": 201, "update": 200, "delete": 204}
+OPERATIONS = ("list", "get", "create", "update")
 PAGE_SIZE = 50
 NEW_TASK = {
     "title": "Write to the landlord about the tap",
@@ -69,17 +70,21 @@ def make_request(method: str, path: str, token: str, body: object = None) -> byt
 
 
 def make_requests(load: Load) -> Iterator[bytes]:
-    """Yield an endless sequence of requests. It depends only on the load, so every service gets the same."""
-    random = Random(load.seed)  # noqa: S311 - not for security
-    for number in count():
-        user = random.choice(load.users)
-        task = f"/api/tasks/{random.choice(user.task_ids)}"
+    """Yield requests about the users' tasks in a random order: endless, except that each task is deleted only once.
+
+    They depend only on the load, so every service gets the same.
+    """
+    tasks = [(user, f"/api/tasks/{task_id}") for user in load.users for task_id in user.task_ids]
+    Random(load.seed).shuffle(tasks)  # noqa: S311 - not for security
+    for number, (user, task) in enumerate(tasks if load.operation == "delete" else cycle(tasks)):
         if load.operation == "list":
             yield make_request("GET", f"/api/tasks?limit={PAGE_SIZE}", user.token)
         elif load.operation == "get":
             yield make_request("GET", task, user.token)
         elif load.operation == "create":
             yield make_request("POST", "/api/tasks", user.token, NEW_TASK)
+        elif load.operation == "delete":
+            yield make_request("DELETE", task, user.token)
         else:
             yield make_request("PATCH", task, user.token, {"title": f"Call the dentist, {load.seed} and {number}"})
 
@@ -93,7 +98,8 @@ def send_load(port: int, load: Load) -> Responses:
 async def send_requests(port: int, load: Load) -> Responses:
     """Send requests over all connections. Each connection sends its next request when it has a response."""
     requests = islice(make_requests(load), load.requests)
-    expected = b"HTTP/1.1 %d " % OPERATIONS[load.operation]
+    status = STATUSES[load.operation]
+    expected = b"HTTP/1.1 %d " % status
     latencies = []
     body = b""
 
@@ -106,7 +112,7 @@ async def send_requests(port: int, load: Load) -> Responses:
             head = await reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
             body = await reader.readexactly(int(length or 0))
-            if not head.startswith(expected) or not length:
+            if not head.startswith(expected) or (status != 204 and not length):
                 raise WrongResponse(repr(head + body))
             latencies.append(time.perf_counter() - sent)
             if time.perf_counter() - started >= load.seconds:

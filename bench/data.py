@@ -4,15 +4,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
 import click
 import jwt
 
-from bench.clients import OPERATIONS, User
+from bench.clients import STATUSES, User
 from bench.postgres import Postgres, execute
-from bench.services import SECRET, run
+from bench.services import ROOT, SECRET, run
 from config import Settings
 from todo import create_app
 from todo.extensions import db
@@ -22,14 +23,20 @@ TASKS_PER_USER = 50
 ACTIVE_USERS = 200
 TOKEN_SECONDS = 24 * 60 * 60
 
+# The columns that tell when a row was stored. A deleted task keeps its time of creation.
+TIMES = """
+    SELECT format('%I.%I', table_schema, table_name), column_name FROM information_schema.columns
+    WHERE column_name IN ('created_at', 'deleted_at')
+"""
+
 Users = Mapping[str, Sequence[User]]  # by operation
 
 
-def create_database(postgres: Postgres, name: str) -> str:
-    """Create a database with this service's tables and return its URL."""
-    execute(postgres.url, f"CREATE DATABASE {name}")
+def create_database(postgres: Postgres, name: str, root: Path = ROOT, template: str = "template1") -> str:
+    """Create a database with this service's tables, or those of another checkout, and return its URL."""
+    execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
     database_url = urlsplit(postgres.url)._replace(path=f"/{name}").geturl()
-    run("flask", "db", "upgrade", database_url=database_url)
+    run("flask", "db", "upgrade", database_url=database_url, root=root)
     return database_url
 
 
@@ -76,20 +83,21 @@ def create_tables(postgres: Postgres, users: int) -> str:
 
 
 def restore_tables(database_url: str) -> None:
-    """Delete the tasks that requests created, and vacuum, so that all tables keep their size."""
-    for table in ("todo.tasks", "todo.idempotency_keys", "task", "tasks"):
+    """Delete the rows that requests stored, and vacuum, so that all tables keep their size."""
+    for table, column in execute(database_url, TIMES):
         # The sample tasks are days old.
-        execute(database_url, f"DELETE FROM {table} WHERE created_at > now() - interval '1 day'")
-        execute(database_url, f"VACUUM {table}")
+        execute(database_url, f"DELETE FROM {table} WHERE {column} > now() - interval '1 day'")
+    execute(database_url, "VACUUM")
 
 
 def choose_users(database_url: str) -> Users:
-    """Choose the users that send requests. The users who create tasks list none, so the lists keep their size."""
+    """Choose the users that send requests. Those who create or delete tasks list none, so the lists keep their size."""
     rows = execute(database_url, "SELECT user_id, array_agg(id ORDER BY id) FROM todo.tasks GROUP BY 1 ORDER BY 1")
-    half = min(ACTIVE_USERS, len(rows) // 2)
-    chosen = Random(half).sample(rows, 2 * half)  # noqa: S311 - the same users in each run
+    third = min(ACTIVE_USERS, len(rows) // 3)
+    chosen = Random(third).sample(rows, 3 * third)  # noqa: S311 - the same users in each run
     users = [User(make_token(user_id), task_ids) for user_id, task_ids in chosen]
-    return {operation: users[half:] if operation == "create" else users[:half] for operation in OPERATIONS}
+    parts = {"create": users[third : 2 * third], "delete": users[2 * third :]}
+    return {operation: parts.get(operation, users[:third]) for operation in STATUSES}
 
 
 def make_token(user_id: str) -> str:

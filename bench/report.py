@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from statistics import geometric_mean, median
+from statistics import geometric_mean, median, quantiles
+from types import MappingProxyType
 
 from bench.clients import OPERATIONS
 from bench.services import Sample
@@ -19,8 +20,9 @@ Round = Mapping[str, Mapping[str, Sample]]
 RoundTrips = Mapping[str, Mapping[str, float]]
 Row = Sequence[str]
 
-# The two services to compare with, as a table names them.
+# The services to compare with, as a table names them.
 OTHERS = {"peer": "… of FastAPI + SQLModel", "floor": "… of the bare WSGI callable"}
+BEFORE = {"before": "… of the other checkout"}
 CPU = {"service": "service_us", "database": "database_us", "service and database": "total_us"}
 # As a share of the peer's CPU time per request: the aim and the limit. A result above the limit is a failure.
 CPU_GOALS = {"list": (0.33, 0.40), "get": (0.50, 0.60), "create": (0.50, 0.50), "update": (0.50, 0.50)}
@@ -50,14 +52,23 @@ class Phase:
     rounds: Sequence[Round]
     memory: Mapping[str, Mapping[str, float]]
 
+    @property
+    def operations(self) -> list[str]:
+        """The operations that were measured."""
+        return list(self.rounds[0])
+
     def find_median(self, operation: str, service: str, figure: str) -> float:
         """Return the median of a figure of Sample over the rounds."""
         return median(float(getattr(each[operation][service], figure)) for each in self.rounds)
 
     def find_ratio(self, operation: str, other: str, figure: str) -> float:
         """Return ours ÷ other: the median of each round's ratio, since other load on the machine hits both alike."""
+        return median(self.list_ratios(operation, other, figure))
+
+    def list_ratios(self, operation: str, other: str, figure: str) -> list[float]:
+        """Return ours ÷ other in each round."""
         pairs = [(each[operation]["ours"], each[operation][other]) for each in self.rounds]
-        return median(float(getattr(ours, figure) / getattr(its, figure)) for ours, its in pairs)
+        return [float(getattr(ours, figure) / getattr(its, figure)) for ours, its in pairs]
 
 
 @dataclass(frozen=True)
@@ -115,25 +126,42 @@ def list_figures(phases: Sequence[Phase], round_trips: RoundTrips) -> Iterator[R
     In parentheses after the figure of another service is ours ÷ its.
     """
     near, *more, far = phases
-
-    def compare(phase: Phase, figure: str, name: str, others: Iterable[str] = (), form: str = ".0f") -> Iterator[Row]:
-        yield name, *(format(phase.find_median(operation, "ours", figure), form) for operation in OPERATIONS)
-        for other in others:
-            pairs = (
-                (phase.find_median(operation, other, figure), phase.find_ratio(operation, other, figure))
-                for operation in OPERATIONS
-            )
-            yield OTHERS[other], *(f"{value:{form}} ({ratio:.2f})" for value, ratio in pairs)
-
-    yield f"medians of {near.setting.rounds} rounds, {near.setting.name}", *OPERATIONS
-    for name, figure in CPU.items():
-        yield from compare(near, figure, f"CPU of {name}, µs per request", OTHERS)
+    yield from list_cpu_times(near, OTHERS)
     yield from compare(near, "per_second", "requests per second")
     for phase in more:
         yield from compare(phase, "per_second", f"… with {phase.setting.name}")
     for service, name in {"ours": "round trips to the database", "peer": OTHERS["peer"]}.items():
         yield name, *(f"{round_trips[operation][service]:g}" for operation in OPERATIONS)
-    yield from compare(far, "p50_ms", f"p50 in ms, {far.setting.name}", ["peer"], ".1f")
+    yield from compare(far, "p50_ms", f"p50 in ms, {far.setting.name}", {"peer": OTHERS["peer"]}, ".1f")
+
+
+def list_cpu_times(phase: Phase, others: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the header and the rows of the CPU times; ``others`` are the names of the other services in the table."""
+    yield f"medians of {phase.setting.rounds} rounds, {phase.setting.name}", *phase.operations
+    for name, figure in CPU.items():
+        yield from compare(phase, figure, f"CPU of {name}, µs per request", others)
+
+
+def compare(
+    phase: Phase, figure: str, name: str, others: Mapping[str, str] = MappingProxyType({}), form: str = ".0f"
+) -> Iterator[Row]:
+    """Yield the row of this service's figure, and a row for each of the others with ours ÷ its."""
+    yield name, *(format(phase.find_median(operation, "ours", figure), form) for operation in phase.operations)
+    for other, label in others.items():
+        pairs = (
+            (phase.find_median(operation, other, figure), phase.find_ratio(operation, other, figure))
+            for operation in phase.operations
+        )
+        yield label, *(f"{value:{form}} ({ratio:.2f})" for value, ratio in pairs)
+
+
+def list_spreads(phase: Phase, other: str) -> Iterator[Row]:
+    """Yield the header and the rows of the quartiles of ours ÷ other: how much the rounds differ."""
+    yield f"ours ÷ {other}: quartiles of {phase.setting.rounds} rounds", *phase.operations
+    for name, figure in CPU.items():
+        ratios = (phase.list_ratios(operation, other, figure) for operation in phase.operations)
+        quartiles = (quantiles(each, method="inclusive") for each in ratios)
+        yield f"CPU of {name}", *(" ".join(f"{value:.2f}" for value in each) for each in quartiles)
 
 
 def print_results(postgres_version: str, phases: Sequence[Phase], round_trips: RoundTrips, quick: bool) -> None:

@@ -94,14 +94,17 @@ class Service:
 
 
 @contextmanager
-def serving(name: str, postgres: Postgres, database_url: str, workers: int) -> Iterator[Service]:
-    """Run one of the three services on a database while the context lasts. Waits until it listens."""
+def serving(name: str, postgres: Postgres, database_url: str, workers: int, root: Path = ROOT) -> Iterator[Service]:
+    """Run one of the services on a database while the context lasts. Waits until it listens.
+
+    ``root`` is the checkout with its code.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     environment = make_environment(database_url, PORT=str(port), WEB_CONCURRENCY=str(workers))
     with NamedTemporaryFile() as log:
         program, *arguments = (part.format(port=port, log=log.name) for part in COMMANDS[name])
-        process = subprocess.Popen([BIN / program, *arguments], cwd=ROOT, env=environment)
+        process = subprocess.Popen([BIN / program, *arguments], cwd=root, env=environment)
         try:
             while not is_listening(port):
                 if process.poll() is not None:
@@ -119,9 +122,9 @@ def is_listening(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def run(program: str, *arguments: str, database_url: str) -> None:
-    """Run a program of the virtual environment to its end. Raises CalledProcessError."""
-    subprocess.run([BIN / program, *arguments], cwd=ROOT, env=make_environment(database_url), check=True)
+def run(program: str, *arguments: str, database_url: str, root: Path = ROOT) -> None:
+    """Run a program of the virtual environment in a checkout to its end. Raises CalledProcessError."""
+    subprocess.run([BIN / program, *arguments], cwd=root, env=make_environment(database_url), check=True)
 
 
 def make_environment(database_url: str, **settings: str) -> Mapping[str, str]:

@@ -10,9 +10,10 @@ Exits with 1 if a goal is missed.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ SETTINGS = [NEAR, Setting("two workers", workers=2, delay_ms=0, rounds=4, second
 QUICK_SETTINGS = [replace(NEAR, rounds=3, seconds=0.5), replace(FAR, rounds=1, seconds=0.3)]
 USERS = 2000
 WARM_UP_REQUESTS = 160
+WARM_UP_USERS = 20  # They delete other tasks than the measured users.
 COUNTED_REQUESTS = 20
 # These fields must be equal in all services. The format of date-times may differ.
 COMPARED = ("id", "user_id", "title", "description", "completed", "priority", "tags")
@@ -54,7 +56,7 @@ def main(quick: bool, chart: Path | None, programs: Path | None) -> None:
             with serving_all(setting, postgres, database_url) as (services, relay):
                 if not phases:
                     check_responses(services, users)
-                phases.append(measure_phase(setting, services, users, database_url))
+                phases.append(measure_phase(setting, services, users, partial(restore_tables, database_url)))
                 if relay:
                     round_trips = count_round_trips(services, users, relay)
         version = execute(database_url, "SHOW server_version")[0][0]
@@ -97,29 +99,37 @@ def fetch_tasks(service: Service, load: Load) -> list[dict[str, Any]]:
     return body if isinstance(body, list) else [body]
 
 
-def measure_phase(setting: Setting, services: Services, users: Users, database_url: str) -> Phase:
-    """Measure all services in a setting."""
+def measure_phase(
+    setting: Setting,
+    services: Services,
+    users: Users,
+    restore: Callable[[], object],
+    operations: Iterable[str] = OPERATIONS,
+) -> Phase:
+    """Measure all services in a setting. ``restore`` restores the tables before each round."""
     rounds = []
     with click.progressbar(range(setting.rounds), label=f"{setting.name:24}", file=sys.stderr) as bar:
         for number in bar:
-            restore_tables(database_url)
-            rounds.append(measure_round(setting, services, users, number))
+            restore()
+            rounds.append(measure_round(setting, services, users, number, operations))
     memory = {name: service.measure_memory() for name, service in services.items()}
     return Phase(setting, rounds, memory)
 
 
-def measure_round(setting: Setting, services: Services, users: Users, number: int) -> Round:
+def measure_round(setting: Setting, services: Services, users: Users, number: int, operations: Iterable[str]) -> Round:
     """Measure each operation on all services in turns. Each round starts with another service.
 
     Other requests come first: they fill pools and caches, and PostgreSQL plans again after each VACUUM.
     """
     names = list(services)
-    order = names[number % 3 :] + names[: number % 3]
+    first = number % len(names)
+    order = names[first:] + names[:first]
     measured = {}
-    for place, operation in enumerate(OPERATIONS, 1):
-        load = Load(operation, users[operation], seed=10 * number + place, seconds=setting.seconds)
+    for place, operation in enumerate(operations, 1):
+        warm_up, senders = users[operation][:WARM_UP_USERS], users[operation][WARM_UP_USERS:]
+        load = Load(operation, senders, seed=10 * number + place, seconds=setting.seconds)
         for name in order:
-            services[name].measure(replace(load, seed=-load.seed, requests=WARM_UP_REQUESTS))
+            services[name].measure(replace(load, users=warm_up, requests=WARM_UP_REQUESTS))
         measured[operation] = {name: services[name].measure(load) for name in order}
     return measured
 

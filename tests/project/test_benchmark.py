@@ -12,12 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.clients import Load, User, make_requests
+from bench.compare import restore, save
+from bench.data import connect_app
 from bench.postgres import Postgres, read_cpu_seconds
 from bench.relay import needs_response, read_messages, relaying
 from bench.report import Goal, Phase, Setting
 from bench.services import Sample
 from embedded import EmbeddedPostgres
 from tests.support.clusters import server_of
+from tests.support.databases import CITUS, Database
+from todo.tasks import queries
+from todo.tasks.schemas import NewTaskSchema
 
 DELAY = 0.02
 STARTUP = struct.pack("!II", 8, 3 << 16)
@@ -50,6 +56,32 @@ def test_the_cpu_of_the_database_includes_ended_backends(tmp_path: Path) -> None
         backend.wait(10)
         assert used > 0.05
         assert postgres.read_cpu_seconds() - before > used - 0.03  # The kernel counts ended ones in hundredths.
+
+
+def test_a_load_deletes_each_task_once() -> None:
+    users = [User(token, range(start, start + 20)) for token, start in (("one", 1), ("two", 21))]
+    requests = [list(make_requests(Load("delete", users, seed))) for seed in (1, 1, 2)]
+    assert requests[0] == requests[1] != requests[2]
+    assert len(requests[0]) == 40
+    assert set(requests[0]) == set(requests[2])
+    assert sum(b"Bearer one" in request for request in requests[0]) == 20
+
+
+@pytest.mark.skipif(CITUS == "on", reason="the benchmarks measure a plain PostgreSQL")
+def test_the_tasks_are_the_same_after_each_round(own_database: Database) -> None:
+    url = own_database.url("super")
+    with connect_app(url):
+        kept, deleted = (queries.create_task("ada", NewTaskSchema().load({"title": title})) for title in ("a", "b"))
+        own_database.run("UPDATE todo.tasks SET created_at = now() - interval '2 days'")
+        save(url)
+        tasks = own_database.run("SELECT * FROM todo.tasks ORDER BY id")
+        for _ in range(2):
+            queries.delete_task("ada", deleted.id)
+            queries.create_task_once("ada", NewTaskSchema().load({"title": "c"}), "key")
+            restore(url)
+            assert own_database.run("SELECT * FROM todo.tasks ORDER BY id") == tasks
+            assert own_database.run("SELECT * FROM todo.idempotency_keys") == []
+        assert queries.get_task("ada", kept.id).title == "a"
 
 
 @pytest.mark.parametrize(
