@@ -37,7 +37,7 @@ WARM_UP_REQUESTS = 160
 WARM_UP_USERS = 20  # They delete other tasks than the measured users.
 COUNTED_REQUESTS = 20
 # These fields must be equal in all services. The format of date-times may differ.
-COMPARED = ("id", "user_id", "title", "description", "completed", "priority", "tags")
+COMPARED = ("id", "uid", "user_id", "title", "description", "completed", "priority", "tags")
 
 Services = Mapping[str, Service]
 
@@ -88,7 +88,7 @@ def check_responses(services: Services, users: Users) -> None:
         for name, tasks in pages.items():
             if [task.keys() | {"etag"} for task in tasks] != [task.keys() for task in ours]:
                 raise WrongResponse(f"{operation}: {name} returns other fields: {tasks[:1]}")
-            compared = COMPARED[2:] if operation == "create" else COMPARED
+            compared = COMPARED[3:] if operation == "create" else COMPARED
             if any(task[field] != own[field] for task, own in zip(tasks, ours, strict=True) for field in compared):
                 raise WrongResponse(f"{operation}: {name} returns other tasks: {tasks[:1]}")
 
