@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_pages import add_large_tasks
 from tests.support.callers import Caller, read_problem, read_tasks
 from tests.support.commands import invoke
 from tests.support.databases import SECRET, Database, closing_pool
 from tests.support.feeds import Device, read_place
-from tests.support.pages import read_next
+from tests.support.pages import add_large_tasks, read_next
 from todo import create_app
 from todo.database.changes import SCOPE
 from todo.database.cursors import write_cursor

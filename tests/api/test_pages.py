@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.databases import Database, closing_pool
-from tests.support.pages import read_next, walk
+from tests.support.pages import add_large_tasks, read_next, walk
 from todo import create_app
 from todo.tasks.listing import SORTS
 
@@ -135,17 +135,6 @@ def test_a_task_that_loses_its_due_date_moves_to_the_end(alice: Caller, fill: No
     [other] = [task for task in read_tasks(alice.get("/api/tasks")) if task["title"] == "1"]
     read_task(alice.patch(f"/api/tasks/{other['id']}", json={"due_date": None}))
     assert walk(alice, read_next(first)) == [["0"], ["1"], ["2"], ["4"]]
-
-
-def add_large_tasks(database: Database, user_id: str, number: int) -> None:
-    """Store tasks of 6 kB each with numbers as titles."""
-    database.run(
-        "INSERT INTO todo.tasks (user_id, title, description, tags, tags_folded, due_at)"
-        " SELECT %s, number::text, repeat('字', 1000), tags, tags, now() + number %% 7 * interval '1 day'"
-        " FROM generate_series(1, %s) AS number,"
-        " (SELECT array_agg(tag || repeat('字', 48)) AS tags FROM generate_series(10, 29) AS tag) AS made",
-        (user_id, number),
-    )
 
 
 @pytest.mark.parametrize("query", ["", "&sort=title", "&sort=due_date&order=desc", "&search=字", "&limit=200"])

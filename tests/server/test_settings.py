@@ -450,7 +450,7 @@ def test_a_placeholder_as_the_secret_is_refused(secret: str) -> None:
     ],
 )
 def test_a_random_secret_is_accepted(characters: str, length: int) -> None:
-    random = Random(20261129)  # noqa: S311 - the same every time
+    random = Random(20261129)
     for _ in range(2000):
         secret = "".join(random.choices(characters, k=length))
         assert Settings.read({"BETTER_AUTH_SECRET": secret}).better_auth_secret == secret

@@ -6,6 +6,7 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from tests.support.callers import Caller, read_tasks
+from tests.support.databases import Database
 
 
 def read_next(response: TestResponse) -> str | None:
@@ -41,3 +42,14 @@ def read_changes(caller: Caller, cursor: str | None = None, limit: int = 1000) -
         if not page["more"]:
             return changes, str(cursor)
     raise AssertionError("the pages do not end")
+
+
+def add_large_tasks(database: Database, user_id: str, number: int) -> None:
+    """Store tasks of 6 kB each with numbers as titles."""
+    database.run(
+        "INSERT INTO todo.tasks (user_id, title, description, tags, tags_folded, due_at)"
+        " SELECT %s, number::text, repeat('字', 1000), tags, tags, now() + number %% 7 * interval '1 day'"
+        " FROM generate_series(1, %s) AS number,"
+        " (SELECT array_agg(tag || repeat('字', 48)) AS tags FROM generate_series(10, 29) AS tag) AS made",
+        (user_id, number),
+    )

@@ -17,8 +17,8 @@ from tests.support.callers import Caller, operations_on_a_task, read_task
 from tests.support.databases import Database, closing_pool
 from tests.support.pages import read_changes, read_next
 from todo import create_app
-from todo.database.changing import COLUMNS, RowStatement
 from todo.database.isolation import Isolation
+from todo.database.rows import COLUMNS, RowStatement
 from todo.database.statements import Statement
 from todo.tasks.listing import FILTERS, SORTS
 from todo.tasks.resource import TASKS

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Label, Table, TextClause, false, literal_column, select, text, true, union_all
 
-from todo.database.changing import Assign, RowStatement, is_row, select_change
+from todo.database.changing import Assign, select_change
 from todo.database.creating import write_insert, write_room
 from todo.database.feeds import write_lock
 from todo.database.resource import Resource
+from todo.database.rows import RowStatement, is_row
 from todo.database.statements import Statement, join_rows, row_like
 
 M = TypeVar("M")

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import delete, false, insert, select, text
 
-from todo.database.changing import TYPES, Outcome, RowStatement, is_expected, is_row, select_outcome, with_outcome
+from todo.database.changing import Outcome, is_expected, select_outcome, with_outcome
 from todo.database.creating import write_columns, write_insert, write_room
 from todo.database.feeds import LOCK, take_number, write_number
 from todo.database.resource import Resource
+from todo.database.rows import TYPES, RowStatement, is_row
 from todo.database.statements import NAMED, Statement, row_like
 
 M = TypeVar("M")

@@ -19,17 +19,15 @@ from todo.database.changing import (
     ANY_VERSION,
     Assign,
     Outcome,
-    RowName,
-    RowStatement,
     Versions,
     build_change,
-    build_get,
     change_row,
 )
 from todo.database.creating import bind_new, build_create, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.putting import PutOutcome, build_put
+from todo.database.rows import RowName, RowStatement, build_get
 from todo.database.trashing import build_delete
 from todo.errors import Changed, FieldError, Full, KeyReused, KeyUnusable, NotFound, TooSlow, Trashed
 from todo.extensions import current_settings

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from config import Settings
-from todo.database.changing import RowName
+from todo.database.rows import RowName
 from todo.errors import FieldError, Full, Trashed
 from todo.extensions import current_settings
 from todo.tasks import queries

@@ -9,9 +9,10 @@ from marshmallow import Schema
 from sqlalchemy import text
 
 from config import Settings
-from todo.database.changing import Outcome, RowName, RowStatement
+from todo.database.changing import Outcome
 from todo.database.isolation import fetch
 from todo.database.paging import Listing, Page, Query, find_page
+from todo.database.rows import RowName, RowStatement
 from todo.database.sorting import Sort, read_id
 from todo.database.trashing import KEPT_SINCE, build_emptying, build_removal, build_restore
 from todo.errors import Full, NotFound

@@ -4,8 +4,8 @@ import re
 
 from werkzeug.routing import BaseConverter
 
-from todo.database.changing import RowName
 from todo.database.resource import MAX_ID, NO_ID
+from todo.database.rows import RowName
 from todo.web.fields import UID
 
 
