@@ -17,8 +17,9 @@ depends_on = None
 
 BATCH = 2000
 INDEXES = {
-    "tasks_by_uid": ("UNIQUE INDEX", "user_id, uid"),
-    "tasks_by_change": ("INDEX", "user_id, change, id"),
+    # Partial, so that PostgreSQL never looks there for an ID among all tasks of a user.
+    "tasks_by_uid": ("UNIQUE INDEX", "(user_id, uid) WHERE uid IS NOT NULL"),
+    "tasks_by_change": ("INDEX", "(user_id, change, id)"),
 }
 
 FIND = sa.text(
@@ -47,7 +48,7 @@ def upgrade() -> None:
         fill_uids(op.get_bind())
         for name, (kind, columns) in INDEXES.items():
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS todo.{name}")
-            op.execute(f"CREATE {kind} CONCURRENTLY {name} ON todo.tasks ({columns})")
+            op.execute(f"CREATE {kind} CONCURRENTLY {name} ON todo.tasks {columns}")
         # A validated constraint lets SET NOT NULL skip the scan of the table, which would block writes.
         op.execute("ALTER TABLE todo.tasks DROP CONSTRAINT IF EXISTS tasks_uid_known")
         op.execute("ALTER TABLE todo.tasks ADD CONSTRAINT tasks_uid_known CHECK (uid IS NOT NULL) NOT VALID")
@@ -91,7 +92,7 @@ def create_trash() -> None:
     )
     op.execute("ALTER TABLE todo.trash DROP CONSTRAINT IF EXISTS trash_pkey")
     op.create_primary_key("trash_pkey", "trash", ["user_id", "id"], schema="todo")
-    op.execute("CREATE UNIQUE INDEX IF NOT EXISTS trash_by_uid ON todo.trash (user_id, uid)")
+    op.execute("CREATE UNIQUE INDEX IF NOT EXISTS trash_by_uid ON todo.trash (user_id, uid) WHERE uid IS NOT NULL")
     op.execute("CREATE INDEX IF NOT EXISTS trash_by_change ON todo.trash (user_id, change, id)")
     separate_users("trash")
     op.execute("GRANT SELECT, INSERT, DELETE ON todo.trash TO todo_app")

@@ -40,28 +40,30 @@ def build_create_once(
 
     If ``limited``, it creates and returns none if the key is new and there is no room (see write_room).
 
-    Each part sees what was committed before it. If two requests use the same key, the INSERT of the second waits for
-    the first, and its final SELECT sees the row of the first. The row is NULL if it was deleted. Old keys are deleted
-    behind the lock, because build_erase deletes them behind it too.
+    Each of three parts sees what was committed before it. If two requests use the same key, the second waits for the
+    first, and its final SELECT sees the row of the first. The row is NULL if it was deleted. The lock of the counter
+    comes before those of the keys, as in every write.
     """
     table = resource.table
-    room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room") if limited else ("", "")
+    room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room AND") if limited else ("", "WHERE")
+    key = "SELECT FROM todo.idempotency_keys AS keys WHERE keys.user_id = :owner AND keys.key = :key"
     return Statement(
-        text(write_lock(f"SELECT :owner WHERE EXISTS ({EXPIRED})")),
         # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
         # statistics do not know that there are millions.
         text(
-            f"DELETE FROM todo.idempotency_keys"
-            f" WHERE user_id = :owner AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])"
+            f"""
+            WITH feed AS ({write_lock(f"SELECT :owner WHERE ({EXPIRED}) IS NOT NULL")} RETURNING change)
+            DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND EXISTS (SELECT FROM feed)
+              AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])
+            """
         ),
         text(
             f"""
-            WITH {room} claimed AS (
+            WITH {room} {write_number(f"{source} NOT EXISTS ({key})")}, claimed AS (
               INSERT INTO todo.idempotency_keys (user_id, key, fingerprint, task_id)
-              SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') {source}
+              SELECT :owner, :key, :fingerprint, nextval('{table}_id_seq') FROM feed
               ON CONFLICT DO NOTHING RETURNING task_id
-            ), {write_number("FROM claimed")}
-            {write_insert(resource, {"id": "task_id", **values}, "FROM claimed, feed")} RETURNING id
+            ) {write_insert(resource, {"id": "task_id", **values}, "FROM claimed, feed")} RETURNING id
             """
         ),
         # LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user to the one key.

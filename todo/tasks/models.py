@@ -71,7 +71,8 @@ class Task(TaskColumns, Base):
         Index("tasks_by_creation", "user_id", "created_at", "id"),
         Index("tasks_by_update", "user_id", "updated_at", "id"),
         Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
-        Index("tasks_by_uid", "user_id", "uid", unique=True),
+        # Partial, although all rows are in it: it must not be used to find an ID among all tasks of a user.
+        Index("tasks_by_uid", "user_id", "uid", unique=True, postgresql_where=text("uid IS NOT NULL")),
         Index("tasks_by_change", "user_id", "change", "id"),
     )
 
@@ -84,7 +85,7 @@ class TrashedTask(TaskColumns, Base):
     __tablename__ = "trash"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "id"),
-        Index("trash_by_uid", "user_id", "uid", unique=True),
+        Index("trash_by_uid", "user_id", "uid", unique=True, postgresql_where=text("uid IS NOT NULL")),
         Index("trash_by_change", "user_id", "change", "id"),
     )
 
