@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from bench.clients import STATUSES
-from bench.data import TASKS_PER_USER, choose_users, create_database, restore_tables
+from bench.data import TASKS_PER_USER, choose_users, create_database, fill_trash, restore_tables
 from bench.postgres import Postgres, execute, postgres_option, postgres_running
 from bench.report import BEFORE, Setting, describe_machine, list_cpu_times, list_spreads, print_table
 from bench.services import ROOT, run, serving
@@ -61,7 +61,7 @@ def create_databases(postgres: Postgres, before: Path) -> Mapping[str, str]:
     database_urls = {"ours": create_database(postgres, "ours", template="before"), "before": earlier}
     for database_url in database_urls.values():
         save(database_url)
-        execute(database_url, "VACUUM ANALYZE")
+        fill_trash(database_url)
     execute(earlier, "CHECKPOINT")  # Otherwise one would run during a measurement.
     return database_urls
 
