@@ -1,6 +1,7 @@
 """flask user: export, import and delete the data of one user without touching other users."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from flask import Flask
 
 from tests.support.callers import Caller, read_problem, read_task, read_tasks
 from tests.support.commands import invoke
-from tests.support.databases import SECRET, Database, closing_pool
+from tests.support.databases import SECRET, Database, closing_pool, wait_for_a_lock
 from tests.support.pages import walk
 from todo import create_app
-from todo.tasks.portability import import_tasks
+from todo.tasks.portability import delete_everything, import_tasks
 
 Run = Callable[..., Result]
 
@@ -210,6 +211,46 @@ def test_delete_removes_the_user_from_every_table(
     assert count(alice.user_id) == dict.fromkeys(one_each, 0)
     assert count(bob.user_id) == one_each
     read_problem(alice.get("/api/tasks/1"), 404)
+
+
+def test_a_deletion_of_a_user_and_a_creation_with_a_key_never_deadlock(
+    web_app: Flask, alice: Caller, database: Database
+) -> None:
+    """The creation deletes old keys. The deletion deletes them too, and it comes first."""
+    for key in ("1", "2"):
+        alice.post("/api/tasks", json={"title": key}, headers={"Idempotency-Key": key})
+    database.run("UPDATE todo.idempotency_keys SET created_at = created_at - interval '2 days'")
+
+    def delete() -> int:
+        with web_app.app_context():
+            return delete_everything(alice.user_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        with database.transaction() as execute:
+            execute("UPDATE todo.feeds SET change = change WHERE user_id = %s", (alice.user_id,))
+            deletion = pool.submit(delete)
+            wait_for_a_lock(execute)
+            body, headers = {"title": "new"}, {"Idempotency-Key": "new"}
+            creation = pool.submit(alice.post, "/api/tasks", json=body, headers=headers)
+            time.sleep(0.2)
+        assert deletion.result() == 2
+        assert creation.result().status_code == 201
+    assert alice.titles() == ["new"]
+
+
+def test_imported_tasks_keep_their_uids_if_these_are_free(flask_user: Run, alice: Caller, bob: Caller) -> None:
+    live, trashed = alice.add("live"), alice.add_for("/trash/", "trashed")
+    exported = json.loads(flask_user("export", alice.user_id).stdout)
+    tasks = [*exported["tasks"], *exported["trash"]]
+    assert [task["uid"] for task in tasks] == [live["uid"], trashed["uid"]]
+    tasks[0]["uid"] = tasks[0]["uid"].upper()
+    answer = json.dumps({"tasks": tasks})
+    assert flask_user("import", bob.user_id, "-", answer=answer).exit_code == 0
+    assert {task["uid"] for task in read_tasks(bob.get("/api/tasks"))} == {live["uid"], trashed["uid"]}
+    assert flask_user("import", alice.user_id, "-", "--add", answer=answer).exit_code == 0
+    assert len({task["uid"] for task in read_tasks(alice.get("/api/tasks"))} - {trashed["uid"]}) == 3
+    twice = flask_user("import", bob.user_id, "-", "--add", answer=json.dumps({"tasks": [tasks[0], tasks[0]]}))
+    assert twice.stderr == "Error: task 2: uid: Is that of an earlier task.\n"
 
 
 def test_an_invalid_user_id_is_refused(flask_user: Run) -> None:

@@ -14,6 +14,7 @@ from embedded.programs import find_programs
 from tests.support.callers import Caller, operations_on_a_task, read_problem, read_task
 from tests.support.commands import invoke
 from tests.support.databases import SECRET, Database, Server, closing_pool
+from tests.support.feeds import Device, read_place
 from todo import create_app
 
 
@@ -103,6 +104,8 @@ def test_ids_and_versions_never_come_back_after_a_restore(
         run("pg_dump", "--format=custom", f"--file={backup}", own_database.url())
         tags = [alice.patch(path, json={"title": f"{number}"}).headers["ETag"] for number in range(3)]
         paths = [f"/api/tasks/{alice.add('later')['id']}" for _ in range(3)]
+        device = Device(alice)
+        device.sync()
     for database in (restored, restored_again):
         run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={database.url()}", backup)
         database.run(f"GRANT todo_app TO {database.role('web')}")
@@ -117,6 +120,11 @@ def test_ids_and_versions_never_come_back_after_a_restore(
             for old in set(paths) - set(new_paths):
                 read_problem(alice.delete(old), 404)
             assert len(alice.titles()) == 4
+            # The restored counter goes through the same numbers again.
+            assert database.run("SELECT change FROM todo.feeds") >= [(read_place(str(device.cursor))[2],)]
+            device.caller = alice
+            device.expect_expiry()
+            assert len(device.sync()) == 4
             assert alice.get(path).headers["ETag"] == new_tag
     assert len(set(tags)) == len(set(paths)) == 9
     assert max(int(path.split("/")[-1]) for path in paths) < 2**53, "JavaScript reads IDs as numbers"
@@ -160,6 +168,9 @@ def test_a_renewal_needs_the_owner(own_database: Database) -> None:
         task = alice.add()
         refused = renew(own_database, login="web")
         assert (refused.exit_code, refused.stderr.count("\n")) == (1, 2)
+        settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": own_database.url("web")}
+        refused = invoke("feed", "renew", settings=settings)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
         assert alice.get(f"/api/tasks/{task['id']}").headers["ETag"] == task["etag"]
 
 

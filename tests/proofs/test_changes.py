@@ -131,7 +131,10 @@ class Device(User):
 
 
 COUNTER = "SELECT change FROM todo.feeds WHERE user_id = %s"
-NUMBERS = " UNION ALL ".join(f"SELECT id, change FROM todo.{table} WHERE user_id = %s" for table in ("tasks", "trash"))
+NUMBERS = """
+    SELECT id, change FROM todo.tasks WHERE user_id = %s
+    UNION ALL SELECT id, change FROM todo.trash WHERE user_id = %s
+"""
 
 
 @dataclass
