@@ -227,7 +227,7 @@ def test_a_deletion_of_a_user_and_a_creation_with_a_key_never_deadlock(
 
     with ThreadPoolExecutor(2) as pool:
         with database.transaction() as execute:
-            execute("UPDATE todo.feeds SET change = change WHERE user_id = %s", (alice.user_id,))
+            execute("SELECT FROM todo.feeds WHERE user_id = %s FOR UPDATE", (alice.user_id,))
             deletion = pool.submit(delete)
             wait_for_a_lock(execute)
             body, headers = {"title": "new"}, {"Idempotency-Key": "new"}
