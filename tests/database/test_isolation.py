@@ -217,6 +217,18 @@ def test_a_user_empties_only_the_own_trash(service: Service) -> None:
     assert bob.titles() == ["kept"]
 
 
+def test_a_deletion_removes_only_own_expired_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    for caller in (alice, bob, alice, bob):
+        caller.add_for("/trash/")
+    service.database.run("UPDATE todo.trash SET deleted_at = now() - interval '31 days'")
+    her_rows = service.read_rows(alice)
+    last = bob.add_for("/trash/")
+    assert service.read_rows(alice) == her_rows
+    assert len(service.read_rows(bob)["todo.trash"]) == 1
+    assert [task["id"] for task in bob.get("/api/trash").get_json()] == [last["id"]]
+
+
 def test_commands_for_a_user_affect_no_other_user(service: Service) -> None:
     alice, bob = service.make_caller(), service.make_caller()
     for caller in (alice, bob):

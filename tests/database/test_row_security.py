@@ -13,10 +13,13 @@ from sqlalchemy.exc import ProgrammingError
 from tests.support.callers import Caller
 from tests.support.commands import ROOT
 from tests.support.databases import Database
+from tests.support.pages import read_changes
 from todo.database import isolation
+from todo.database.audit import list_tables
+from todo.database.feeds import Feed
 from todo.database.statements import Statement, row_of
 from todo.extensions import db
-from todo.tasks.models import Task
+from todo.tasks.models import Task, TrashedTask
 
 
 @pytest.fixture
@@ -33,33 +36,46 @@ def as_user(app: Flask) -> Callable[..., Any]:
 def test_a_statement_without_a_filter_affects_only_own_rows(
     as_user: Callable[..., Any], alice: Caller, bob: Caller
 ) -> None:
-    alice.add("hers")
-    bob.add("his")
-    assert as_user(bob, text("SELECT title FROM todo.tasks")) == [("his",)]
+    for caller, title in ((alice, "hers"), (bob, "his")):
+        caller.add(title), caller.add_for("/trash/", title)
+    for table in ("tasks", "trash"):
+        assert as_user(bob, text(f"SELECT title FROM todo.{table}")) == [("his",)]
+    assert as_user(bob, text("SELECT user_id FROM todo.feeds")) == [(bob.user_id,)]
     assert len(as_user(bob, update(Task).values(title="changed").returning(Task.id))) == 1
-    assert len(as_user(bob, delete(Task).returning(Task.id))) == 1
+    assert len(as_user(bob, update(Feed).values(change=9).returning(Feed.change))) == 1
+    for table in (Task, TrashedTask, Feed):
+        assert len(as_user(bob, delete(table).returning(table.user_id))) == 1
     assert alice.titles() == ["hers"]
+    assert [task["title"] for task in alice.get("/api/trash").get_json()] == ["hers"]
+    assert [task["title"] for task in read_changes(alice)[0]] == ["hers"]
 
 
 def test_a_row_cannot_change_its_owner(
     app: Flask, as_user: Callable[..., Any], alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bob.add("his")
+    for caller, title in ((alice, "hers"), (bob, "his")):
+        caller.add(title), caller.add_for("/trash/", title)
     # PREPARE takes none of the statements that change tables.
     monkeypatch.setattr(app.extensions["isolation"].messages, "is_text", True)
     forbidden = [
         (insert(Task).values(user_id=alice.user_id, title="planted").returning(Task.id), "row-level security"),
         (update(Task).values(user_id=alice.user_id).returning(Task.id), "permission denied"),
+        (insert(Feed).values(user_id="somebody").returning(Feed.change), "row-level security"),
+        (insert(TrashedTask).values(user_id=alice.user_id, id=1, title="x").returning(TrashedTask.id), "row-level"),
+        (update(Feed).values(user_id=alice.user_id).returning(Feed.change), "permission denied"),
+        (update(TrashedTask).values(title="changed").returning(TrashedTask.id), "permission denied"),
         (text("UPDATE todo.tasks SET id = DEFAULT RETURNING id"), "permission denied"),
-        (text("TRUNCATE todo.tasks"), "permission denied"),
-        (text("ALTER TABLE todo.tasks DISABLE ROW LEVEL SECURITY"), "must be owner"),
-        (text("DROP TABLE todo.tasks"), "must be owner"),
+        (text("UPDATE todo.tasks SET uid = gen_random_uuid() RETURNING id"), "permission denied"),
+        *((text(f"TRUNCATE {table}"), "permission denied") for table in list_tables()),
+        *((text(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"), "must be owner") for table in list_tables()),
+        *((text(f"DROP TABLE {table}"), "must be owner") for table in list_tables()),
         (text("CREATE TABLE todo.other (user_id text)"), "permission denied"),
     ]
     for statement, reason in forbidden:
         with pytest.raises(ProgrammingError, match=reason):
             as_user(bob, statement)
-    assert (alice.titles(), bob.titles()) == ([], ["his"])
+    assert (alice.titles(), bob.titles()) == (["hers"], ["his"])
+    assert [task["title"] for task in alice.get("/api/trash").get_json()] == ["hers"]
 
 
 def test_a_statement_without_a_user_raises_before_it_is_sent(app: Flask) -> None:
@@ -122,15 +138,15 @@ def test_every_table_with_a_user_id_has_row_security(database: Database) -> None
         """
     )
     models = [table.name for table in db.metadata.tables.values() if "user_id" in table.c]
-    assert len(models) >= 2
+    assert len(models) >= 4
     assert sorted(tables) == sorted((name, True, 1) for name in models)
 
 
 def test_every_index_starts_with_the_user_id(database: Database) -> None:
     indexes = database.run(
-        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'todo' AND tablename = 'tasks'"
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'todo' AND tablename != 'alembic_version'"
     )
-    assert indexes
+    assert len(indexes) > 10
     for name, definition in indexes:
         assert "(user_id" in definition, name
 
@@ -138,8 +154,9 @@ def test_every_index_starts_with_the_user_id(database: Database) -> None:
 def test_a_login_that_owns_nothing_reads_no_rows(database: Database, alice: Caller) -> None:
     alice.add()
     with psycopg2.connect(database.url("web")) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM todo.tasks")
-        assert cursor.fetchone() == (0,)
+        for table in list_tables():
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            assert cursor.fetchone() == (0,)
     connection.close()
 
 
