@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, islice, product
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
 from config import Settings
-from tests.support.callers import Caller, read_internal_problem, read_task
+from tests.support.callers import Caller, read_internal_problem, read_problem, read_task
 from tests.support.databases import Database, closing_pool
+from tests.support.pages import read_changes
 from tests.support.wire import Wire
 from todo import create_app
 from todo.database import isolation
@@ -48,6 +50,27 @@ def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]
         ("GET", "/api/tasks/1000000000", None, 404),
         ("PATCH", "/api/tasks/1000000000", {"title": "x"}, 404),
         ("DELETE", "/api/tasks/1000000000", None, 404),
+        ("GET", "/api/tasks/{deleted}", None, 404),
+        ("GET", "/api/tasks/{uid}", None, 200),
+        ("PUT", "/api/tasks/{uid}", {"title": "new"}, 200),
+        ("PATCH", "/api/tasks/{uid}", {"description": "new"}, 200),
+        ("PATCH", "/api/tasks/{uid}/complete", None, 200),
+        ("DELETE", "/api/tasks/{uid}", None, 204),
+        ("PUT", "/api/tasks/{new}", {"title": "new"}, 201),
+        ("PUT", "/api/tasks/{new}", {"completed": True}, 422),
+        ("PUT", "/api/tasks/{deleted_uid}", {"title": "new"}, 410),
+        ("GET", "/api/tasks/changes", None, 200),
+        ("GET", "/api/tasks/changes?limit=1&cursor={cursor}", None, 200),
+        ("GET", "/api/tasks/changes?cursor={foreign}", None, 410),
+        ("GET", "/api/trash", None, 200),
+        ("GET", "/api/trash?limit=1", None, 200),
+        ("POST", "/api/trash/{deleted}/restore", None, 200),
+        ("POST", "/api/trash/{deleted_uid}/restore", None, 200),
+        ("POST", "/api/trash/{id}/restore", None, 404),
+        ("DELETE", "/api/trash/{deleted}", None, 204),
+        ("DELETE", "/api/trash/{deleted_uid}", None, 204),
+        ("DELETE", "/api/trash/{uid}", None, 404),
+        ("DELETE", "/api/trash", None, 204),
         ("GET", "/api/{user}/tasks", None, 200),
         ("GET", "/api/tasks?sort=due_date&order=desc&limit=1", None, 200),
         ("GET", "/api/tasks?sort=priority&status=pending&tag=x&priority=low&due_before=2026-12-31", None, 200),
@@ -59,11 +82,31 @@ def test_an_operation_is_one_message(
 ) -> None:
     app, settings = wired_app
     caller = Caller(app.test_client(), settings)
-    task_id = caller.add()["id"]
+    task, deleted = caller.add(), caller.add_for("/trash/")
+    names = {"id": task["id"], "uid": task["uid"], "deleted": deleted["id"], "deleted_uid": deleted["uid"]}
+    names |= {"new": uuid4(), "user": caller.user_id, "cursor": read_changes(caller)[1]}
+    if "{foreign}" in path:
+        other = Caller(app.test_client(), settings)
+        other.add()
+        names["foreign"] = read_changes(other)[1]
     wire.messages.clear()
-    assert caller.call(method, path.format(id=task_id, user=caller.user_id), json=body).status_code == status
+    assert caller.call(method, path.format(**names), json=body).status_code == status
     assert [kind for kind, _ in wire.messages] == ["Q"]
     assert caller.user_id in wire.messages[0][1]
+
+
+def test_a_refusal_of_a_version_is_one_message(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
+    app, settings = wired_app
+    caller = Caller(app.test_client(), settings)
+    task = caller.add()
+    operations = [("PUT", ""), ("PATCH", ""), ("PATCH", "/complete"), ("DELETE", "")]
+    for (method, end), name in product(operations, (task["id"], task["uid"], uuid4())):
+        wire.messages.clear()
+        options: dict[str, Any] = {"json": {"title": "x", "completed": True}, "headers": {"If-Match": '"1.1"'}}
+        # PUT with a new UID and If-Match creates nothing, so it has no version.
+        status = 404 if isinstance(name, UUID) and (method, end) != ("PUT", "") else 412
+        read_problem(caller.call(method, f"/api/tasks/{name}{end}", **options), status)
+        assert [kind for kind, _ in wire.messages] == ["Q"]
 
 
 def test_a_statement_is_prepared_once_per_connection(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
@@ -142,6 +185,15 @@ def test_citus_gets_the_settings_in_the_same_message(wire: Wire, database: Datab
         ("GET", "/api/tasks/abc", {}, 404),
         ("GET", f"/api/tasks/{2**63}", {}, 404),
         ("GET", "/api/mallory/tasks", {}, 404),
+        ("GET", "/api/mallory/trash", {}, 404),
+        ("GET", "/api/mallory/tasks/changes", {}, 404),
+        ("PUT", "/api/tasks/abc", {"json": {"title": "x"}}, 404),
+        ("PUT", f"/api/tasks/{UUID(int=1)}", {"json": {"title": ""}}, 422),
+        ("POST", "/api/trash/abc/restore", {}, 404),
+        ("DELETE", "/api/trash/abc", {}, 404),
+        ("GET", "/api/trash?limit=0", {}, 422),
+        ("GET", "/api/trash?cursor=nonsense", {}, 400),
+        ("GET", "/api/tasks/changes?cursor=nonsense", {}, 400),
         ("POST", "/api/tasks", {"json": {"title": ""}}, 422),
         ("POST", "/api/tasks", {"data": "x"}, 415),
         ("PUT", "/api/tasks", {}, 405),
