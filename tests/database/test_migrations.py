@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import RFC_4122, UUID
 
 import flask_migrate
 import psycopg2
@@ -126,6 +127,24 @@ def test_existing_text_with_dotted_and_dotless_letters_is_found(empty_database: 
     empty_database.migrate()
     folded = "SELECT title_folded, description_folded, tags_folded FROM todo.tasks ORDER BY id"
     assert empty_database.run(folded) == [("izmir", None, ["iş"]), ("isi", "kişin isi", []), ("fish", None, ["ä"])]
+
+
+def test_existing_tasks_get_random_uids(empty_database: Database) -> None:
+    """More tasks than two batches have, of users whose IDs are sorted by bytes."""
+    with create_app(empty_database.settings()).app_context():
+        flask_migrate.upgrade(revision="0006")
+        users = ["Ab", "aa", "b", "é", "\U0010ffff"]
+        empty_database.run(
+            "INSERT INTO todo.tasks (user_id, title)"
+            " SELECT (%s::text[])[1 + n %% 5], 'x' FROM generate_series(1, 4100) AS n",
+            (users,),
+        )
+        flask_migrate.upgrade()
+    uids = [uid for (uid,) in empty_database.run("SELECT uid::text FROM todo.tasks")]
+    assert len(set(uids)) == 4100
+    assert {UUID(uid).version for uid in uids} == {4}
+    assert {UUID(uid).variant for uid in uids} == {RFC_4122}
+    assert sorted(empty_database.run("SELECT user_id FROM todo.feeds")) == [(user,) for user in users]
 
 
 def test_a_second_upgrade_changes_nothing(empty_database: Database) -> None:
