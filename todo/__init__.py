@@ -10,6 +10,7 @@ from todo.database.engine import LocalDatabase
 from todo.extensions import db, migrate
 from todo.openapi import document
 from todo.openapi.page import explorer
+from todo.tasks.batch import batch
 from todo.tasks.changes import changes
 from todo.tasks.routes import tasks
 from todo.tasks.trash import trash
@@ -41,7 +42,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.before_request(slots.take_slot)
     api.before_request(check_path_user)
     # Two spellings. If a user ID is "tasks", begins with "/" or ends in "/tasks", only the short path works.
-    for part, path in ((tasks, "tasks"), (changes, "tasks"), (trash, "trash")):
+    for part, path in ((tasks, "tasks"), (batch, "tasks"), (changes, "tasks"), (trash, "trash")):
         api.register_blueprint(part, url_prefix=f"/{path}")
         api.register_blueprint(part, url_prefix=f"/<path:user_id>/{path}", name=f"{part.name}_of_user")
     app.register_blueprint(api)

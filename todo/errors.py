@@ -5,6 +5,7 @@ DomainError
 ├── Changed          the resource has another version than the caller expects
 ├── Excluded         the resource has a version that the caller excludes
 ├── Trashed          the resource is in the trash
+├── UidTaken         the UID of a new resource belongs to another one
 ├── InvalidCursor    the cursor does not belong to this list
 ├── CursorExpired    the changes since the cursor are not known any more
 ├── Full             the user has as many resources as one user may have
@@ -14,7 +15,7 @@ DomainError
     └── TooSlow      a search takes too long
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class DomainError(Exception):
@@ -23,8 +24,10 @@ class DomainError(Exception):
     code: ClassVar[str] = ""
     sentence: ClassVar[str] = ""
 
-    def __init__(self, sentence: str = "") -> None:
+    def __init__(self, sentence: str = "", **members: Any) -> None:
+        """``members`` are further members of the problem (RFC 9457 section 3.2)."""
         super().__init__(sentence or self.sentence)
+        self.members = members
 
 
 class NotFound(DomainError):
@@ -57,6 +60,11 @@ class CursorExpired(DomainError):
 class Trashed(DomainError):
     code = "task_in_trash"
     sentence = "The task with this UID is in the trash. Restore it, or choose another UID."
+
+
+class UidTaken(DomainError):
+    code = "uid_taken"
+    sentence = "You have a task with this UID already, perhaps in the trash; choose another UID."
 
 
 class Full(DomainError):

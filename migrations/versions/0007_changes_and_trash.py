@@ -39,6 +39,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE todo.tasks ALTER COLUMN uid SET DEFAULT gen_random_uuid()")
     op.execute("ALTER TABLE todo.tasks ADD COLUMN IF NOT EXISTS change bigint NOT NULL DEFAULT 0")
     op.execute("GRANT UPDATE (change) ON todo.tasks TO todo_app")
+    # The tasks of a batch.
+    op.execute("ALTER TABLE todo.idempotency_keys ADD COLUMN IF NOT EXISTS task_uids uuid[]")
     create_feeds()
     create_trash()
     with op.get_context().autocommit_block():
@@ -58,6 +60,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("trash", schema="todo")
     op.drop_table("feeds", schema="todo")
+    op.drop_column("idempotency_keys", "task_uids", schema="todo")
     op.drop_column("tasks", "change", schema="todo")
     op.drop_column("tasks", "uid", schema="todo")
 

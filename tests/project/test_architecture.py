@@ -27,6 +27,7 @@ CORE = ("todo.auth", "todo.web", "todo.database", "todo.tasks", "todo.errors", "
 OPTIONAL = (
     "todo.auth.jwks",
     "todo.database.audit",
+    "todo.database.batching",
     "todo.database.blockers",
     "todo.database.changes",
     "todo.database.erasing",
@@ -37,8 +38,10 @@ OPTIONAL = (
     "todo.database.restoring",
     "todo.database.trashing",
     "todo.database.watchdog",
+    "todo.tasks.batch",
     "todo.tasks.changes",
     "todo.tasks.completed_as",
+    "todo.tasks.operations",
     "todo.tasks.portability",
     "todo.tasks.samples",
     "todo.tasks.trash",

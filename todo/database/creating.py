@@ -11,10 +11,19 @@ from todo.database.statements import Statement, join_rows, row_like
 
 M = TypeVar("M")
 
-# A key is kept for at least a day. Each creation with a key deletes the user's two oldest, so old keys only get fewer.
 EXPIRED = (
     "SELECT ctid FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '24 hours'"
     " ORDER BY created_at LIMIT 1"
+)
+# A key is kept for at least a day. Each creation with a key deletes the user's two oldest, so old keys only get fewer.
+# Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
+# statistics do not know that there are millions.
+EXPIRY = text(
+    f"""
+    WITH feed AS ({write_lock(f"SELECT :owner WHERE ({EXPIRED}) IS NOT NULL")} RETURNING change)
+    DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND EXISTS (SELECT FROM feed)
+      AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])
+    """
 )
 
 
@@ -48,15 +57,7 @@ def build_create_once(
     room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room AND") if limited else ("", "WHERE")
     key = "SELECT FROM todo.idempotency_keys AS keys WHERE keys.user_id = :owner AND keys.key = :key"
     return Statement(
-        # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
-        # statistics do not know that there are millions.
-        text(
-            f"""
-            WITH feed AS ({write_lock(f"SELECT :owner WHERE ({EXPIRED}) IS NOT NULL")} RETURNING change)
-            DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND EXISTS (SELECT FROM feed)
-              AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])
-            """
-        ),
+        EXPIRY,
         text(
             f"""
             WITH {room} {write_number(f"{source} NOT EXISTS ({key})")}, claimed AS (

@@ -33,7 +33,7 @@ def build_delete(
 ) -> RowStatement[tuple[M, Outcome]]:
     """Build the statement that moves one row to the trash, and returns it; see write_expiry for ``limited``."""
     table, names = resource.table, ["user_id", *list_moved(resource)]
-    expiry = text(write_expiry(trash, limited=limited))
+    expiry = text("WITH {} {}".format(*write_expiry(trash, limited=limited)))
 
     def build(column: str) -> Statement[tuple[M, Outcome]]:
         is_deleted = (is_row(resource, column), is_expected(resource))
@@ -50,24 +50,34 @@ def build_delete(
     return RowStatement(build)
 
 
-def write_expiry(trash: Resource[Any], *, limited: bool) -> str:
-    """Return the SQL that removes the two oldest rows of the trash if they are too old.
+def write_expiry(trash: Resource[Any], condition: str = "", *, limited: bool) -> tuple[str, str]:
+    """Return the SQL that removes the oldest rows of the trash if they are too old: a list of CTEs, and a DELETE.
 
-    If ``limited``, it also removes them if there are more than ``room`` rows.
+    It looks at two rows for each of ``deleted`` rows that move to the trash. If ``limited``, it also removes rows so
+    that there are at most ``kept`` rows afterwards. With a ``condition``, which begins with AND, only if that is true.
     """
-    rows = f"SELECT FROM {trash.table} AS trash WHERE trash.user_id = :owner LIMIT CAST(:room AS bigint) + 1"
-    is_full = f"OR (SELECT count(*) FROM ({rows}) AS counted) > CAST(:room AS bigint)" if limited else ""
-    return f"""
-        WITH old AS (
+    looked_at = "2 * CAST(:deleted AS bigint)"
+    rows = f"SELECT FROM {trash.table} AS trash WHERE trash.user_id = :owner LIMIT CAST(:kept AS bigint) + {looked_at}"
+    is_over = (
+        f"OR place <= (SELECT count(*) FROM ({rows}) AS counted) + CAST(:deleted AS bigint) - CAST(:kept AS bigint)"
+    )
+    oldest = f"""
+        old AS (
           SELECT id, change FROM (
-            SELECT * FROM {trash.table} AS trash WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2
-          ) AS oldest WHERE deleted_at <= {KEPT_SINCE} {is_full}
-        ), feed AS (
+            SELECT id, change, deleted_at, row_number() OVER (ORDER BY change, id) AS place FROM {trash.table} AS trash
+            WHERE trash.user_id = :owner ORDER BY change, id LIMIT {looked_at}
+          ) AS oldest WHERE (deleted_at <= {KEPT_SINCE} {is_over if limited else ""}) {condition}
+        ), floor AS (
           UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
           WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
-        ) DELETE FROM {trash.table} AS trash USING feed
-        WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
+        )
     """
+    return (
+        oldest,
+        f"""
+        DELETE FROM {trash.table} AS trash USING floor WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
+    """,
+    )
 
 
 def build_restore(

@@ -1,7 +1,8 @@
 """The errors in the OpenAPI document, with an example for each cause. Tests compare them with real responses."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from apispec import APISpec
@@ -22,6 +23,7 @@ from todo.errors import (
     NotFound,
     TooSlow,
     Trashed,
+    UidTaken,
 )
 from todo.slots import CROWDED, Crowded
 from todo.web.bodies import NO_OBJECT, TOO_LARGE, MalformedBody, accepted_media_types
@@ -41,6 +43,7 @@ class ProblemSchema(Schema):
         "code": "The name of the cause, for programs. It stays the same; later versions may add codes.",
         "detail": "The cause, in a sentence for a person.",
         "errors": "The messages for each invalid field or parameter, by its name.",
+        "operation": "The position of the refused operation of a batch, from 0.",
         "request_id": "The log has the cause under this ID.",
     }
 
@@ -59,6 +62,7 @@ class ProblemSchema(Schema):
     status = fields.Integer(required=True)
     code = fields.String(required=True)
     detail = fields.String(required=True)
+    operation = fields.Integer()
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
     request_id = fields.String()
 
@@ -68,13 +72,17 @@ class Text(NamedTuple):
 
     said: str | dict[str, list[str]]
     code: str = ""
+    members: Mapping[str, Any] = MappingProxyType({})
 
 
-def quote(error: type[DomainError]) -> Text:
-    """Return what a refusal of the domain says."""
-    return Text({error.field: [error.sentence]} if issubclass(error, FieldError) else error.sentence, error.code)
+def quote(error: type[DomainError], **members: Any) -> Text:
+    """Return what a refusal of the domain says, with further members of the problem."""
+    said = {error.field: [error.sentence]} if issubclass(error, FieldError) else error.sentence
+    return Text(said, error.code, members)
 
 
+# An operation of a batch is refused.
+OPERATION = "operation"
 # The errors by their cause, a part of the request. The schemas of queries and bodies add theirs.
 ERRORS: dict[str, dict[int, Text]] = {
     "missing token": {401: Text(NO_HEADER, "token_missing")},
@@ -95,17 +103,17 @@ ERRORS: dict[str, dict[int, Text]] = {
     },
     "Idempotency-Key": {
         400: Text(INVALID_KEY, InvalidHeader.problem_code),
-        409: quote(KeyUnusable),
         422: quote(KeyReused),
     },
     "If-Match": {412: quote(Changed)},
-    **{error.code: {STATUSES[error]: quote(error)} for error in (Full, CursorExpired, Trashed)},
+    OPERATION: {STATUSES[error]: quote(error, operation=0) for error in (NotFound, UidTaken, Changed)},
+    **{error.code: {STATUSES[error]: quote(error)} for error in (Full, KeyUnusable, CursorExpired, Trashed)},
     "service": {500: Text(DETAILS[500]), 503: Text(DETAILS[503])},
 }
 # Of every operation.
 CALLER = ("missing token", "expired token", "invalid token", "rate limit", "concurrent requests")
 # These differ between operations. The document has the others once, as components.
-VARYING = {400, 410, 415, 422}
+VARYING = {400, 410, 413, 415, 422}
 HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 
@@ -114,7 +122,8 @@ def add_errors(spec: APISpec) -> None:
     common: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause, errors in ERRORS.items():
         for status, text in errors.items():
-            common[status][cause] = text
+            if cause != OPERATION:
+                common[status][cause] = text
     for status, texts in common.items():
         if status not in VARYING:
             spec.components.response(_name(status), _describe(status, texts))
@@ -126,14 +135,17 @@ def list_errors(declaration: Declaration, method: str, *, has_path: bool) -> Ite
     causes = [*CALLER, *(["path"] if has_path else []), *(error.code for error in declaration.refuses)]
     causes += [part for part, shape in shapes.items() if shape] or ["unknown parameter"]
     causes += ["time of the search"] if declaration.query and TooSlow.field in declaration.query.fields else []
+    causes += [OPERATION] if declaration.body and "operations" in declaration.body.fields else []
     answers: dict[int, dict[str, Text]] = defaultdict(dict)
     for cause in (*causes, *declaration.reads, "service"):
         for status, text in ERRORS.get(cause, {}).items():
             answers[status][cause] = text
         if shape := shapes.get(cause):
             answers[422][cause] = Text(_provoke(shape), InvalidParameters.problem_code if cause == "query" else "")
+    values = {"accepted": " or ".join(accepted_media_types(method)), "limit": declaration.max_bytes}
     for status, texts in sorted(answers.items()):
-        yield str(status), _describe(status, texts, method) if status in VARYING else _name(status)
+        varies = status in VARYING or OPERATION in texts
+        yield str(status), _describe(status, texts, **values) if varies else _name(status)
 
 
 def refer(headers: list[str]) -> dict[str, Any]:
@@ -150,17 +162,17 @@ def _name(status: int) -> str:
     return HTTP_STATUS_CODES[status].replace(" ", "")
 
 
-def _describe(status: int, texts: dict[str, Text], method: str = "") -> dict[str, Any]:
+def _describe(status: int, texts: dict[str, Text], **values: Any) -> dict[str, Any]:
     """Return an error response, with an example for each cause."""
-    examples = {cause: {"value": _write_problem(status, text, method)} for cause, text in texts.items()}
+    examples = {cause: {"value": _write_problem(status, text, values)} for cause, text in texts.items()}
     content = {"application/problem+json": {"schema": ProblemSchema, "examples": examples}}
     return {"description": HTTP_STATUS_CODES[status], "headers": refer(HEADERS.get(status, [])), "content": content}
 
 
-def _write_problem(status: int, text: Text, method: str) -> dict[str, Any]:
+def _write_problem(status: int, text: Text, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of an error (web/problems.py)."""
     if isinstance(text.said, dict):
         member, messages = next(iter(text.said.items()))
         return make_problem(status, f"{member}: {messages[0]}", text.code, errors=text.said)
-    detail = text.said.format(accepted=" or ".join(accepted_media_types(method)))
-    return make_problem(status, detail, text.code, **({"request_id": "5f0c6b3e"} if status >= 500 else {}))
+    request_id = {"request_id": "5f0c6b3e"} if status >= 500 else {}
+    return make_problem(status, text.said.format(**values), text.code, **request_id, **text.members)

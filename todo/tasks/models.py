@@ -94,7 +94,7 @@ class TrashedTask(TaskColumns, Base):
 
 
 class IdempotencyKey(Base):
-    """A key that a client chose for a creation, and the task that it created."""
+    """A key that a client chose for a creation or a batch, and the tasks of this request."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -108,5 +108,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(Text(collation="C"))
     # A hash of the request: another request with the same key is refused.
     fingerprint: Mapped[bytes]
+    # The task of a creation; 0 for a batch, which has the UIDs of its tasks, NULL where the request has the ID.
     task_id: Mapped[int] = mapped_column(BigInteger)
+    task_uids: Mapped[list[str] | None] = mapped_column(ARRAY(UUID(as_uuid=False)))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())

@@ -6,8 +6,13 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from config import Settings
+<<<<<<< HEAD
 from todo.database.rows import RowName
 from todo.errors import FieldError, Full, Trashed
+=======
+from todo.database.changing import RowName
+from todo.errors import FieldError, Full, KeyUnusable, Trashed
+>>>>>>> 9475655 (Execute batches of operations, all or none)
 from todo.extensions import current_settings
 from todo.tasks import queries
 from todo.tasks.completed_as import accept, describe_counted_tasks, describe_task, show_task
@@ -70,7 +75,7 @@ def list_tasks(query: Mapping[str, Any]) -> Response:
     reads=["Idempotency-Key"],
     responses=task_formats(201),
     sends=["ETag", "Location", "Idempotent-Replayed"],
-    refuses=[Full],
+    refuses=[Full, KeyUnusable],
 )
 def create_task(new: dict[str, Any]) -> Response:
     """Create a task.

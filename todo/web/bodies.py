@@ -7,10 +7,11 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+# Of most operations.
 MAX_BODY_BYTES = 64 * 1024
 NOT_UTF_8 = "The body is not text in UTF-8, which JSON has to be."
 NO_OBJECT = "The body must be a JSON object."
-TOO_LARGE = f"The body may have at most {MAX_BODY_BYTES} bytes."
+TOO_LARGE = "The body may have at most {limit} bytes."
 
 
 class MalformedBody(BadRequest):
@@ -22,12 +23,13 @@ def accepted_media_types(method: str) -> tuple[str, ...]:
     return ("application/json", "application/merge-patch+json") if method == "PATCH" else ("application/json",)
 
 
-def read_body() -> Any:
+def read_body(limit: int) -> Any:
     """Return the JSON value of the request, ``{}`` without a body; raises the HTTPException of an invalid one.
 
+    ``limit`` is the largest size, in bytes.
     A byte order mark is skipped (RFC 8259 section 8.1).
     """
-    body = _read_bytes().removeprefix(BOM_UTF8)
+    body = _read_bytes(limit).removeprefix(BOM_UTF8)
     if not body:
         return {}
     for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
@@ -50,21 +52,21 @@ def read_body() -> Any:
         raise MalformedBody(f"The body is not valid JSON{where}.") from None
 
 
-def _read_bytes() -> bytes:
+def _read_bytes(limit: int) -> bytes:
     """Read the whole body, or refuse it: an incomplete body could mean something else."""
     announced, stream = request.content_length, request.stream
     body = b""
     # One byte more than allowed, so that a chunked body is refused too, not truncated.
-    while max(announced or 0, len(body)) <= MAX_BODY_BYTES:
+    while max(announced or 0, len(body)) <= limit:
         try:
-            chunk = stream.read(MAX_BODY_BYTES + 1 - len(body))
+            chunk = stream.read(limit + 1 - len(body))
         except Exception as error:  # gunicorn's errors: a lost connection, an invalid chunk.
             raise MalformedBody("The body could not be read to its end.") from error
         if not chunk:
             break
         body += chunk
     else:
-        raise RequestEntityTooLarge(TOO_LARGE)
+        raise RequestEntityTooLarge(TOO_LARGE.format(limit=limit))
     if announced is not None and len(body) < announced:
         raise MalformedBody("The body is shorter than its Content-Length.")
     return body

@@ -106,7 +106,7 @@ class Choice(fields.String):
         described = {"type": "boolean"} if values.keys() == {"true", "false"} else {"enum": [*values]}
         self._allowed = ", ".join(values) + (", or null" if kwargs.get("allow_none") else "")
         self._values = {**values, **synonyms}
-        messages: Messages = {"null": f"Must be one of {self._allowed}."}
+        messages: Messages = dict.fromkeys(("null", "required"), f"Must be one of {self._allowed}.")
         super().__init__(error_messages=messages, metadata={**described, **kwargs.pop("metadata", {})}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:

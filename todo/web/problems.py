@@ -7,7 +7,7 @@ Its ``code`` is the ``problem_code`` or ``code`` of the error, or the one of its
 403  the user has as many tasks as one user may have
 404  it does not exist, or it belongs to another user
 405  has Allow
-409  the task of this Idempotency-Key was deleted
+409  the task of this Idempotency-Key was deleted, or the UID of a new task is taken
 410  the cursor of changes has expired, or the task of this UID is in the trash
 412  If-Match names another version, or If-None-Match names this one
 413  the body is too large
@@ -55,6 +55,7 @@ from todo.errors import (
     KeyUnusable,
     NotFound,
     Trashed,
+    UidTaken,
 )
 from todo.logs.causes import describe
 from todo.web.headers import request_id
@@ -95,6 +96,7 @@ STATUSES: dict[type[DomainError], int] = {
     InvalidCursor: 400,
     Full: 403,
     KeyUnusable: 409,
+    UidTaken: 409,
     CursorExpired: 410,
     Trashed: 410,
     Changed: 412,
@@ -141,7 +143,7 @@ def handle_refusal(error: DomainError) -> Response:
     """Turn a refusal of the domain into the problem of its status."""
     if isinstance(error, FieldError):
         return handle_invalid(ValidationError({error.field: [str(error)]}), error.code)
-    return to_problem(default_exceptions[STATUSES[type(error)]](str(error)), error.code)
+    return to_problem(default_exceptions[STATUSES[type(error)]](str(error)), error.code, **error.members)
 
 
 def handle_invalid(error: ValidationError, code: str = "") -> Response:

@@ -1,0 +1,169 @@
+"""Batches of writes, all or none: one statement creates, changes and deletes rows of a user.
+
+A part locks the counter (feeds.py). Nobody else writes for the user from then on, so both parts after it see the same
+rows, and find the same refusals. The first of them takes the number and creates rows. The last one changes and deletes
+rows, and returns them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import text
+
+from todo.database.creating import EXPIRY, write_columns, write_insert, write_room
+from todo.database.feeds import LOCK
+from todo.database.putting import WRITTEN_HERE
+from todo.database.resource import Resource
+from todo.database.statements import NAMED, Statement, join_rows, row_like
+from todo.database.trashing import list_moved, write_expiry
+
+M = TypeVar("M")
+
+KEYS = "todo.idempotency_keys"
+# The members of an operation beside the columns: its position, "create", "update" or "delete", the ID or the UID of the
+# row, the versions that it allows (NULL for any), and the columns that it sets.
+MEMBERS = "n integer, op text, id bigint, uid uuid, allowed text[], names text[]"
+# UIDs tell which rows were created.
+CLAIM = text(
+    f"INSERT INTO {KEYS} (user_id, key, fingerprint, task_id, task_uids)"
+    " VALUES (:owner, :key, :fingerprint, 0, CAST(:uids AS uuid[])) ON CONFLICT DO NOTHING"
+)
+OWN_KEY = f"{KEYS}.user_id = :owner AND {KEYS}.key = :key"
+
+
+class Step(NamedTuple):
+    """What became of an operation: why it is refused, what is stored under the key, and whether the key is new."""
+
+    refusal: str | None
+    fingerprint: bytes | None
+    is_new: bool
+
+
+def build_batch(
+    resource: Resource[M],
+    trash: Resource[Any],
+    new: Mapping[str, str],
+    changed: Mapping[str, tuple[str, str]],
+    *,
+    keyed: bool,
+    limited: bool,
+) -> Statement[tuple[M, Step]]:
+    """Build the statement that executes ``operations``, a JSON array (MEMBERS), and returns a row for each.
+
+    ``new`` has the SQL of each column of a new row, ``changed`` that of each column of a changed row, after the name of
+    the given column that it needs. If ``limited``, a batch that ``creates`` needs room (see write_room). If ``keyed``,
+    a repetition under the same ``key`` writes nothing, and returns the rows as they are now.
+
+    The row is NULL if it was deleted, or not created for want of room. A refusal is "missing", "twice" (another
+    operation names the row), "taken" (the UID of a new row), or "changed". Nothing was written if there is one.
+    """
+    table, columns, names = resource.table, write_columns(resource), ", ".join(resource.row.names)
+    room, has_room = (
+        (f"{write_room(resource)},", "AND (NOT :creates OR (SELECT has_room FROM existing))") if limited else ("", "")
+    )
+    state = write_state(resource, trash, [name for name, _ in changed.values()], keyed=keyed)
+    assignments = ", ".join(
+        f"{column} = CASE WHEN '{name}' = ANY (state.names) THEN {value} ELSE {table}.{column} END"
+        for column, (name, value) in changed.items()
+    )
+    moved = ", ".join(["user_id", *list_moved(resource)])
+    expiring, expiry = write_expiry(trash, "AND EXISTS (SELECT FROM go)", limited=limited)
+    # A refused batch does not use up its key.
+    unclaimed = f"""unclaimed AS (
+        DELETE FROM {KEYS} WHERE {OWN_KEY} AND (SELECT is_new FROM claim) AND NOT EXISTS (SELECT FROM go)
+        RETURNING key
+    ),"""
+    return Statement(
+        LOCK,
+        *((EXPIRY, CLAIM) if keyed else ()),
+        text(
+            f"""
+            WITH {room} {state}, feed AS (
+              UPDATE todo.feeds SET change = todo.feeds.change + 1
+              WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim) {has_room}
+                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL)
+                AND EXISTS (SELECT FROM state WHERE op <> 'update' OR differs)
+              RETURNING change
+            )
+            {write_insert(resource, {"uid": "state.uid", **new}, "FROM state, feed WHERE op = 'create' ORDER BY n")}
+            RETURNING id
+            """
+        ),
+        text(
+            f"""
+            WITH {state}, clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
+              SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
+                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL OR (op = 'create' AND found_id IS NULL))
+            ), updated AS (
+              UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(resource)},
+                change = go.change
+              FROM state, go, clock
+              WHERE {table}.user_id = :owner AND {table}.id = state.found_id AND state.differs
+                AND {table}.id = ANY (ARRAY(SELECT found_id FROM state WHERE differs))
+              RETURNING {", ".join(f"{table}.{name}" for name in resource.row.names)}
+            ), deleted AS (
+              DELETE FROM {table} USING state, go
+              WHERE {table}.user_id = :owner AND {table}.id = state.found_id AND state.op = 'delete'
+                AND {table}.id = ANY (ARRAY(SELECT found_id FROM state WHERE op = 'delete'))
+              RETURNING {table}.*, go.change AS number
+            ), trashed AS (
+              INSERT INTO {trash.table} ({moved}, change) SELECT {moved}, number FROM deleted RETURNING id
+            ), {expiring}, expired AS ({expiry} RETURNING id), {unclaimed if keyed else ""} shown AS (
+              SELECT {names} FROM updated UNION SELECT {names} FROM found
+              WHERE id NOT IN (SELECT id FROM updated UNION ALL SELECT id FROM deleted)
+            )
+            SELECT {columns}, state.refusal, claim.fingerprint, claim.is_new
+            FROM state CROSS JOIN claim LEFT JOIN shown AS {table.name} ON {table.name}.id = state.found_id
+            ORDER BY state.n
+            """
+        ),
+        row=join_rows(resource.row, row_like(Step)),
+    )
+
+
+def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str], *, keyed: bool) -> str:
+    """Return the SQL of ``state``: the operations, each with the row that it names, and why it is refused.
+
+    LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user.
+    """
+    table, names = resource.table, ", ".join(dict.fromkeys([*resource.row.names, *given]))
+    stored = f"SELECT fingerprint, task_uids, {WRITTEN_HERE} AS is_new FROM {KEYS} WHERE {OWN_KEY}"
+    claim = stored if keyed else "SELECT CAST(NULL AS bytea) AS fingerprint, true AS is_new"
+    uid = "coalesce((SELECT task_uids FROM claim)[operation.n + 1], operation.uid)" if keyed else "operation.uid"
+    columns = ", ".join(f"{name} {table.c[name].type.compile(NAMED)}" for name in given)
+    rows = " UNION ALL ".join(
+        f"(SELECT {names}, {WRITTEN_HERE} AS is_new FROM {table} WHERE {table}.user_id = :owner"
+        f" AND {table}.{name} = input.{name} LIMIT 1)"
+        for name in ("id", "uid")
+    )
+    differs = " OR ".join(
+        f"('{name}' = ANY (input.names) AND found.{name} IS DISTINCT FROM input.{name})" for name in given
+    )
+    return f"""claim AS MATERIALIZED ({claim}), input AS MATERIALIZED (
+      SELECT n, op, id, {uid} AS uid, allowed, names, {", ".join(given)}
+      FROM json_to_recordset(CAST(:operations AS json)) AS operation ({MEMBERS}, {columns})
+    ), found AS MATERIALIZED (
+      SELECT input.n, rows.* FROM input, LATERAL ({rows}) AS rows
+    ), taken AS MATERIALIZED (
+      SELECT input.n FROM input, LATERAL (
+        SELECT id FROM {trash.table} WHERE {trash.table}.user_id = :owner AND {trash.table}.uid = input.uid LIMIT 1
+      ) AS rows WHERE input.op = 'create'
+    ), compared AS MATERIALIZED (
+      SELECT input.*, found.id AS found_id, found.is_new, taken.n IS NOT NULL AS is_taken, {differs} AS differs,
+        CAST(found.id AS text) || '.' || CAST(found.version AS text) AS version,
+        count(*) OVER (PARTITION BY found.id ORDER BY input.n) > 1 AS is_repeated
+      FROM input LEFT JOIN found ON found.n = input.n LEFT JOIN taken ON taken.n = input.n
+    ), state AS MATERIALIZED (
+      SELECT *, CASE
+        WHEN op = 'create' THEN CASE WHEN is_taken OR NOT is_new THEN 'taken' END
+        WHEN found_id IS NULL THEN 'missing'
+        WHEN is_repeated THEN 'twice'
+        WHEN NOT version = ANY (allowed) AND (op = 'delete' OR differs) THEN 'changed'
+      END AS refusal FROM compared
+    )"""
+
+
+def write_now(resource: Resource[Any]) -> str:
+    """Return the SQL of the timestamp of a change, which is later than the last one of the row (see changing.py)."""
+    last = f"timezone('UTC', timezone('UTC', {resource.table}.updated_at) + interval '1 microsecond')"
+    return f"greatest({last}, clock.now)"
