@@ -67,7 +67,7 @@ def build_batch(
         for column, (name, value) in changed.items()
     )
     moved = ", ".join(["user_id", *list_moved(resource)])
-    expiring, expiry = write_expiry(trash, "AND EXISTS (SELECT FROM go)", limited=limited)
+    expiring, expiry = write_expiry(trash, limited=limited, room=":kept", condition="AND EXISTS (SELECT FROM go)")
     # A refused batch does not use up its key.
     unclaimed = f"""unclaimed AS (
         DELETE FROM {KEYS} WHERE {OWN_KEY} AND (SELECT is_new FROM claim) AND NOT EXISTS (SELECT FROM go)

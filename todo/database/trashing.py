@@ -50,33 +50,27 @@ def build_delete(
     return RowStatement(build)
 
 
-def write_expiry(trash: Resource[Any], condition: str = "", *, limited: bool) -> tuple[str, str]:
+def write_expiry(trash: Resource[Any], *, limited: bool, room: str = ":room", condition: str = "") -> tuple[str, str]:
     """Return the SQL that removes the oldest rows of the trash if they are too old: a list of CTEs, and a DELETE.
 
-    It looks at two rows for each of ``deleted`` rows that move to the trash. If ``limited``, it also removes rows so
-    that there are at most ``kept`` rows afterwards. With a ``condition``, which begins with AND, only if that is true.
+    It looks at two rows for each of the ``deleted`` rows that move to the trash. If ``limited``, it also removes rows,
+    until there are at most ``room`` rows with the new ones. A ``condition`` begins with AND.
     """
-    looked_at = "2 * CAST(:deleted AS bigint)"
-    rows = f"SELECT FROM {trash.table} AS trash WHERE trash.user_id = :owner LIMIT CAST(:kept AS bigint) + {looked_at}"
-    is_over = (
-        f"OR place <= (SELECT count(*) FROM ({rows}) AS counted) + CAST(:deleted AS bigint) - CAST(:kept AS bigint)"
-    )
+    table, number = trash.table, "CAST(:deleted AS bigint)"
+    counted = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner LIMIT CAST({room} AS bigint) + 2 * {number}"
+    surplus = f"(SELECT count(*) FROM ({counted}) AS counted) + {number} - CAST({room} AS bigint)"
     oldest = f"""
         old AS (
           SELECT id, change FROM (
-            SELECT id, change, deleted_at, row_number() OVER (ORDER BY change, id) AS place FROM {trash.table} AS trash
-            WHERE trash.user_id = :owner ORDER BY change, id LIMIT {looked_at}
-          ) AS oldest WHERE (deleted_at <= {KEPT_SINCE} {is_over if limited else ""}) {condition}
-        ), floor AS (
+            SELECT *, row_number() OVER (ORDER BY change, id) AS place FROM {table} AS trash
+            WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2 * {number}
+          ) AS oldest WHERE (deleted_at <= {KEPT_SINCE} {f"OR place <= {surplus}" if limited else ""}) {condition}
+        ), raised AS (
           UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
           WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
-        )
-    """
-    return (
-        oldest,
-        f"""
-        DELETE FROM {trash.table} AS trash USING floor WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)
-    """,
+        )"""
+    return oldest, (
+        f"DELETE FROM {table} AS trash USING raised WHERE trash.user_id = :owner AND trash.id IN (SELECT id FROM old)"
     )
 
 

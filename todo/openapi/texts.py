@@ -64,7 +64,7 @@ REQUEST_HEADERS = {
 RESPONSE_HEADERS = {
     "ETag": Described("The version of the task, for If-Match.", {"type": "string"}, '"42.3"', required=True),
     "Idempotent-Replayed": Described(
-        "true if an earlier request with the same Idempotency-Key created the task.",
+        "true if an earlier request with the same Idempotency-Key has done this already.",
         {"type": "string", "enum": ["true"]},
         "true",
     ),

@@ -19,7 +19,7 @@ from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, extend, show_task
 from todo.tasks.models import Task
 from todo.tasks.operations import TWICE, accept_batch
-from todo.tasks.queries import bind_deletions, find_room
+from todo.tasks.queries import find_room
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import TaskSchema
 from todo.web.conditions import read_idempotency_key
@@ -72,8 +72,10 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     creations, deletions = ([each["op"] for each in requested].count(op) for op in ("create", "delete"))
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
-    room = {name: max(number, -1) for name, number in find_room(creations - deletions).items()}
-    values |= room | bind_deletions(deletions)
+    values |= {"deleted": deletions, "trash_days": current_settings().trash_days}
+    room = find_room(creations - deletions)
+    if room:
+        values |= {"room": max(room["room"], -1), "kept": find_room(0)["room"]}
     fingerprint = None
     if key is not None:
         fingerprint = sha256(orjson.dumps(requested, option=orjson.OPT_SORT_KEYS)).digest()

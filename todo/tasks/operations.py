@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
-from marshmallow.exceptions import SCHEMA
 from werkzeug.http import parse_etags
 
 from todo.database.resource import MAX_ID, NO_ID
@@ -14,8 +13,8 @@ from todo.tasks.completed_as import accept_name, extend
 from todo.tasks.resource import TASKS
 from todo.tasks.schemas import NewTaskSchema, TaskChangesSchema
 from todo.web.conditions import read_versions
-from todo.web.endpoints import load_known
 from todo.web.fields import Choice, Messages, StrictBoolean, Uid, name_type
+from todo.web.nesting import NestingSchema, Part
 from todo.web.parameters import MAX_ERRORS
 from todo.web.schemas import IncomingSchema
 
@@ -55,23 +54,13 @@ class Tag(fields.String):
         return None if tags.star_tag else read_versions(tags)
 
 
-class Part(fields.Nested):
-    """An object in an operation. It is loaded like a body: a misspelled name is not lost."""
-
-    def __init__(self, schema: Schema) -> None:
-        super().__init__(schema, error_messages={"null": "Must be an object, not null."})
-
-    def _load(self, value: Any, partial: Any = None) -> Any:
-        return load_known(self.schema, value)
-
-
 class Operations(fields.List[Any]):
     """The array of operations."""
 
-    def __init__(self, schema: type[Schema]) -> None:
+    def __init__(self, schema: Schema) -> None:
         messages: Messages = {"required": f"Required: {ARRAY}.", "null": f"Must be {ARRAY}, not null."}
         size = {"minItems": 1, "maxItems": MAX_OPERATIONS}
-        super().__init__(fields.Nested(schema), required=True, error_messages=messages, metadata=size)
+        super().__init__(Part(schema), required=True, error_messages=messages, metadata=size)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
@@ -105,7 +94,6 @@ class BatchOperationSchema(IncomingSchema):
         "etag": "Changes or deletes the task only if it still has this etag; only with update and delete.",
     }
     example: ClassVar[dict[str, Any]] = {"op": "update", "id": 42, "changes": {"title": "Buy bread"}, "etag": '"42.3"'}
-    refused: ClassVar[dict[str, Any]] = {}
 
     op = Choice(*MEMBERS, required=True)
     id = RowId()
@@ -133,7 +121,7 @@ class BatchOperationSchema(IncomingSchema):
             raise ValidationError(errors)
 
 
-class BatchSchema(IncomingSchema):
+class BatchSchema(NestingSchema):
     """Operations that succeed or fail together."""
 
     about: ClassVar[dict[str, str]] = {
@@ -149,25 +137,22 @@ class BatchSchema(IncomingSchema):
     }
     refused: ClassVar[dict[str, Any]] = {"operations": [{"op": "create", "task": {"title": " "}}]}
 
-    operations = Operations(BatchOperationSchema)
+    operations = Operations(BatchOperationSchema())
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def find_repetitions(self, _: Any, given: Mapping[str, Any], **__: Any) -> None:
         """Raise ValidationError if two operations have the same ID or UID."""
         operations = given.get("operations")
+        if not isinstance(operations, list) or len(operations) > MAX_OPERATIONS:
+            return
         seen: dict[Any, int] = {}
         errors: dict[int, Any] = {}
-        for number, operation in enumerate(operations[:MAX_OPERATIONS] if isinstance(operations, list) else ()):
+        for number, operation in enumerate(operations):
             for path, name in list_names(operation):
-                first = seen.setdefault(name, number)
-                if first != number:
+                if seen.setdefault(name, number) != number:
                     errors[number] = {path: [TWICE]}
         if errors:
             raise ValidationError({"operations": errors})
-
-    def handle_error(self, error: ValidationError, data: Any, *, many: bool, **_: Any) -> None:
-        """Name each error by its path, such as operations.3.task.title."""
-        raise ValidationError(dict(islice(list_errors(error.messages), MAX_ERRORS)))
 
 
 def list_names(operation: Any) -> Iterator[tuple[str, Any]]:
@@ -181,16 +166,6 @@ def list_names(operation: Any) -> Iterator[tuple[str, Any]]:
             yield path, value.lower() if isinstance(value, str) else value
 
 
-def list_errors(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yield the messages of nested errors by their path, in the order of the operations."""
-    if not isinstance(messages, dict):
-        yield path, messages
-        return
-    for name in sorted(messages) if all(isinstance(name, int) for name in messages) else messages:
-        inner = path if name == SCHEMA else f"{path}.{name}".removeprefix(".")
-        yield from list_errors(messages[name], inner)
-
-
 @cache
 def accept_batch(name: str | None) -> Schema:
     """Return the schema of a batch whose tasks accept a second name of ``completed``."""
@@ -198,4 +173,4 @@ def accept_batch(name: str | None) -> Schema:
         return BatchSchema()
     task, changes = Part(accept_name(BatchTaskSchema, name)()), Part(accept_name(TaskChangesSchema, name)(partial=True))
     operation = type(BatchOperationSchema.__name__, (BatchOperationSchema,), {"task": task, "changes": changes})
-    return extend(BatchSchema, "operations", Operations(operation))()
+    return extend(BatchSchema, "operations", Operations(operation()))()

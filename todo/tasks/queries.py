@@ -190,12 +190,6 @@ def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
 
 def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
-    values = bind_deletions(1)
-    return change_row(user_id, name, DELETE["kept" in values], expected, values)[0]
-
-
-def bind_deletions(number: int) -> dict[str, int]:
-    """Return the parameters of a statement that moves rows to the trash; it keeps at most MAX_TASKS there."""
-    settings = current_settings()
-    values = {"trash_days": settings.trash_days, "deleted": number}
-    return values if settings.max_tasks is None else {**values, "kept": settings.max_tasks}
+    room = find_room(0)
+    values = {"trash_days": current_settings().trash_days, "deleted": 1} | room
+    return change_row(user_id, name, DELETE[bool(room)], expected, values)[0]

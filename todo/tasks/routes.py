@@ -6,13 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from config import Settings
-<<<<<<< HEAD
 from todo.database.rows import RowName
-from todo.errors import FieldError, Full, Trashed
-=======
-from todo.database.changing import RowName
 from todo.errors import FieldError, Full, KeyUnusable, Trashed
->>>>>>> 9475655 (Execute batches of operations, all or none)
 from todo.extensions import current_settings
 from todo.tasks import queries
 from todo.tasks.completed_as import accept, describe_counted_tasks, describe_task, show_task

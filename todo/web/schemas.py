@@ -17,7 +17,6 @@ class IncomingSchema(Schema):
     """
 
     optional: ClassVar[bool] = False
-    error_messages: dict[str, str] = {"type": "Must be an object."}  # noqa: RUF012 - as marshmallow declares it
 
     class Meta:
         unknown = EXCLUDE
