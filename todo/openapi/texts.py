@@ -18,6 +18,7 @@ INFO = {
 SERVER = {"url": "http://localhost:8000", "description": "The service."}
 TAGS = [
     {"name": "tasks", "description": "Your tasks."},
+    {"name": "batch", "description": "Several operations in one request, all or none."},
     {"name": "changes", "description": "What has changed, for copies on devices."},
     {"name": "trash", "description": "Tasks that you deleted."},
 ]
@@ -48,7 +49,7 @@ PATH_PARAMETERS = {
 }
 REQUEST_HEADERS = {
     "Idempotency-Key": Described(
-        "Repeated requests with the same key create one task, for at least 24 hours. Printable ASCII.",
+        "Repeated requests with the same key have one effect, for at least 24 hours. Printable ASCII.",
         {"type": "string", "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "5f0c6b3e",
     ),
