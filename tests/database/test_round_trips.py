@@ -47,6 +47,7 @@ def wired_app(wire: Wire, database: Database) -> Iterator[tuple[Flask, Settings]
         ("PATCH", "/api/tasks/{id}/complete", None, 200),
         ("PATCH", "/api/tasks/{id}/complete", {"completed": True}, 200),
         ("DELETE", "/api/tasks/{id}", None, 204),
+        ("POST", "/api/tasks/batch", {"operations": [{"op": "create", "task": {"title": "x"}}] * 100}, 200),
         ("GET", "/api/tasks/1000000000", None, 404),
         ("PATCH", "/api/tasks/1000000000", {"title": "x"}, 404),
         ("DELETE", "/api/tasks/1000000000", None, 404),

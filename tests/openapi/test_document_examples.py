@@ -17,6 +17,9 @@ from todo import create_app
 from todo.auth.tokens import issue_token
 from todo.tasks.schemas import TaskQuerySchema
 
+# A body of POST /api/tasks, and of a batch.
+ANOTHER = {"title": "another", "operations": [{"op": "create", "task": {"title": "another"}}]}
+UID = "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a"
 # The request that provokes each error, by cause. Other causes have their own tests.
 PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("missing token", 401): {},
@@ -27,12 +30,15 @@ PROVOCATIONS: dict[tuple[str, int], dict[str, Any]] = {
     ("query", 400): {"query_string": {"cursor": "x"}},
     ("query", 422): {"query_string": TaskQuerySchema.refused},
     ("body", 400): {"json": []},
-    ("body", 413): {"json": "x" * 65536},
+    ("body", 413): {"json": "x" * 2**20},
     ("body", 415): {"data": "x", "content_type": "text/plain"},
     ("body", 422): {},
-    ("Idempotency-Key", 400): {"headers": {"Idempotency-Key": "é"}, "json": {"title": "x"}},
-    ("Idempotency-Key", 409): {"headers": {"Idempotency-Key": "gone"}, "json": {"title": "x"}},
-    ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": {"title": "another"}},
+    ("Idempotency-Key", 400): {"headers": {"Idempotency-Key": "é"}, "json": ANOTHER},
+    ("Idempotency-Key", 422): {"headers": {"Idempotency-Key": "used"}, "json": ANOTHER},
+    ("idempotency_key_gone", 409): {"headers": {"Idempotency-Key": "gone"}, "json": {"title": "x"}},
+    ("operation", 404): {"json": {"operations": [{"op": "delete", "id": 2**60}]}},
+    ("operation", 409): {"json": {"operations": [{"op": "create", "task": {"title": "x", "uid": UID}}]}},
+    ("operation", 412): {"json": {"operations": [{"op": "delete", "uid": UID, "etag": '"999"'}]}},
     ("task_in_trash", 410): {"json": {"title": "x"}},
     ("cursor_expired", 410): {},
     ("If-Match", 412): {"headers": {"If-Match": '"999"'}, "json": {"completed": True}},
@@ -62,7 +68,8 @@ def example_of(document: Any, wanted: tuple[str, int]) -> Any:
 
 @pytest.fixture
 def task_id(alice: Caller) -> int:
-    """Alice with a task and two used idempotency keys, one of a deleted task."""
+    """Alice with a task, another one with UID, and two used idempotency keys, one of a deleted task."""
+    alice.put(f"/api/tasks/{UID}", json={"title": "x"})
     for key in ("used", "gone"):
         answer: Any = alice.post("/api/tasks", json={"title": "x"}, headers={"Idempotency-Key": key}).json
     alice.delete(f"/api/tasks/{answer['id']}")
@@ -141,6 +148,7 @@ def test_the_example_of_too_many_tasks_matches(document: Any, database: Database
         caller.add()
         refused: list[Any] = [
             caller.post("/api/tasks", json={"title": "x"}).json,
+            caller.post("/api/tasks/batch", json=ANOTHER).json,
             caller.put(f"/api/tasks/{uuid4()}", json={"title": "x"}).json,
             caller.post(f"/api/trash/{deleted}/restore").json,
         ]

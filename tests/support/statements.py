@@ -83,6 +83,11 @@ def call_all_operations(app: Flask, caller: Caller, file: Path) -> None:
         assert response.status_code == (201 if "title" in change else 422), response.text
         response = caller.put(f"/api/tasks/{uuid4()}", json=change, headers={"If-Match": '"1.1"'})
         assert response.status_code == 412, response.text
+    for headers in ({}, {"Idempotency-Key": "batch"}):
+        batch = [{"op": "create", "task": EXAMPLE}, {"op": "delete", "uid": caller.add()["uid"]}]
+        batch += [{"op": "update", "id": caller.add()["id"], "changes": EXAMPLE}]
+        response = caller.post("/api/tasks/batch", json={"operations": batch}, headers=headers)
+        assert response.status_code == 200, response.text
     for limit in (10, 1000):
         read_changes(caller, limit=limit)
     walk(caller, "/api/trash?limit=1")

@@ -73,7 +73,7 @@ class Operations(fields.List[Any]):
 class BatchTaskSchema(NewTaskSchema):
     """A task to create in a batch. It may bring its UID."""
 
-    about: ClassVar[dict[str, str]] = {**TASKS.about, "uid": "A UUID of your choice, by default one of the service's."}
+    about = TASKS.about | {"uid": "A UUID of your choice, by default one of the service's."}
     example: ClassVar[dict[str, Any]] = {**NewTaskSchema.example, "uid": TASKS.example["uid"]}
 
     uid = Uid()
