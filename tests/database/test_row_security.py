@@ -43,8 +43,8 @@ def test_a_statement_without_a_filter_affects_only_own_rows(
     assert as_user(bob, text("SELECT user_id FROM todo.feeds")) == [(bob.user_id,)]
     assert len(as_user(bob, update(Task).values(title="changed").returning(Task.id))) == 1
     assert len(as_user(bob, update(Feed).values(change=9).returning(Feed.change))) == 1
-    for table in (Task, TrashedTask, Feed):
-        assert len(as_user(bob, delete(table).returning(table.user_id))) == 1
+    for model in (Task, TrashedTask, Feed):
+        assert len(as_user(bob, delete(model).returning(model.user_id))) == 1
     assert alice.titles() == ["hers"]
     assert [task["title"] for task in alice.get("/api/trash").get_json()] == ["hers"]
     assert [task["title"] for task in read_changes(alice)[0]] == ["hers"]
