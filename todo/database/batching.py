@@ -75,7 +75,7 @@ def build_batch(
     ),"""
     return Statement(
         LOCK,
-        *((EXPIRY, CLAIM) if keyed else ()),
+        *((*EXPIRY, CLAIM) if keyed else ()),
         text(
             f"""
             WITH {room} {state}, feed AS (

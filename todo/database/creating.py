@@ -18,12 +18,12 @@ EXPIRED = (
 # A key is kept for at least a day. Each creation with a key deletes the user's two oldest, so old keys only get fewer.
 # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
 # statistics do not know that there are millions.
-EXPIRY = text(
-    f"""
-    WITH feed AS ({write_lock(f"SELECT :owner WHERE ({EXPIRED}) IS NOT NULL")} RETURNING change)
-    DELETE FROM todo.idempotency_keys WHERE user_id = :owner AND EXISTS (SELECT FROM feed)
-      AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])
-    """
+EXPIRY = (
+    text(write_lock(f"SELECT :owner WHERE ({EXPIRED}) IS NOT NULL")),
+    text(
+        "DELETE FROM todo.idempotency_keys"
+        f" WHERE user_id = :owner AND ctid = ANY(ARRAY[({EXPIRED}), ({EXPIRED} OFFSET 1)])"
+    ),
 )
 
 
@@ -57,7 +57,7 @@ def build_create_once(
     room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room AND") if limited else ("", "WHERE")
     key = "SELECT FROM todo.idempotency_keys AS keys WHERE keys.user_id = :owner AND keys.key = :key"
     return Statement(
-        EXPIRY,
+        *EXPIRY,
         text(
             f"""
             WITH {room} {write_number(f"{source} NOT EXISTS ({key})")}, claimed AS (
