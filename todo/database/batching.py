@@ -67,6 +67,7 @@ def build_batch(
         for column, (name, value) in changed.items()
     )
     moved = ", ".join(["user_id", *list_moved(resource)])
+    # Citus executes these parts one after the other, so old rows leave the trash before others enter it.
     expiring, expiry = write_expiry(trash, limited=limited, room=":kept", condition="AND EXISTS (SELECT FROM go)")
     # A refused batch does not use up its key.
     unclaimed = f"""unclaimed AS (
@@ -94,7 +95,7 @@ def build_batch(
             WITH {state}, clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL OR (op = 'create' AND found_id IS NULL))
-            ), updated AS (
+            ), {expiring}, expired AS ({expiry} RETURNING id), updated AS (
               UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(resource)},
                 change = go.change
               FROM state, go, clock
@@ -108,7 +109,7 @@ def build_batch(
               RETURNING {table}.*, go.change AS number
             ), trashed AS (
               INSERT INTO {trash.table} ({moved}, change) SELECT {moved}, number FROM deleted RETURNING id
-            ), {expiring}, expired AS ({expiry} RETURNING id), {unclaimed if keyed else ""} shown AS (
+            ), {unclaimed if keyed else ""} shown AS (
               SELECT {names} FROM updated UNION SELECT {names} FROM found
               WHERE id NOT IN (SELECT id FROM updated UNION ALL SELECT id FROM deleted)
             )
