@@ -38,12 +38,12 @@ def make_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(
-    program: str, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT
+    program: str, *arguments: str, settings: Mapping[str, str], cwd: Path = ROOT, seconds: int = 60
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program of the virtual environment to its end."""
+    """Run a program of the virtual environment to its end; ``seconds`` is the time it has."""
     return subprocess.run(
         [BIN / program, *arguments], cwd=cwd, env=make_environment(settings),
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
 from flask import Flask
@@ -18,12 +18,13 @@ from todo.extensions import db
 OWN = 20_000
 BIG = "user-with-20000-tasks"
 FILL = """
-    INSERT INTO todo.tasks (user_id, title, description, completed_at, created_at, updated_at)
+    INSERT INTO todo.tasks (user_id, title, description, completed_at, created_at, updated_at, uid)
     SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,
            CASE WHEN n %% 97 = 0 THEN 'ÄRGER ' ELSE 'Buy milk ' END || n,
            CASE WHEN n %% 3 = 0 THEN repeat('and something that is longer, ', n %% 10) END,
            CASE WHEN n %% 4 > 0 THEN now() END,
-           now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour'
+           now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour',
+           CASE WHEN n %% 5 > 0 THEN gen_random_uuid() END
     FROM generate_series(1, 1000000) AS n
 """
 ENRICH = """
@@ -41,21 +42,32 @@ ENRICH = """
 class Writer:
     """A client of the previous release that writes during the upgrade, and measures each write."""
 
+    # The tasks of even IDs stay.
+    WRITES: ClassVar = (
+        "INSERT INTO todo.tasks (user_id, title) VALUES ('writer', 'x') RETURNING coalesce(%s, id)",
+        "INSERT INTO todo.tasks (user_id, title) VALUES ('writer', 'x') RETURNING id",
+        "UPDATE todo.tasks SET title = 'ÄRGER' WHERE user_id = 'writer' AND id = %s",
+        "DELETE FROM todo.tasks WHERE user_id = 'writer' AND id = %s AND id %% 2 = 0",
+    )
+
     database: Database
     seconds: list[float] = field(default_factory=list)
     done: Event = field(default_factory=Event)
 
     def write(self) -> None:
-        connection = psycopg2.connect(self.database.url("super"))
+        connection = psycopg2.connect(self.database.url("web"))
         connection.autocommit = True
         with connection.cursor() as cursor:
-            while not self.done.is_set():
-                started = time.perf_counter()
-                cursor.execute("INSERT INTO todo.tasks (user_id, title) VALUES ('writer', 'x') RETURNING id")
-                cursor.execute(
-                    "UPDATE todo.tasks SET title = 'ÄRGER' WHERE user_id = 'writer' AND id = %s", cursor.fetchone()
-                )
-                self.seconds.append(time.perf_counter() - started)
+            cursor.execute("SET ROLE todo_app; SET todo.user_id = 'writer'")
+            task_id: Any = None
+            # The pauses leave the upgrade enough of the processors.
+            while not self.done.wait(0.02):
+                for write in self.WRITES:
+                    started = time.perf_counter()
+                    cursor.execute(write, (task_id,))
+                    self.seconds.append(time.perf_counter() - started)
+                    if cursor.description:
+                        [(task_id,)] = cursor.fetchall()
         connection.close()
 
 
