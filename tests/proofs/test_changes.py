@@ -213,7 +213,7 @@ def working(service: Service) -> Iterator[list[Writer]]:
     assert [surprise for writer in writers for surprise in writer.surprises] == []
     assert auditor.late == []
     assert auditor.looks > 5
-    assert min(pages) > 50
+    assert min(pages) > 20
     devices += [auditor.device, Device(service.port, user_id)]
     try:
         check(service, devices)
