@@ -16,7 +16,7 @@ from tests.support.clusters import servers_of
 from tests.support.commands import run
 from tests.support.databases import SECRET, Server, closing_pool
 from tests.support.frontend import Site, Visit, Visitor, chromium, install
-from tests.support.million_tasks import BIG, ENRICH, FILL, Million, Reader, Writer
+from tests.support.million_tasks import ADD, BIG, COUNT, FILL, TRASH, Million, Reader, Writer
 from tests.support.wire import Wire
 from todo import create_app
 
@@ -65,8 +65,10 @@ def million(server: Server) -> Iterator[Million]:
 
 @pytest.fixture(scope="session")
 def reader(server: Server, million: Million) -> Iterator[Reader]:
-    million.database.run(ENRICH)
-    million.database.run("VACUUM ANALYZE todo.tasks")
+    for statement in (ADD, TRASH):
+        million.database.run(statement, (BIG,))
+    million.database.run(COUNT)
+    million.database.run("VACUUM ANALYZE todo.tasks, todo.trash, todo.feeds")
     with Wire(server.superuser_url) as wire:
         settings = wire.settings(million.database, "web")
         with closing_pool(create_app(settings)) as app:

@@ -1,12 +1,18 @@
-"""Query plans at a million tasks: only own rows by an index, and pages of constant cost."""
+"""Plans at a million tasks and half a million in the trash: only own rows by an index, and pages of constant cost."""
 
+import time
+from itertools import product
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 
-from tests.support.million_tasks import OWN, Reader
+from tests.support.million_tasks import BIG, EXPIRED, OWN, TRASHED, Plan, Reader
 from tests.support.pages import read_next
+from todo.database.changes import SCOPE
+from todo.database.cursors import write_cursor
+from todo.database.resource import MAX_ID
 
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -28,10 +34,7 @@ SORTS = ["created", "updated", "title", "due_date", "priority"]
 def test_every_query_reads_only_own_rows_by_an_index(reader: Reader, filters: str, sort: str, order: str) -> None:
     query = urlencode({**FILTERS[filters], "sort": sort, "order": order, "limit": "50"}, doseq=True)
     plan = reader.explain(f"/api/tasks?{query}")
-    for node in plan.scans:
-        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan"}
-        if node["Node Type"] != "Bitmap Heap Scan":
-            assert "user_id" in node["Index Cond"]
+    check_scans(plan)
     parts = 2 if sort == "due_date" else 1
     assert plan.read <= OWN * parts
 
@@ -46,3 +49,102 @@ def test_pages_read_few_more_rows_than_they_return(reader: Reader, sort: str, or
     plan = reader.explain(path.replace("limit=1000", "limit=50"))
     assert plan.found == 50
     assert plan.read <= 2 * 51
+
+
+@pytest.fixture(scope="module")
+def task(reader: Reader) -> dict[str, Any]:
+    return dict(reader.caller.get("/api/tasks?limit=1").get_json()[0])
+
+
+@pytest.fixture(scope="module")
+def deleted(reader: Reader) -> dict[str, Any]:
+    return dict(reader.caller.get("/api/trash?limit=1").get_json()[0])
+
+
+# Where a page of changes begins: since which number the deleted tasks are listed, and after which number it begins.
+PLACES = {
+    "all tasks": None,
+    "the middle of all tasks": (1_000_000, 750_000),
+    "half a year ago": (0, 500_000),
+    "last week": (900_000, 900_000),
+    "a moment ago": (999_500, 999_500),
+    "now": (1_000_000, 1_000_000),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("limit", [50, 1000])
+def test_changes_read_few_more_rows_than_they_return(reader: Reader, place: str, limit: int) -> None:
+    query: dict[str, Any] = {"limit": limit}
+    if (numbers := PLACES[place]) is not None:
+        [(epoch,)] = reader.database.run("SELECT epoch::text FROM todo.feeds WHERE user_id = %s", (BIG,))
+        query["cursor"] = write_cursor([epoch, *numbers, MAX_ID], SCOPE)
+    plan = reader.explain(f"/api/tasks/changes?{urlencode(query)}")
+    check_scans(plan)
+    assert plan.found == (0 if place == "now" else min(limit, 110) if place == "a moment ago" else limit)
+    # The counter, and a page from each of the two tables.
+    assert plan.read <= 1 + 2 * (limit + 1)
+
+
+def test_pages_of_the_trash_read_few_more_rows_than_they_return(reader: Reader) -> None:
+    paths = ["/api/trash?limit=1000"]
+    while page := read_next(reader.caller.get(paths[-1])):
+        paths.append(page)
+    assert len(paths) == 100
+    for path, limit in product((paths[0], paths[50], paths[-1]), (50, 1000)):
+        plan = reader.explain(path.replace("limit=1000", f"limit={limit}"))
+        check_scans(plan)
+        assert plan.found == limit - (EXPIRED if path == paths[-1] and limit == 1000 else 0)
+        assert plan.read <= limit + 1
+
+
+def test_a_task_is_found_by_its_uid_at_once(reader: Reader, task: dict[str, Any]) -> None:
+    plan = reader.explain(f"/api/tasks/{task['uid']}")
+    check_scans(plan)
+    assert plan.read == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/api/tasks/{id}", {"title": "new"}),
+        ("PATCH", "/api/tasks/{uid}", {"title": "new"}),
+        ("PATCH", "/api/tasks/{uid}/complete", None),
+        ("PUT", "/api/tasks/{uid}", {"title": "new"}),
+        ("DELETE", "/api/tasks/{id}", None),
+        ("DELETE", "/api/tasks/{uid}", None),
+        ("POST", "/api/trash/{id}/restore", None),
+        ("POST", "/api/trash/{uid}/restore", None),
+        ("DELETE", "/api/trash/{id}", None),
+        ("DELETE", "/api/trash/{uid}", None),
+    ],
+)
+def test_a_write_reads_few_rows(
+    reader: Reader, task: dict[str, Any], deleted: dict[str, Any], method: str, path: str, body: Any
+) -> None:
+    found = deleted if "/trash/" in path else task
+    plan = reader.explain_write(method, path, {name: found[name] for name in ("id", "uid")}, json=body)
+    check_scans(plan)
+    assert 2 <= plan.read <= 10
+
+
+def test_a_creation_reads_few_rows(reader: Reader) -> None:
+    for method, path in (("POST", "/api/tasks"), ("PUT", f"/api/tasks/{uuid4()}")):
+        plan = reader.explain_write(method, path, {}, json={"title": "new"})
+        check_scans(plan)
+        assert plan.read <= 4
+
+
+def test_a_full_trash_is_emptied_in_time(reader: Reader) -> None:
+    started = time.monotonic()
+    assert reader.caller.delete("/api/trash").status_code == 204
+    print(f"\n{TRASHED // 5} tasks removed in {time.monotonic() - started:.1f} s")
+    assert reader.database.run("SELECT count(*) FROM todo.trash WHERE user_id = %s", (BIG,)) == [(0,)]
+
+
+def check_scans(plan: Plan) -> None:
+    """Fail if a plan reads rows of other users."""
+    for node in plan.scans:
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan"}
+        if node["Node Type"] != "Bitmap Heap Scan":
+            assert "user_id" in node["Index Cond"]

@@ -1,4 +1,4 @@
-"""A million tasks, 20,000 of them of one user, and the work of PostgreSQL for that user."""
+"""A million tasks, 20,000 of them of one user, a full trash, and the work of PostgreSQL for that user."""
 
 import time
 from collections.abc import Iterator
@@ -9,14 +9,18 @@ from typing import Any, ClassVar
 
 import psycopg2
 from flask import Flask
+from werkzeug.test import TestResponse
 
-from tests.support.callers import Caller, read_tasks
+from tests.support.callers import Caller
 from tests.support.databases import Database
 from tests.support.wire import Wire
 from todo.extensions import db
 
 OWN = 20_000
 BIG = "user-with-20000-tasks"
+# Rows in the trash: a fifth is of the user with 20,000 tasks, and ten of these are too old to be restored.
+TRASHED, EXPIRED = 500_000, 10
+# Half of the tasks are there before the upgrade.
 FILL = """
     INSERT INTO todo.tasks (user_id, title, description, completed_at, created_at, updated_at, uid)
     SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,
@@ -25,17 +29,31 @@ FILL = """
            CASE WHEN n %% 4 > 0 THEN now() END,
            now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour',
            CASE WHEN n %% 5 > 0 THEN gen_random_uuid() END
-    FROM generate_series(1, 1000000) AS n
+    FROM generate_series(1, 500000) AS n
 """
-ENRICH = """
-    UPDATE todo.tasks SET
-      due_at = CASE WHEN id % 4 = 0 THEN '2026-12-31 23:59:59.999999Z' ELSE '2026-01-01'::timestamptz END
-               + id % 365 * interval '1 day',
-      due_all_day = id % 4 = 0,
-      priority = (ARRAY['low', 'medium', 'high'])[id % 3 + 1],
-      tags = ARRAY['home', 'tag' || id % 7], tags_folded = ARRAY['home', 'tag' || id % 7]
-    WHERE id % 2 = 0
+# The other half is created after it, with all fields. These have numbers of changes, and so does the trash.
+ADD = """
+    INSERT INTO todo.tasks (user_id, title, title_folded, description, completed_at, created_at, updated_at, due_at,
+                            due_all_day, priority, tags, tags_folded, change)
+    SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,
+           CASE WHEN n %% 97 = 0 THEN 'ÄRGER ' ELSE 'Buy milk ' END || n,
+           CASE WHEN n %% 97 = 0 THEN 'ärger ' || n END,
+           CASE WHEN n %% 3 = 0 THEN repeat('and something that is longer, ', n %% 10) END,
+           CASE WHEN n %% 4 > 0 THEN now() END,
+           now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour',
+           CASE WHEN n %% 4 = 0 THEN '2026-12-31 23:59:59.999999Z' ELSE '2026-01-01'::timestamptz END
+             + n %% 365 * interval '1 day',
+           n %% 4 = 0, (ARRAY['low', 'medium', 'high'])[n %% 3 + 1],
+           ARRAY['home', 'tag' || n %% 7], ARRAY['home', 'tag' || n %% 7], n
+    FROM generate_series(500001, 1000000) AS n
 """
+TRASH = """
+    INSERT INTO todo.trash (user_id, id, title, change, deleted_at)
+    SELECT CASE WHEN n %% 5 = 0 THEN %s ELSE 'user' || n %% 4999 END, 2000000 + n, 'Buy milk ' || n, 500000 + n,
+           now() - interval '29 days' + n * interval '1 second' - CASE WHEN n <= 50 THEN interval '2 days' ELSE '0' END
+    FROM generate_series(1, 500000) AS n
+"""
+COUNT = "UPDATE todo.feeds SET change = 1000000"
 
 
 @dataclass
@@ -71,6 +89,8 @@ class Writer:
         connection.close()
 
 
+# Between the preparation and the execution, in a message of a new connection.
+END = "END $do$; EXECUTE "
 # PostgreSQL plans a prepared statement this often for its values, before it decides to keep a plan for all values.
 CUSTOM_PLANS = 5
 
@@ -95,19 +115,53 @@ class Reader:
 
     def explain(self, path: str) -> "Plan":
         """Return the plan that PostgreSQL keeps for the statement that a request sent."""
+        message, response = self._record(self.caller, "GET", path)
+        found: Any = response.json
+        found = found["changes"] if isinstance(found, dict) and "changes" in found else found
+        [plan] = self._explain(message)
+        return Plan(len(found) if isinstance(found, list) else 1, plan)
+
+    def explain_write(self, method: str, path: str, names: dict[str, Any], **options: Any) -> "Plan":
+        """Return the plans of a request that writes, as one; nothing is written for this user.
+
+        Another user sends it, for a task of their own. In its message, that user and task are replaced by this user and
+        the task with the ``names``, which are the ID and the UID. The plans are rolled back.
+        """
+        other = Caller(self.app.test_client(), self.app.extensions["settings"])
+        task = other.add_for(path) if names else {"id": 0, "uid": ""}
+        message, _ = self._record(other, method, path.format(**task), **options)
+        message = message.replace(other.user_id, BIG)
+        for name, value in names.items():
+            message = message.replace(str(task[name]), str(value))
+        return Plan(0, {"Node Type": "Parts", "Plans": self._explain(message)})
+
+    def _record(self, caller: Caller, method: str, path: str, **options: Any) -> tuple[str, TestResponse]:
+        """Send a request on a new connection; return its message, which prepares the statement, and the response."""
         with self.app.app_context():
-            db.engine.dispose()  # The first message of a connection prepares the statement.
+            db.engine.dispose()
         self.wire.messages.clear()
-        found = len(read_tasks(self.caller.get(path)))
+        response = caller.call(method, path, **options)
+        assert response.status_code < 300, response.text
         [message] = [message for kind, message in self.wire.messages if kind == "Q" and "EXECUTE todo_" in message]
-        preparation, execution = message.rsplit("; EXECUTE ", 1)
+        return message, response
+
+    def _explain(self, message: str) -> list[dict[str, Any]]:
+        """Return the plan of each part of the statement in a message."""
+        preparation, _, execution = message.rpartition(END)
+        parts = execution.split("; EXECUTE ")
+        plans = []
         with closing(psycopg2.connect(self.database.url("web"))) as connection, connection.cursor() as cursor:
-            cursor.execute(preparation)
+            cursor.execute(preparation + END.partition(";")[0])
+            cursor.execute("SAVEPOINT before")
             for _ in range(CUSTOM_PLANS):
-                cursor.execute(f"EXECUTE {execution}")
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {execution}")
-            [(plan,)] = cursor.fetchall()
-        return Plan(found, plan[0]["Plan"])
+                for part in parts:
+                    cursor.execute(f"EXECUTE {part}")
+                cursor.execute("ROLLBACK TO before")
+            for part in parts:
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {part}")
+                [(plan,)] = cursor.fetchall()
+                plans.append(plan[0]["Plan"])
+        return plans
 
 
 @dataclass
@@ -117,14 +171,18 @@ class Plan:
 
     @property
     def scans(self) -> list[dict[str, Any]]:
-        """Yield the plan nodes that read the table or one of its indexes."""
+        """Yield the plan nodes that read a table or one of its indexes."""
 
         def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield node
             for child in node.get("Plans", []):
                 yield from walk(child)
 
-        return [node for node in walk(self.top) if "Scan" in node["Node Type"] and "Subquery" not in node["Node Type"]]
+        return [
+            node
+            for node in walk(self.top)
+            if "Scan" in node["Node Type"] and not {"Relation Name", "Index Name"}.isdisjoint(node)
+        ]
 
     @property
     def read(self) -> int:
