@@ -159,6 +159,32 @@ def test_putting_a_foreign_uid_is_like_putting_a_new_one(service: Service, path:
     assert created == dict.fromkeys(uids[:3], bob.user_id)
 
 
+def test_a_batch_finds_and_creates_only_own_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    hers, her_deleted = alice.add("hers"), alice.add_for("/trash/", "hers, deleted")
+    his_deleted = bob.add_for("/trash/", "his, deleted")
+    stored = [service.read_rows(caller) for caller in (alice, bob)]
+    requests: list[dict[str, Any]] = [
+        {"op": "update", "changes": {"title": "mine now"}},
+        {"op": "update", "changes": {"title": "hers"}, "etag": hers["etag"]},
+        {"op": "complete", "completed": True},
+        {"op": "delete"},
+        {"op": "delete", "etag": hers["etag"]},
+    ]
+    names = [{"id": MISSING}, {"uid": MISSING_UID}]
+    names += [{name: task[name]} for task in (hers, her_deleted, his_deleted) for name in ("id", "uid")]
+    for request in requests:
+        batches = [[{"op": "create", "task": {"title": "x"}}, request | name] for name in names]
+        answers = [read_missing(bob.post("/api/tasks/batch", json={"operations": batch})) for batch in batches]
+        assert len(set(answers)) == 1, (request, answers)
+    assert [service.read_rows(caller) for caller in (alice, bob)] == stored
+    creations = [{"op": "create", "task": {"title": "his", "uid": task["uid"]}} for task in (hers, her_deleted)]
+    created: Any = bob.post("/api/tasks/batch", json={"operations": creations}).json
+    assert [task["user_id"] for task in created["tasks"]] == [bob.user_id] * 2
+    check_walls(service)
+    assert service.read_rows(alice) == stored[0]
+
+
 def test_own_tasks_are_found_by_id_and_by_uid(service: Service) -> None:
     alice, bob = service.make_caller(), service.make_caller()
     alice.add("hers"), alice.add_for("/trash/", "hers, deleted")
