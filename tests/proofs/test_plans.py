@@ -51,16 +51,6 @@ def test_pages_read_few_more_rows_than_they_return(reader: Reader, sort: str, or
     assert plan.read <= 2 * 51
 
 
-@pytest.fixture(scope="module")
-def task(reader: Reader) -> dict[str, Any]:
-    return dict(reader.caller.get("/api/tasks?limit=1").get_json()[0])
-
-
-@pytest.fixture(scope="module")
-def deleted(reader: Reader) -> dict[str, Any]:
-    return dict(reader.caller.get("/api/trash?limit=1").get_json()[0])
-
-
 # Where a page of changes begins: since which number the deleted tasks are listed, and after which number it begins.
 PLACES = {
     "all tasks": None,
@@ -98,7 +88,8 @@ def test_pages_of_the_trash_read_few_more_rows_than_they_return(reader: Reader) 
         assert plan.read <= limit + 1
 
 
-def test_a_task_is_found_by_its_uid_at_once(reader: Reader, task: dict[str, Any]) -> None:
+def test_a_task_is_found_by_its_uid_at_once(reader: Reader) -> None:
+    [task] = reader.caller.get("/api/tasks?limit=1").get_json()
     plan = reader.explain(f"/api/tasks/{task['uid']}")
     check_scans(plan)
     assert plan.read == 1
@@ -119,20 +110,31 @@ def test_a_task_is_found_by_its_uid_at_once(reader: Reader, task: dict[str, Any]
         ("DELETE", "/api/trash/{uid}", None),
     ],
 )
-def test_a_write_reads_few_rows(
-    reader: Reader, task: dict[str, Any], deleted: dict[str, Any], method: str, path: str, body: Any
-) -> None:
-    found = deleted if "/trash/" in path else task
-    plan = reader.explain_write(method, path, {name: found[name] for name in ("id", "uid")}, json=body)
+def test_a_write_reads_few_rows(reader: Reader, method: str, path: str, body: Any) -> None:
+    tasks = reader.caller.get(f"/api/{'trash' if '/trash/' in path else 'tasks'}?limit=1").get_json()
+    plan = reader.explain_write(method, path, tasks, lambda _: body)
     check_scans(plan)
     assert 2 <= plan.read <= 10
 
 
 def test_a_creation_reads_few_rows(reader: Reader) -> None:
     for method, path in (("POST", "/api/tasks"), ("PUT", f"/api/tasks/{uuid4()}")):
-        plan = reader.explain_write(method, path, {}, json={"title": "new"})
+        plan = reader.explain_write(method, path, [], lambda: {"title": "new"})
         check_scans(plan)
         assert plan.read <= 4
+
+
+def test_a_batch_reads_few_rows_for_each_operation(reader: Reader) -> None:
+    tasks = reader.caller.get("/api/tasks?limit=60").get_json()
+
+    def write_batch(*others: dict[str, Any]) -> Any:
+        operations = [{"op": "update", "uid": each["uid"], "changes": {"title": "new"}} for each in others[:30]]
+        operations += [{"op": "delete", "id": each["id"]} for each in others[30:]]
+        return {"operations": operations + [{"op": "create", "task": {"title": "new"}}] * 40}
+
+    plan = reader.explain_write("POST", "/api/tasks/batch", tasks, write_batch)
+    check_scans(plan)
+    assert 100 <= plan.read <= 1000
 
 
 def test_a_full_trash_is_emptied_in_time(reader: Reader) -> None:

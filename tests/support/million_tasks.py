@@ -1,7 +1,7 @@
 """A million tasks, 20,000 of them of one user, a full trash, and the work of PostgreSQL for that user."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
@@ -121,18 +121,21 @@ class Reader:
         [plan] = self._explain(message)
         return Plan(len(found) if isinstance(found, list) else 1, plan)
 
-    def explain_write(self, method: str, path: str, names: dict[str, Any], **options: Any) -> "Plan":
+    def explain_write(
+        self, method: str, path: str, tasks: Sequence[Mapping[str, Any]], write_body: Callable[..., Any]
+    ) -> "Plan":
         """Return the plans of a request that writes, as one; nothing is written for this user.
 
-        Another user sends it, for a task of their own. In its message, that user and task are replaced by this user and
-        the task with the ``names``, which are the ID and the UID. The plans are rolled back.
+        Another user sends it, for as many tasks of their own. In its message, that user and their tasks are replaced by
+        this user and these tasks. Then it is planned, executed and rolled back. ``write_body`` takes the tasks.
         """
         other = Caller(self.app.test_client(), self.app.extensions["settings"])
-        task = other.add_for(path) if names else {"id": 0, "uid": ""}
-        message, _ = self._record(other, method, path.format(**task), **options)
+        others = [other.add_for(path) for _ in tasks]
+        message, _ = self._record(other, method, path.format(**(others or [{}])[0]), json=write_body(*others))
         message = message.replace(other.user_id, BIG)
-        for name, value in names.items():
-            message = message.replace(str(task[name]), str(value))
+        for theirs, own in zip(others, tasks, strict=True):
+            for name in ("id", "uid"):
+                message = message.replace(str(theirs[name]), str(own[name]))
         return Plan(0, {"Node Type": "Parts", "Plans": self._explain(message)})
 
     def _record(self, caller: Caller, method: str, path: str, **options: Any) -> tuple[str, TestResponse]:
