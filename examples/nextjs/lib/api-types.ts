@@ -28,6 +28,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tasks/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Execute a batch
+         * @description Creates, changes, completes and deletes up to 100 tasks, all or none. If an operation is refused, nothing is written, and the error names the operation: `operation` is its position from 0, and `errors` have paths such as `operations.3.task.title`. With an `Idempotency-Key`, a repeated request has one effect, so a retry is safe.
+         */
+        post: operations["executeBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tasks/changes": {
         parameters: {
             query?: never;
@@ -194,6 +214,8 @@ export interface components {
              * @example completed: Must be true or false, not a string.
              */
             detail: string;
+            /** @description The position of the refused operation of a batch, from 0. */
+            operation?: number;
             /**
              * @description The messages for each invalid field or parameter, by its name.
              * @example {
@@ -319,6 +341,169 @@ export interface components {
              */
             due_date?: string | null;
         };
+        BatchTask: {
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy milk
+             */
+            title: string;
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
+            description?: string | null;
+            /** @description Whether the task is completed. */
+            completed?: boolean;
+            /**
+             * @description How urgent the task is; null if unknown.
+             * @example high
+             */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[] | null;
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
+            due_date?: string | null;
+            /**
+             * Format: uuid
+             * @description A UUID of your choice, by default one of the service's.
+             * @example 0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a
+             */
+            uid?: string;
+        };
+        TaskChanges: {
+            /**
+             * @description What to do: 1 to 200 characters after trimming.
+             * @example Buy bread
+             */
+            title?: string;
+            /**
+             * @description Details.
+             * @example Two bottles.
+             */
+            description?: string | null;
+            /** @description Whether the task is completed. */
+            completed?: boolean;
+            /**
+             * @description How urgent the task is; null if unknown.
+             * @example high
+             */
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[] | null;
+            /**
+             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
+             * @example 2026-12-31
+             * @example 2026-12-31T12:00:00.000000Z
+             */
+            due_date?: string | null;
+        };
+        BatchOperation: {
+            /**
+             * @description What to do. create needs task. The others need id or uid; update needs changes, complete needs completed, and update and delete may have etag.
+             * @example update
+             * @enum {string}
+             */
+            op: "create" | "update" | "complete" | "delete";
+            /**
+             * Format: int64
+             * @description The ID of the task; not with create.
+             * @example 42
+             */
+            id?: number;
+            /**
+             * Format: uuid
+             * @description The UID of the task, instead of its ID; not with create.
+             */
+            uid?: string;
+            /** @description The new task; only with create. */
+            task?: components["schemas"]["BatchTask"];
+            /**
+             * @description The fields to change; only with update. The others stay as they are.
+             * @example {
+             *       "title": "Buy bread"
+             *     }
+             */
+            changes?: components["schemas"]["TaskChanges"];
+            /** @description Whether the task is to be completed; only with complete. */
+            completed?: boolean;
+            /**
+             * @description Changes or deletes the task only if it still has this etag; only with update and delete.
+             * @example "42.3"
+             */
+            etag?: string;
+        };
+        Batch: {
+            /**
+             * @description 1 to 100 operations, in your order. Each names another task.
+             * @example [
+             *       {
+             *         "op": "create",
+             *         "task": {
+             *           "title": "Buy milk",
+             *           "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a"
+             *         }
+             *       },
+             *       {
+             *         "op": "update",
+             *         "id": 42,
+             *         "changes": {
+             *           "title": "Buy bread"
+             *         },
+             *         "etag": "\"42.3\""
+             *       },
+             *       {
+             *         "op": "complete",
+             *         "id": 43,
+             *         "completed": true
+             *       },
+             *       {
+             *         "op": "delete",
+             *         "id": 44
+             *       }
+             *     ]
+             */
+            operations: components["schemas"]["BatchOperation"][];
+        };
+        BatchResult: {
+            /**
+             * @description The tasks after the batch, in the order of the operations; null where the task was deleted.
+             * @example [
+             *       {
+             *         "id": 42,
+             *         "user_id": "alice",
+             *         "title": "Buy milk",
+             *         "description": "Two bottles.",
+             *         "completed": false,
+             *         "completed_at": null,
+             *         "priority": "high",
+             *         "tags": [
+             *           "home"
+             *         ],
+             *         "due_date": "2026-12-31",
+             *         "created_at": "2026-12-01T08:30:00.123456Z",
+             *         "updated_at": "2026-12-01T08:30:00.123456Z",
+             *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+             *         "etag": "\"42.3\""
+             *       },
+             *       null
+             *     ]
+             */
+            tasks: (components["schemas"]["Task"] | null)[];
+        };
         Change: {
             /**
              * @description Whether the task was deleted.
@@ -433,38 +618,6 @@ export interface components {
              * @example false
              */
             more: boolean;
-        };
-        TaskChanges: {
-            /**
-             * @description What to do: 1 to 200 characters after trimming.
-             * @example Buy bread
-             */
-            title?: string;
-            /**
-             * @description Details.
-             * @example Two bottles.
-             */
-            description?: string | null;
-            /** @description Whether the task is completed. */
-            completed?: boolean;
-            /**
-             * @description How urgent the task is; null if unknown.
-             * @example high
-             */
-            priority?: components["schemas"]["Priority"] | null;
-            /**
-             * @description At most 20 tags of 1 to 50 characters after trimming, in your order. No two may be equal when case is ignored. null means no tags.
-             * @example [
-             *       "home"
-             *     ]
-             */
-            tags?: string[] | null;
-            /**
-             * @description A date for a whole day, which is the same day in every time zone, such as 2026-12-31; or a date-time with its offset from UTC for an instant, such as 2026-12-31T17:00:00+05:00, which responses have in UTC.
-             * @example 2026-12-31
-             * @example 2026-12-31T12:00:00.000000Z
-             */
-            due_date?: string | null;
         };
         Completion: {
             /**
@@ -587,26 +740,6 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Request Entity Too Large */
-        RequestEntityTooLarge: {
-            headers: {
-                "X-Request-ID": components["headers"]["X-Request-ID"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Conflict */
-        Conflict: {
-            headers: {
-                "X-Request-ID": components["headers"]["X-Request-ID"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
         /** @description Precondition Failed */
         PreconditionFailed: {
             headers: {
@@ -619,6 +752,16 @@ export interface components {
         };
         /** @description Forbidden */
         Forbidden: {
+            headers: {
+                "X-Request-ID": components["headers"]["X-Request-ID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Conflict */
+        Conflict: {
             headers: {
                 "X-Request-ID": components["headers"]["X-Request-ID"];
                 [name: string]: unknown;
@@ -658,7 +801,7 @@ export interface components {
          */
         ETag: string;
         /**
-         * @description true if an earlier request with the same Idempotency-Key created the task.
+         * @description true if an earlier request with the same Idempotency-Key has done this already.
          * @example true
          */
         "Idempotent-Replayed": "true";
@@ -788,7 +931,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeated requests with the same key create one task, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
+                /** @description Repeated requests with the same key have one effect, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -856,7 +999,174 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["RequestEntityTooLarge"];
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    executeBatch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeated requests with the same key have one effect, for at least 24 hours. Printable ASCII. Such as 5f0c6b3e. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "operations": [
+                 *         {
+                 *           "op": "create",
+                 *           "task": {
+                 *             "title": "Buy milk",
+                 *             "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a"
+                 *           }
+                 *         },
+                 *         {
+                 *           "op": "update",
+                 *           "id": 42,
+                 *           "changes": {
+                 *             "title": "Buy bread"
+                 *           },
+                 *           "etag": "\"42.3\""
+                 *         },
+                 *         {
+                 *           "op": "complete",
+                 *           "id": 43,
+                 *           "completed": true
+                 *         },
+                 *         {
+                 *           "op": "delete",
+                 *           "id": 44
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Batch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "tasks": [
+                     *         {
+                     *           "id": 42,
+                     *           "user_id": "alice",
+                     *           "title": "Buy milk",
+                     *           "description": "Two bottles.",
+                     *           "completed": false,
+                     *           "completed_at": null,
+                     *           "priority": "high",
+                     *           "tags": [
+                     *             "home"
+                     *           ],
+                     *           "due_date": "2026-12-31",
+                     *           "created_at": "2026-12-01T08:30:00.123456Z",
+                     *           "updated_at": "2026-12-01T08:30:00.123456Z",
+                     *           "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
+                     *           "etag": "\"42.3\""
+                     *         },
+                     *         null
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BatchResult"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unsupported Media Type */
             415: {
                 headers: {
@@ -1148,7 +1458,16 @@ export interface operations {
                 };
             };
             412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unsupported Media Type */
             415: {
                 headers: {
@@ -1283,7 +1602,16 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unsupported Media Type */
             415: {
                 headers: {
@@ -1376,7 +1704,16 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["RequestEntityTooLarge"];
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unsupported Media Type */
             415: {
                 headers: {

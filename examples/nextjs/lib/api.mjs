@@ -13,6 +13,7 @@ export class ApiProblem extends Error {
         this.title = problem.title ?? "Error";
         this.detail = this.message;
         this.errors = problem.errors ?? {};
+        this.operation = problem.operation;
         this.requestId = problem.request_id ?? headers?.get("X-Request-ID") ?? undefined;
         const after = headers?.get("Retry-After") ?? "";
         const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
@@ -31,20 +32,17 @@ const MAX_RETRIES = 2;
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }) {
     if (!/^(https?:\/\/|$)/i.test(baseUrl))
         throw new TypeError(`baseUrl must begin with https://, not ${baseUrl}`);
-    const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
+    const root = `${baseUrl.replace(/\/+$/, "")}/api`;
     /** Sends a request, and retries it if that is safe. */
-    async function call(path, { method = "GET", body, headers, signal, repeatable = true }) {
+    async function call(path, { method = "GET", body, etag, key, signal, repeatable = true }) {
         let token = await getToken();
         if (!token)
             throw new ApiProblem(401, { code: "token_missing", detail: "getToken returned no token." });
         let renewed = false;
         for (let attempt = 0, repeated = false;;) {
-            const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
-            const init = {
-                method,
-                headers: makeHeaders(sent),
-                body: body && JSON.stringify(body),
-            };
+            const type = body && "application/json";
+            const headers = { Authorization: `Bearer ${token}`, "Content-Type": type, "If-Match": etag, "Idempotency-Key": key };
+            const init = { method, headers: makeHeaders(headers), body: body && JSON.stringify(body) };
             const answer = await send(root + path, init, timeout, signal);
             if (!(answer instanceof ApiProblem))
                 return answer;
@@ -67,15 +65,16 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 })
         }
     }
     const callTask = async (path, options) => (await call(path, options)).data;
+    async function readPage(path, query, signal) {
+        const { data, headers } = await call(path + toSearch(query), { signal });
+        const list = data;
+        // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
+        const next = headers.get("Link")?.match(/<[^>?]*(\?[^>]*)>; *rel="next"/)?.[1];
+        return { ...(Array.isArray(list) ? { tasks: list } : list), next };
+    }
     const api = {
         /** Fetches one page of tasks: the first page of a query, or the page after another if given its `next`. */
-        async page(query = {}, { signal } = {}) {
-            const { data, headers } = await call(toSearch(query), { signal });
-            const list = data;
-            // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
-            const next = headers.get("Link")?.match(/<[^>?]*(\?[^>]*)>; *rel="next"/)?.[1];
-            return { ...(Array.isArray(list) ? { tasks: list } : list), next };
-        },
+        page: (query = {}, { signal } = {}) => readPage("/tasks", query, signal),
         /** Fetches all pages of a query: `for await (const tasks of api.pages({ limit: 100 }))`. */
         async *pages(query = {}, options = {}) {
             let page = await api.page(query, options);
@@ -86,27 +85,56 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 })
             }
         },
         /** Fetches a task. */
-        get: (id, { signal } = {}) => callTask(`/${Number(id)}`, { signal }),
+        get: (id, options = {}) => callTask(`/tasks/${toSegment(id)}`, options),
         /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
-        create: (task, { key, signal } = {}) => callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key ?? createKey() }, signal }),
+        create: (task, { key, signal } = {}) => callTask("/tasks", { method: "POST", body: task, key: key ?? createKey(), signal }),
+        /** Creates the task with this `uid`, or changes its given fields if it exists. Fails with 410 if it is in the trash. */
+        put: (uid, task, options = {}) => callTask(`/tasks/${toSegment(uid)}`, { ...options, method: "PUT", body: task }),
         /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
-        update: (id, changes, { etag, signal } = {}) => callTask(`/${Number(id)}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
+        update: (id, changes, options = {}) => callTask(`/tasks/${toSegment(id)}`, { ...options, method: "PATCH", body: changes, repeatable: !!options.etag }),
         /** Completes a task, or opens it again. */
-        complete: (id, completed, { etag, signal } = {}) => callTask(`/${Number(id)}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
-        /** Deletes a task. */
-        async delete(id, { etag, signal } = {}) {
-            await call(`/${Number(id)}`, { method: "DELETE", headers: ifMatch(etag), signal });
+        complete: (id, completed, options = {}) => callTask(`/tasks/${toSegment(id)}/complete`, { ...options, method: "PATCH", body: { completed: completed ?? null } }),
+        /** Moves a task to the trash. */
+        async delete(id, options = {}) {
+            await call(`/tasks/${toSegment(id)}`, { ...options, method: "DELETE" });
+        },
+        /** Carries out all operations, or none. Returns their tasks in the same order: null for a deleted one. */
+        async batch(operations, { key, signal } = {}) {
+            const options = { method: "POST", body: { operations }, key: key ?? createKey(), signal };
+            return (await call("/tasks/batch", options)).data.tasks;
+        },
+        /** Fetches what has changed since the cursor of an earlier page. Without a cursor, it fetches all tasks. */
+        changes: async (cursor, { limit, signal } = {}) => (await call(`/tasks/changes${toSearch({ cursor, limit })}`, { signal })).data,
+        /** Fetches one page of the trash, latest deletion first: the first page, or the page after another by its `next`. */
+        trash: (query = {}, { signal } = {}) => readPage("/trash", query, signal),
+        /** Moves a task out of the trash. Returns a task that is not in the trash as it is: a lost attempt has moved it. */
+        restore: (id, options = {}) => callTask(`/trash/${toSegment(id)}/restore`, { ...options, method: "POST" }).catch((problem) => {
+            if (problem.status === 404)
+                return api.get(id, options);
+            throw problem;
+        }),
+        /** Removes a task in the trash for good. */
+        async purge(id, options = {}) {
+            await call(`/trash/${toSegment(id)}`, { ...options, method: "DELETE" });
+        },
+        /** Empties the trash for good. A lost request is not retried: it would remove what has been deleted since. */
+        async emptyTrash(options = {}) {
+            await call("/trash", { ...options, method: "DELETE", repeatable: false });
         },
     };
     return api;
 }
-/** Creates a random key for `create`. */
-export function createKey() {
+/** Creates a random UUID (RFC 9562, version 4) for `put`, or a key. */
+export function createUid() {
     // Browsers have no crypto.randomUUID on pages without TLS, and Node.js 18 has no crypto at all.
     const bytes = new Uint8Array(16).map(() => Math.random() * 256);
     globalThis.crypto?.getRandomValues(bytes);
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    // The 4 is the version, and 8 the variant.
+    return hex.replace(/(.{8})(.{4}).(.{3}).(.{3})(.{12})/, "$1-$2-4$3-8$4-$5");
 }
+/** Creates a random key for `create` and `batch`. */
+export const createKey = () => createUid();
 /** Converts a query to a query string such as `?status=pending`. Omits empty values. */
 export function toSearch(query) {
     const given = typeof query === "string" ? new URLSearchParams(query) : query;
@@ -152,7 +180,7 @@ async function send(url, init, timeout, signal) {
 /** Throws a TypeError that does not contain the token, unlike that of the constructor. */
 function makeHeaders(headers) {
     try {
-        return new Headers(headers);
+        return new Headers(Object.entries(headers).filter((pair) => pair[1] != null));
     }
     catch {
         throw new TypeError("The token, the key or the etag has characters that a header cannot have.");
@@ -166,7 +194,8 @@ function parseJson(text) {
         return undefined;
     }
 }
-const ifMatch = (etag) => (etag == null ? {} : { "If-Match": etag });
+/** Converts an ID to a part of a path. Anything else becomes an ID that no task has. */
+const toSegment = (id) => (/^[\da-f-]{36}$/i.test(`${id}`) ? id : Number(id));
 /** Waits, but not longer than until the signal is aborted. */
 function sleep(seconds, signal) {
     return new Promise((resolve) => {

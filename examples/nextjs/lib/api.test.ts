@@ -8,10 +8,10 @@ import type { AddressInfo } from "node:net";
 import { after, beforeEach, test } from "node:test";
 import v8 from "node:v8";
 import vm from "node:vm";
-import type { Task, TaskChanges, TaskQuery, TasksApi } from "./api";
+import type { Change, Task, TaskChanges, TaskQuery, TasksApi } from "./api";
 
 const { API_URL = "http://localhost:8000", BETTER_AUTH_SECRET = "", LIST_FORMAT = "array", CLIENT = "./api" } = process.env;
-const { ApiProblem, createKey, createTasksApi, toSearch } = (await import(CLIENT)) as typeof import("./api");
+const { ApiProblem, createKey, createTasksApi, createUid, toSearch } = (await import(CLIENT)) as typeof import("./api");
 
 type Fault =
   | "response lost"
@@ -142,7 +142,123 @@ test("a second create with the same key returns the same task", async () => {
   assert.notEqual((await api.create({ title: "Buy milk" })).id, first.id);
   const code = "idempotency_key_reused";
   await assert.rejects(api.create({ title: "Buy bread" }, { key: "one" }), isProblem(422, { code }));
-  assert.match(createKey(), /^[0-9a-f]{32}$/);
+});
+
+test("a UID and a key are random UUIDs", () => {
+  const made = Array.from({ length: 100 }, (_, number) => (number % 2 ? createKey() : createUid()));
+  assert.equal(new Set(made).size, 100);
+  for (const uid of made) assert.match(uid, /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+});
+
+test("every call takes the UID instead of the ID", async () => {
+  const { api } = makeApi();
+  const { id, uid } = await api.create({ title: "Buy milk" });
+  assert.equal((await api.get(uid.toUpperCase())).id, id);
+  assert.equal((await api.update(uid, { title: "Buy bread" })).id, id);
+  assert.equal((await api.complete(uid, true)).id, id);
+  await api.delete(uid);
+  assert.equal((await api.restore(uid)).title, "Buy bread");
+  await api.delete(uid);
+  await api.purge(uid);
+  await assert.rejects(api.restore(uid), isProblem(404));
+});
+
+test("a put creates one task, and then changes it", async () => {
+  const { api } = makeApi();
+  const uid = createUid();
+  faults = ["response lost", "response lost"];
+  const task = await api.put(uid, { title: "Buy milk", tags: ["home"] });
+  assert.deepEqual([task.uid, await readAll(api)], [uid, [task]]);
+  const changed = await api.put(uid, { title: "Buy bread" });
+  assert.deepEqual([changed.id, changed.title, changed.tags], [task.id, "Buy bread", ["home"]]);
+  await assert.rejects(api.put(uid, { title: "Buy cake" }, { etag: task.etag }), isProblem(412));
+  await api.delete(uid);
+  await assert.rejects(api.put(uid, { title: "Buy milk" }), isProblem(410, { code: "task_in_trash" }));
+});
+
+test("the trash is listed in pages, restored and emptied", async () => {
+  const { api } = makeApi();
+  const tasks = [];
+  for (const title of ["1", "2", "3", "4"]) tasks.push(await api.create({ title }));
+  for (const { id } of tasks) await api.delete(id);
+  const first = await api.trash({ limit: 3 });
+  const { tasks: rest, next } = await api.trash(first.next);
+  assert.deepEqual([...first.tasks, ...rest].map(({ title }) => title), ["4", "3", "2", "1"]);
+  assert.deepEqual([next, typeof rest[0]?.deleted_at], [undefined, "string"]);
+
+  // The response to each is lost, so the second attempt finds no task in the trash.
+  const [one, two] = tasks as [Task, Task];
+  faults = ["response lost"];
+  const { etag, ...restored } = await api.restore(one.id);
+  assert.notEqual(etag, one.etag);
+  assert.deepEqual([restored.id, restored.uid, await readAll(api)], [one.id, one.uid, [{ ...restored, etag }]]);
+  faults = ["response lost"];
+  await api.purge(two.id);
+  await assert.rejects(api.purge(two.id), isProblem(404));
+  faults = ["request lost"];
+  await assert.rejects(api.emptyTrash(), isProblem(0));
+  await api.emptyTrash();
+  assert.deepEqual([(await api.trash()).tasks, (await readAll(api)).length], [[], 1]);
+});
+
+test("a copy follows the changes, and a cursor expires", async () => {
+  const { api } = makeApi();
+  const copy = new Map<string, Task>();
+  let cursor: string | undefined;
+  async function follow(limit?: number) {
+    const seen: Change[] = [];
+    for (let more = true; more; ) {
+      const page = await api.changes(cursor, { limit });
+      ({ cursor, more } = page);
+      seen.push(...page.changes);
+    }
+    for (const { deleted, ...task } of seen as (Task & { deleted: boolean })[])
+      if (deleted) copy.delete(task.uid);
+      else copy.set(task.uid, task);
+    assert.deepEqual([...copy.values()].sort((a, b) => b.id - a.id), await readAll(api));
+    return seen;
+  }
+  for (const title of ["1", "2", "3"]) await api.create({ title });
+  assert.equal((await follow(2)).length, 3);
+  const [three, two] = (await readAll(api)) as [Task, Task];
+  await api.update(two.id, { title: "two" });
+  await api.delete(three.id);
+  const { id, uid } = three;
+  assert.deepEqual((await follow())[1], { id, uid, deleted: true });
+  assert.deepEqual(await follow(), []);
+
+  const old = cursor;
+  await api.delete(two.id);
+  await api.emptyTrash();
+  await assert.rejects(api.changes(old), isProblem(410, { code: "cursor_expired" }));
+  await assert.rejects(api.changes("x"), isProblem(400, { code: "invalid_cursor" }));
+});
+
+test("a batch is carried out once, and whole or not at all", async () => {
+  const { api } = makeApi();
+  const [one, two, three] = [await api.create({ title: "1" }), await api.create({ title: "2" }), await api.create({ title: "3" })];
+  const uid = createUid();
+  faults = ["response lost"];
+  const tasks = await api.batch([
+    { op: "create", task: { title: "4", uid } },
+    { op: "update", uid: one.uid, changes: { title: "one" }, etag: one.etag },
+    { op: "complete", id: two.id, completed: true },
+    { op: "delete", id: three.id, etag: three.etag },
+  ]);
+  assert.deepEqual(tasks.map((task) => task && [task.uid, task.title, task.completed]), [
+    [uid, "4", false],
+    [one.uid, "one", false],
+    [two.uid, "2", true],
+    null,
+  ]);
+  const list = await readAll(api);
+  assert.deepEqual(list.map(({ title }) => title), ["4", "2", "one"]);
+
+  const old = { op: "update", id: one.id, changes: { title: "1" }, etag: one.etag } as const;
+  await assert.rejects(api.batch([{ op: "delete", uid }, old]), isProblem(412, { operation: 1 }));
+  const errors = { "operations.1.task.title": ["Must have 1 to 200 characters after trimming, not 0."] };
+  await assert.rejects(api.batch([{ op: "delete", uid }, { op: "create", task: { title: "" } }]), isProblem(422, { errors }));
+  assert.deepEqual(await readAll(api), list);
 });
 
 test("a change of an old version fails with 412 and writes nothing", async () => {
@@ -287,7 +403,7 @@ test("a request that cannot be sent is the caller's mistake", async () => {
 });
 
 test("an ID is never a path", async () => {
-  for (const id of ["../../healthz", "", "1/complete"] as unknown as number[])
+  for (const id of ["../../healthz", "", "..", "changes", "1/complete", `../${"a".repeat(33)}`])
     await assert.rejects(makeApi().api.get(id), isProblem(404));
 });
 

@@ -4,23 +4,38 @@
 
 import type { components, operations } from "./api-types";
 
-/** A task as the service returns it. Pass its `etag` to `update`, `complete` or `delete`. */
+/** A task as the service returns it. Pass its `etag` to the call that changes it. */
 export type Task = components["schemas"]["Task"];
+/** A task in the trash. */
+export type TrashedTask = components["schemas"]["TrashedTask"];
+/** A task that was created or changed, in its latest state, or the IDs of a deleted one. */
+export type Change = (Task & { deleted: false }) | { id: number; uid: string; deleted: true };
 /** The fields of a task to create. Only `title` is required. */
 export type NewTask = components["schemas"]["NewTask"];
 /** The fields of a task to change. The other fields keep their values. */
 export type TaskChanges = components["schemas"]["TaskChanges"];
+/** A task's `id`, or its `uid`. */
+export type TaskId = number | string;
+/** An operation of `batch`. The other three name their task by its `id` or its `uid`. */
+export type Operation =
+  | { op: "create"; task: components["schemas"]["BatchTask"] }
+  | (({ id: number } | { uid: string }) &
+      (
+        | { op: "update"; changes: TaskChanges; etag?: string }
+        | { op: "complete"; completed: boolean }
+        | { op: "delete"; etag?: string }
+      ));
 /** The filters, the order and the page size of a list. Empty and undefined members count as absent. */
 export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
 /** The client that `createTasksApi` returns. */
 export type TasksApi = ReturnType<typeof createTasksApi>;
 
 /** One page of a list. */
-export interface Page {
-  tasks: Task[];
+export interface Page<T = Task> {
+  tasks: T[];
   /** The number of tasks on all pages, if the service is set to `LIST_FORMAT=object`. */
   total?: number;
-  /** The query of the next page, for `page`. It is undefined on the last page. */
+  /** The query of the next page, for the same function. It is undefined on the last page. */
   next?: string;
 }
 
@@ -42,7 +57,16 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** The options of `update`, `complete` and `delete`. */
+/** One page of changes. Store the `cursor` with them, and pass it to the next call: at once if there are `more`. */
+export type Changes = Omit<components["schemas"]["Changes"], "changes"> & { changes: Change[] };
+
+/** The options of `create` and `batch`. */
+export interface KeyOptions extends CallOptions {
+  /** Calls with the same key are carried out once. Without it, each call has a new one. */
+  key?: string;
+}
+
+/** The options of `put`, `update`, `complete` and `delete`. */
 export interface ChangeOptions extends CallOptions {
   /** The `etag` of a task. If the task has another version by now, the call fails with 412 and changes nothing. */
   etag?: string;
@@ -53,6 +77,7 @@ interface ProblemBody {
   detail?: string;
   code?: string;
   errors?: Record<string, string[]>;
+  operation?: number;
   request_id?: string;
 }
 
@@ -68,6 +93,8 @@ export class ApiProblem extends Error {
   readonly detail: string;
   /** The messages of each invalid field, if the status is 422. */
   readonly errors: Record<string, string[]>;
+  /** The place of the operation that made a batch fail, from 0. If the status is 422, the names in `errors` have it. */
+  readonly operation?: number;
   /** The request's ID in the service's log. It is undefined if there was no response. */
   readonly requestId?: string;
   /** Seconds to wait before the next attempt, if the service says so. */
@@ -80,6 +107,7 @@ export class ApiProblem extends Error {
     this.title = problem.title ?? "Error";
     this.detail = this.message;
     this.errors = problem.errors ?? {};
+    this.operation = problem.operation;
     this.requestId = problem.request_id ?? headers?.get("X-Request-ID") ?? undefined;
     const after = headers?.get("Retry-After") ?? "";
     const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
@@ -94,10 +122,9 @@ export class ApiProblem extends Error {
 
 type Query = TaskQuery | URLSearchParams | string;
 
-interface Call extends CallOptions {
+interface Call extends ChangeOptions, KeyOptions {
   method?: string;
   body?: object;
-  headers?: Record<string, string>;
   /** True if the request may be sent again when it is unknown whether the service carried it out. */
   repeatable?: boolean;
 }
@@ -115,20 +142,17 @@ const MAX_RETRIES = 2;
  */
 export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }: ClientOptions) {
   if (!/^(https?:\/\/|$)/i.test(baseUrl)) throw new TypeError(`baseUrl must begin with https://, not ${baseUrl}`);
-  const root = `${baseUrl.replace(/\/+$/, "")}/api/tasks`;
+  const root = `${baseUrl.replace(/\/+$/, "")}/api`;
 
   /** Sends a request, and retries it if that is safe. */
-  async function call(path: string, { method = "GET", body, headers, signal, repeatable = true }: Call) {
+  async function call(path: string, { method = "GET", body, etag, key, signal, repeatable = true }: Call) {
     let token = await getToken();
     if (!token) throw new ApiProblem(401, { code: "token_missing", detail: "getToken returned no token." });
     let renewed = false;
     for (let attempt = 0, repeated = false; ; ) {
-      const sent = { ...headers, Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
-      const init = {
-        method,
-        headers: makeHeaders(sent),
-        body: body && JSON.stringify(body),
-      };
+      const type = body && "application/json";
+      const headers = { Authorization: `Bearer ${token}`, "Content-Type": type, "If-Match": etag, "Idempotency-Key": key };
+      const init = { method, headers: makeHeaders(headers), body: body && JSON.stringify(body) };
       const answer = await send(root + path, init, timeout, signal);
       if (!(answer instanceof ApiProblem)) return answer;
       // An attempt whose response was lost has deleted the task.
@@ -150,15 +174,17 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
 
   const callTask = async (path: string, options: Call) => (await call(path, options)).data as Task;
 
+  async function readPage<T>(path: string, query: Query, signal?: AbortSignal): Promise<Page<T>> {
+    const { data, headers } = await call(path + toSearch(query), { signal });
+    const list = data as T[] | { tasks: T[]; total: number };
+    // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
+    const next = headers.get("Link")?.match(/<[^>?]*(\?[^>]*)>; *rel="next"/)?.[1];
+    return { ...(Array.isArray(list) ? { tasks: list } : list), next };
+  }
+
   const api = {
     /** Fetches one page of tasks: the first page of a query, or the page after another if given its `next`. */
-    async page(query: Query = {}, { signal }: CallOptions = {}): Promise<Page> {
-      const { data, headers } = await call(toSearch(query), { signal });
-      const list = data as Task[] | { tasks: Task[]; total: number };
-      // Use only the link's query: its host may differ from baseUrl, and the token must go to baseUrl only.
-      const next = headers.get("Link")?.match(/<[^>?]*(\?[^>]*)>; *rel="next"/)?.[1];
-      return { ...(Array.isArray(list) ? { tasks: list } : list), next };
-    },
+    page: (query: Query = {}, { signal }: CallOptions = {}) => readPage<Task>("/tasks", query, signal),
 
     /** Fetches all pages of a query: `for await (const tasks of api.pages({ limit: 100 }))`. */
     async *pages(query: Query = {}, options: CallOptions = {}): AsyncGenerator<Task[], void> {
@@ -171,35 +197,75 @@ export function createTasksApi({ baseUrl, getToken, timeout = 15, maxWait = 5 }:
     },
 
     /** Fetches a task. */
-    get: (id: number, { signal }: CallOptions = {}) => callTask(`/${Number(id)}`, { signal }),
+    get: (id: TaskId, options: CallOptions = {}) => callTask(`/tasks/${toSegment(id)}`, options),
 
     /** Creates a task. Calls with the same key create only one task, so make a new key for each task. */
-    create: (task: NewTask, { key, signal }: CallOptions & { key?: string } = {}) =>
-      callTask("", { method: "POST", body: task, headers: { "Idempotency-Key": key ?? createKey() }, signal }),
+    create: (task: NewTask, { key, signal }: KeyOptions = {}) =>
+      callTask("/tasks", { method: "POST", body: task, key: key ?? createKey(), signal }),
+
+    /** Creates the task with this `uid`, or changes its given fields if it exists. Fails with 410 if it is in the trash. */
+    put: (uid: string, task: NewTask, options: ChangeOptions = {}) =>
+      callTask(`/tasks/${toSegment(uid)}`, { ...options, method: "PUT", body: task }),
 
     /** Changes only the given fields. Without `etag`, a lost request is not retried: this could undo a newer change. */
-    update: (id: number, changes: TaskChanges, { etag, signal }: ChangeOptions = {}) =>
-      callTask(`/${Number(id)}`, { method: "PATCH", body: changes, headers: ifMatch(etag), signal, repeatable: !!etag }),
+    update: (id: TaskId, changes: TaskChanges, options: ChangeOptions = {}) =>
+      callTask(`/tasks/${toSegment(id)}`, { ...options, method: "PATCH", body: changes, repeatable: !!options.etag }),
 
     /** Completes a task, or opens it again. */
-    complete: (id: number, completed: boolean, { etag, signal }: ChangeOptions = {}) =>
-      callTask(`/${Number(id)}/complete`, { method: "PATCH", body: { completed: completed ?? null }, headers: ifMatch(etag), signal }),
+    complete: (id: TaskId, completed: boolean, options: ChangeOptions = {}) =>
+      callTask(`/tasks/${toSegment(id)}/complete`, { ...options, method: "PATCH", body: { completed: completed ?? null } }),
 
-    /** Deletes a task. */
-    async delete(id: number, { etag, signal }: ChangeOptions = {}): Promise<void> {
-      await call(`/${Number(id)}`, { method: "DELETE", headers: ifMatch(etag), signal });
+    /** Moves a task to the trash. */
+    async delete(id: TaskId, options: ChangeOptions = {}): Promise<void> {
+      await call(`/tasks/${toSegment(id)}`, { ...options, method: "DELETE" });
+    },
+
+    /** Carries out all operations, or none. Returns their tasks in the same order: null for a deleted one. */
+    async batch(operations: Operation[], { key, signal }: KeyOptions = {}): Promise<(Task | null)[]> {
+      const options = { method: "POST", body: { operations }, key: key ?? createKey(), signal };
+      return ((await call("/tasks/batch", options)).data as { tasks: (Task | null)[] }).tasks;
+    },
+
+    /** Fetches what has changed since the cursor of an earlier page. Without a cursor, it fetches all tasks. */
+    changes: async (cursor?: string, { limit, signal }: CallOptions & { limit?: number } = {}) =>
+      (await call(`/tasks/changes${toSearch({ cursor, limit })}`, { signal })).data as Changes,
+
+    /** Fetches one page of the trash, latest deletion first: the first page, or the page after another by its `next`. */
+    trash: (query: { limit?: number } | string = {}, { signal }: CallOptions = {}) =>
+      readPage<TrashedTask>("/trash", query, signal),
+
+    /** Moves a task out of the trash. Returns a task that is not in the trash as it is: a lost attempt has moved it. */
+    restore: (id: TaskId, options: CallOptions = {}) =>
+      callTask(`/trash/${toSegment(id)}/restore`, { ...options, method: "POST" }).catch((problem) => {
+        if (problem.status === 404) return api.get(id, options);
+        throw problem;
+      }),
+
+    /** Removes a task in the trash for good. */
+    async purge(id: TaskId, options: CallOptions = {}): Promise<void> {
+      await call(`/trash/${toSegment(id)}`, { ...options, method: "DELETE" });
+    },
+
+    /** Empties the trash for good. A lost request is not retried: it would remove what has been deleted since. */
+    async emptyTrash(options: CallOptions = {}): Promise<void> {
+      await call("/trash", { ...options, method: "DELETE", repeatable: false });
     },
   };
   return api;
 }
 
-/** Creates a random key for `create`. */
-export function createKey(): string {
+/** Creates a random UUID (RFC 9562, version 4) for `put`, or a key. */
+export function createUid(): string {
   // Browsers have no crypto.randomUUID on pages without TLS, and Node.js 18 has no crypto at all.
   const bytes = new Uint8Array(16).map(() => Math.random() * 256);
   globalThis.crypto?.getRandomValues(bytes);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // The 4 is the version, and 8 the variant.
+  return hex.replace(/(.{8})(.{4}).(.{3}).(.{3})(.{12})/, "$1-$2-4$3-8$4-$5");
 }
+
+/** Creates a random key for `create` and `batch`. */
+export const createKey = (): string => createUid();
 
 /** Converts a query to a query string such as `?status=pending`. Omits empty values. */
 export function toSearch(query: Query): string {
@@ -241,9 +307,9 @@ async function send(url: string, init: RequestInit, timeout: number, signal?: Ab
 }
 
 /** Throws a TypeError that does not contain the token, unlike that of the constructor. */
-function makeHeaders(headers: Record<string, string>): Headers {
+function makeHeaders(headers: Record<string, string | undefined>): Headers {
   try {
-    return new Headers(headers);
+    return new Headers(Object.entries(headers).filter((pair): pair is [string, string] => pair[1] != null));
   } catch {
     throw new TypeError("The token, the key or the etag has characters that a header cannot have.");
   }
@@ -257,7 +323,8 @@ function parseJson(text: string): object | undefined {
   }
 }
 
-const ifMatch = (etag?: string): Record<string, string> => (etag == null ? {} : { "If-Match": etag });
+/** Converts an ID to a part of a path. Anything else becomes an ID that no task has. */
+const toSegment = (id: TaskId) => (/^[\da-f-]{36}$/i.test(`${id}`) ? id : Number(id));
 
 /** Waits, but not longer than until the signal is aborted. */
 function sleep(seconds: number, signal?: AbortSignal): Promise<void> {
