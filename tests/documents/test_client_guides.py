@@ -101,6 +101,7 @@ def test_the_guides_name_the_tested_versions() -> None:
         packages |= package.get("dependencies", {}) | package["devDependencies"]
     tested = {
         "connect-nextjs.md": {"Next.js": "next", "React": "react", "Better Auth": "better-auth"},
+        "offline-sync.md": {"RxDB": "rxdb", "TanStack DB": "@tanstack/db"},
         "connect-tanstack-query.md": {"version": "@tanstack/react-query", "React": "react"},
     }
     for guide, names in tested.items():
