@@ -188,10 +188,10 @@ def test_foreign_missing_and_impossible_tasks_are_the_same_404(
     ids = [foreign["id"], gone["id"], MISSING, 0, -1, 2**63 - 1, 2**63, 10**30, 1.5]
     names = [*({"id": each} for each in ids), *({"uid": each} for each in (foreign["uid"], gone["uid"], str(uuid4())))]
     for rest in ({"op": "update", "changes": {"title": "x"}}, {"op": "complete", "completed": True}, {"op": "delete"}):
-        answers = [run(alice, create(), update(own, title="x"), {**rest, **name}, key=key) for name in names]
+        answers = [run(alice, update(own, title="x"), {**rest, **name}, key=key) for name in names]
         assert len({answer.data for answer in answers}) == 1
         problem = read_problem(answers[0], 404)
-        assert problem == {**read_problem(alice.get(f"/api/tasks/{MISSING}"), 404), "operation": 2}
+        assert problem == {**read_problem(alice.get(f"/api/tasks/{MISSING}"), 404), "operation": 1}
     assert snapshot() == before
     assert bob.titles() == ["his"]
 
