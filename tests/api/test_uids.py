@@ -119,14 +119,14 @@ def test_a_put_that_waits_for_a_deletion_finds_the_trash(alice: Caller, database
     """The statement waits for the counter of the user, with a view of the tasks from before the deletion."""
     task = alice.add()
     path = f"/api/tasks/{task['uid']}"
-    for body in ({"title": "new"}, {"description": "new"}):
+    for body, headers in [({"title": "new"}, {}), ({"tags": ["x"]}, {}), ({"title": "new"}, {"If-Match": "*"})]:
         with ThreadPoolExecutor(1) as pool:
             with database.transaction() as execute:
                 execute("UPDATE todo.feeds SET change = change + 1 WHERE user_id = %s", (alice.user_id,))
                 execute("INSERT INTO todo.trash (user_id, id, uid, title, change) SELECT user_id, id, uid, title, 99"
                         " FROM todo.tasks WHERE user_id = %s", (alice.user_id,))  # fmt: skip
                 execute("DELETE FROM todo.tasks WHERE user_id = %s", (alice.user_id,))
-                put = pool.submit(alice.put, path, json=body)
+                put = pool.submit(alice.put, path, json=body, headers=headers)
                 wait_for_a_lock(execute)
             assert read_problem(put.result(), 410)["code"] == "task_in_trash"
         read_task(alice.post(f"/api/trash/{task['id']}/restore"))

@@ -38,7 +38,12 @@ def build_put(
     Without ``new`` it creates nothing, and if ``limited``, nothing without room (see write_room). It returns the row,
     or else the row of the trash, or none.
     """
-    parts = [] if new is None else write_creation(resource, trash, new, limited=limited)
+    uid = "CAST(:row_name AS uuid)"
+    if new is None:
+        # A deletion that is not committed yet has the lock. Behind it, the row is in the trash.
+        parts = [text(write_lock(f"SELECT :owner WHERE NOT ({write_is_free([resource.table], uid)})"))]
+    else:
+        parts = write_creation(resource, trash, new, uid, limited=limited)
 
     def build(column: str) -> Statement[tuple[M, PutOutcome]]:
         is_new: Label[bool] = literal_column(f"{resource.table}.{WRITTEN_HERE}").label("is_new")
@@ -51,14 +56,14 @@ def build_put(
 
 
 def write_creation(
-    resource: Resource[M], trash: Resource[Any], new: Mapping[str, str], *, limited: bool
+    resource: Resource[M], trash: Resource[Any], new: Mapping[str, str], uid: str, *, limited: bool
 ) -> list[TextClause]:
     """Return the parts that create a row unless its UID is in use.
 
     The first part locks the counter if there seems to be no row. Then the second part looks again, and nobody else can
     create the row meanwhile.
     """
-    tables, uid = [resource.table, trash.table], "CAST(:row_name AS uuid)"
+    tables = [resource.table, trash.table]
     room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
     return [
         text(write_lock(f"SELECT :owner WHERE {write_is_free(tables[:1], uid)}")),

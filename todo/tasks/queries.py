@@ -171,7 +171,7 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
-    # A statement that waits for a deletion sees the task neither here nor in the trash. The second one sees it.
+    # A creation that waits for a deletion sees the task neither here nor in the trash. The second one sees it.
     for _ in range(2 if creates else 1):
         with suppress(NotFound):
             task, outcome = change_row(user_id, uid, statement, expected, values)
