@@ -45,7 +45,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = FOLDER / "node_modules" / ".bin"
     for command in (
         [programs / "tsc", "--project", folder],
-        [programs / "esbuild", "device.mjs", "collection.mjs", "--bundle", "--format=esm", "--external:node:*", "--outdir=built"],
+        [
+            programs / "esbuild",
+            "device.mjs",
+            "collection.mjs",
+            "--bundle",
+            "--format=esm",
+            "--external:node:*",
+            "--outdir=built",
+        ],
     ):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -160,6 +160,8 @@ class Reader:
                 for part in parts:
                     cursor.execute(f"EXECUTE {part}")
                 cursor.execute("ROLLBACK TO before")
+            # What follows has the number of the transaction, by which some parts know what they wrote.
+            cursor.execute("RELEASE before")
             for part in parts:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {part}")
                 [(plan,)] = cursor.fetchall()

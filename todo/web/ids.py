@@ -12,8 +12,11 @@ from todo.web.fields import UID
 class IdConverter(BaseConverter):
     """The name of a row in a path: its ID, or its UID in any case.
 
-    Invalid text becomes an ID that does not exist, so it gets the same 404 after authentication.
+    Invalid text becomes an ID that does not exist, so it gets the same 404 after authentication. But the names of other
+    paths beside it are none, so a wrong method gets a 405 there.
     """
+
+    regex = "(?!(?:batch|changes)\\Z)[^/]+"
 
     def to_python(self, value: str) -> RowName:
         if UID.fullmatch(value):
