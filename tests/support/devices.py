@@ -78,7 +78,7 @@ class Link:
 
 
 class Device:
-    """A process that runs a program (tests/frontend/sync/device.mjs), and keeps its copy in a file when it is killed."""
+    """A process that runs tests/frontend/sync/device.mjs. Its copy is in a file, which stays when it is killed."""
 
     def __init__(self, program: Path, link: Link, token: str, folder: Path) -> None:
         self.link = link
