@@ -26,8 +26,11 @@ BEFORE = {"before": "… of the other checkout"}
 CPU = {"service": "service_us", "database": "database_us", "service and database": "total_us"}
 # As a share of the peer's CPU time per request: the aim and the limit. A result above the limit is a failure.
 CPU_GOALS = {"list": (0.33, 0.40), "get": (0.50, 0.60), "create": (0.50, 0.50), "update": (0.50, 0.50)}
-# As a share of the floor's and of the peer's CPU time in the database.
-DATABASE_GOALS = {"floor": 1.4, "peer": 1.0}
+# As a share of the floor's and of the peer's CPU time in the database. Neither numbers its writes for a change feed.
+DATABASE_GOALS = {
+    "floor": {"list": 1.4, "get": 1.4, "create": 1.7, "update": 1.7},
+    "peer": dict.fromkeys(OPERATIONS, 1.0),
+}
 FLOOR_GOAL = (2.0, 2.5)
 # The limit as a share of the peer's p50, with a distant database.
 DISTANCE_GOALS = {"list": 0.55, "get": 0.55, "create": 0.25, "update": 0.25}
@@ -101,8 +104,8 @@ def list_goals(near: Phase, far: Phase, round_trips: RoundTrips) -> Iterator[Goa
         for each in near.rounds
     ]
     yield Goal("CPU of the service, ours ÷ floor, geometric mean of all four", median(means), *FLOOR_GOAL)
-    for (other, aim), operation in product(DATABASE_GOALS.items(), OPERATIONS):
-        ratio = near.find_ratio(operation, other, "database_us")
+    for other, operation in product(DATABASE_GOALS, OPERATIONS):
+        ratio, aim = near.find_ratio(operation, other, "database_us"), DATABASE_GOALS[other][operation]
         yield Goal(f"CPU of the database, ours ÷ {other}, {operation}", ratio, aim, aim)
     # A single round, as in a quick run, says little about a latency.
     for operation, aim in DISTANCE_GOALS.items() if far.setting.rounds > 1 else ():
