@@ -206,20 +206,21 @@ test("a copy follows the changes, and a cursor expires", async () => {
   const copy = new Map<string, Task>();
   let cursor: string | undefined;
   async function follow(limit?: number) {
-    const seen: Change[] = [];
+    const found: Change[] = [];
     for (let more = true; more; ) {
       const page = await api.changes(cursor, { limit });
       ({ cursor, more } = page);
-      seen.push(...page.changes);
+      found.push(...page.changes);
     }
-    for (const { deleted, ...task } of seen as (Task & { deleted: boolean })[])
+    for (const { deleted, ...task } of found as (Task & { deleted: boolean })[])
       if (deleted) copy.delete(task.uid);
       else copy.set(task.uid, task);
     assert.deepEqual([...copy.values()].sort((a, b) => b.id - a.id), await readAll(api));
-    return seen;
+    return found;
   }
   for (const title of ["1", "2", "3"]) await api.create({ title });
   assert.equal((await follow(2)).length, 3);
+  assert.equal(seen.filter((request) => request.includes("limit=2")).length, 2);
   const [three, two] = (await readAll(api)) as [Task, Task];
   await api.update(two.id, { title: "two" });
   await api.delete(three.id);
