@@ -90,8 +90,8 @@ class User:
                     self.described[task["id"]].add(description)
             self.call("GET", f"/api/tasks/{task['id']}")
 
-    def check(self) -> None:
-        """Check that every acknowledged write exists exactly once."""
+    def list_tasks(self) -> list[dict[str, Any]]:
+        """Return the tasks of all pages, and close the connection."""
         self._connection.close()  # The connection may have been idle for too long.
         path: str | None = "/api/tasks?limit=1000"
         found: list[dict[str, Any]] = []
@@ -102,6 +102,11 @@ class User:
             link = response.headers.get("Link")
             path = link.split(">")[0].partition(f":{self.port}")[2] if link else None
         self._connection.close()
+        return found
+
+    def check(self) -> None:
+        """Check that every acknowledged write exists exactly once."""
+        found = self.list_tasks()
         titles = Counter(task["title"] for task in found)
         assert {title for title in self.created if titles[title] != 1} == set()
         assert max(titles.values(), default=1) == 1
