@@ -171,7 +171,7 @@ def test_a_batch_finds_and_creates_only_own_tasks(service: Service) -> None:
         {"op": "delete"},
         {"op": "delete", "etag": hers["etag"]},
     ]
-    names = [{"id": MISSING}, {"uid": MISSING_UID}]
+    names: list[dict[str, Any]] = [{"id": MISSING}, {"uid": MISSING_UID}]
     names += [{name: task[name]} for task in (hers, her_deleted, his_deleted) for name in ("id", "uid")]
     for request in requests:
         batches = [[{"op": "create", "task": {"title": "x"}}, request | name] for name in names]
