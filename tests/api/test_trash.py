@@ -174,21 +174,20 @@ def test_after_trash_days_a_task_is_gone(alice: Caller, database: Database) -> N
         read_problem(alice.delete(f"/api/trash/{name}"), 404)
 
 
-def test_each_deletion_removes_the_two_oldest_tasks(alice: Caller, database: Database) -> None:
+def test_one_deletion_in_16_removes_up_to_32_old_tasks(alice: Caller, database: Database) -> None:
     def count() -> int:
         return int(database.run("SELECT count(*) FROM todo.trash WHERE user_id = %s", (alice.user_id,))[0][0])
 
     device = Device(alice)
-    throw_away(alice, *"01234", "kept")
+    old = [f"old {number}" for number in range(33)]
+    throw_away(alice, *old, "kept")
     alice.add("last")
     device.sync()
-    age(database, alice, *"01234")
-    behind = Device(alice, dict(device.copy))
-    behind.sync()
-    for expected in (5, 4, 4, 5):
-        throw_away(alice, "new")
+    age(database, alice, *old)
+    for expected in (1 + 1 + 16, 1 + 32):
+        throw_away(alice, *["new"] * 16)
         assert count() == expected
-    assert list_titles(alice) == ["new"] * 4 + ["kept"]
+    assert list_titles(alice) == ["new"] * 32 + ["kept"]
     device.sync()
     assert [task["title"] for task in device.copy.values()] == ["last"]
 
@@ -200,9 +199,9 @@ def test_an_expired_deletion_expires_cursors_that_lack_it(alice: Caller, databas
     alice.delete(f"/api/tasks/{task['id']}")
     aware.sync()
     age(database, alice, "old")
-    throw_away(alice, "new")
+    throw_away(alice, *["new"] * 16)
     device.expect_expiry()
-    assert [change["deleted"] for change in aware.sync()] == [True]
+    assert [change["deleted"] for change in aware.sync()] == [True] * 16
 
 
 def test_trash_days_is_a_setting(database: Database) -> None:

@@ -1,8 +1,8 @@
 """The trash: rows that their user deleted, in a table of their own. They can be restored for some days.
 
-There is no background process. Each deletion looks at the two oldest rows of the user's trash, and removes them if they
-are too old, or if there are too many. A removed row is no longer in the feed, so ``floor`` of the counter tells which
-cursors have expired.
+There is no background process. Deletions look at the oldest rows of the user's trash, two for each deletion, and remove
+them if they are too old, or if there are too many. A removed row is no longer in the feed, so ``floor`` of the counter
+tells which cursors have expired.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -29,11 +29,14 @@ class Removed(NamedTuple):
 
 
 def build_delete(
-    resource: Resource[M], trash: Resource[Any], *, limited: bool = False
+    resource: Resource[M], trash: Resource[Any], *, limited: bool = False, expires: bool = True
 ) -> RowStatement[tuple[M, Outcome]]:
-    """Build the statement that moves one row to the trash, and returns it; see write_expiry for ``limited``."""
+    """Build the statement that moves one row to the trash, and returns it; see write_expiry for ``limited``.
+
+    If ``expires``, it also removes the oldest rows of the trash, which costs a third of a deletion.
+    """
     table, names = resource.table, ["user_id", *list_moved(resource)]
-    expiry = text("WITH {} {}".format(*write_expiry(trash, limited=limited)))
+    expiry = [text("WITH {} {}".format(*write_expiry(trash, limited=limited)))] if expires else []
 
     def build(column: str) -> Statement[tuple[M, Outcome]]:
         is_deleted = (is_row(resource, column), is_expected(resource))
@@ -45,7 +48,7 @@ def build_delete(
         # RETURNING, because Citus would use COPY otherwise, which row security refuses.
         trashed = insertion.returning(trash.table.c.id).cte("trashed")
         outcome = select_outcome(resource, column, written, false()).add_cte(trashed)
-        return Statement(expiry, outcome, row=with_outcome(resource))
+        return Statement(*expiry, outcome, row=with_outcome(resource))
 
     return RowStatement(build)
 
