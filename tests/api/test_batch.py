@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -276,6 +277,12 @@ def test_all_errors_are_listed_at_once_up_to_a_limit(alice: Caller) -> None:
     assert len(many["errors"]) == MAX_ERRORS
 
 
+def test_errors_are_in_the_order_of_the_operations(alice: Caller) -> None:
+    uid, paths = str(uuid4()), ["operations.1.task.uid", "operations.2.op", "operations.3.uid"]
+    operations = [create(uid=uid), create(uid=uid), {}, {"op": "delete", "uid": uid}]
+    assert [*read_problem(run(alice, *operations), 422, *paths)["errors"]] == paths
+
+
 def test_no_task_is_named_twice(alice: Caller, snapshot: Callable[[], Any]) -> None:
     task, uid = alice.add(), str(uuid4())
     by_uid = {"op": "delete", "uid": task["uid"]}
@@ -377,6 +384,15 @@ def test_ignored_and_default_fields_do_not_change_the_batch(alice: Caller) -> No
     first = run(alice, create(" a ", description=None), key="key")
     second = run(alice, {"task": {"title": "a", "tags": [], "color": "red"}, "op": "CREATE"}, key="key")
     assert read_batch(first) == read_batch(second)
+
+
+def test_the_key_of_a_batch_survives_a_release_that_adds_a_field(alice: Caller, database: Database) -> None:
+    """Its fingerprint has no defaults: with a new field, the same request would have another one."""
+    run(alice, create("a"), key="short")
+    run(alice, create("a", priority=None, tags=[]), key="long")
+    fingerprints = database.run("SELECT fingerprint FROM todo.idempotency_keys WHERE user_id = %s", (alice.user_id,))
+    expected = sha256(b'[{"op":"create","title":"a"}]').digest()
+    assert {bytes(fingerprint) for (fingerprint,) in fingerprints} == {expected}
 
 
 def test_a_refused_batch_does_not_use_up_the_key(alice: Caller) -> None:
