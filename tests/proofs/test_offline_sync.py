@@ -14,7 +14,7 @@ import pytest
 
 from config import Settings
 from tests.support.clusters import wait_until
-from tests.support.commands import ROOT, free_port, run, serve
+from tests.support.commands import ROOT, free_port, invoke, serve
 from tests.support.databases import SECRET, Database, Server
 from tests.support.devices import Device, Link
 from tests.support.frontend import FOLDER, find_missing, install
@@ -230,7 +230,7 @@ def test_a_device_drops_its_copy_when_its_cursor_expires(pair: Pair) -> None:
     phone.do("change", uids["Lost with a change"], {"title": "Lost, too"})
     # A backup is restored that lacks two tasks.
     pair.service.database.run("DELETE FROM todo.tasks WHERE user_id = %s AND title LIKE 'Lost%%'", (pair.user.user_id,))
-    assert run("flask", "feed", "renew", settings=pair.service.settings).returncode == 0
+    assert invoke("feed", "renew", settings=pair.service.settings).exit_code == 0
     for device in pair.both:
         device.link.mend()
     assert {task["uid"]: task["title"] for task in pair.sync()} == {uids["Kept"]: "Changed", new: "New"}
