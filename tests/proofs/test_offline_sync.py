@@ -167,7 +167,7 @@ def test_devices_that_were_offline_end_up_equal(pair: Pair) -> None:
     assert fifth not in uids
 
 
-def test_lost_responses_undo_no_change_of_another_device(pair: Pair) -> None:
+def test_lost_responses_leave_other_fields_as_they_are(pair: Pair) -> None:
     phone, laptop = pair.both
     phone.link.lose("PUT")
     new = phone.do("add", {"title": "New"})
@@ -192,6 +192,27 @@ def test_lost_responses_undo_no_change_of_another_device(pair: Pair) -> None:
     wait_until(lambda: pair.list_tasks() == [])
     phone.link.mend()
     assert pair.sync() == []
+
+
+def test_repeated_rows_undo_no_newer_change(pair: Pair) -> None:
+    phone, laptop = pair.both
+    for title in ("1", "2"):
+        pair.user.call("POST", "/api/tasks", {"title": title})
+    one, two = (task["uid"] for task in pair.sync())
+    phone.link.cut()
+    phone.do("change", one, {"title": "Phone"})  # While this row waits, RxDB collects the others.
+    phone.do("change", two, {"title": "Phone"})
+    phone.do("add", {"title": "New"})
+    phone.link.lose("PUT")
+    phone.link.join()
+    wait_until(lambda: len(pair.list_tasks()) == 3)
+    pair.sync(laptop)
+    laptop.do("change", two, {"title": "Laptop"})
+    pair.sync(laptop)
+    number = len(phone.link.requests)
+    wait_until(lambda: f"GET /api/tasks/{two}" in phone.link.requests[number:])
+    phone.link.mend()
+    assert {task["uid"]: task["title"] for task in pair.sync()}[two] == "Laptop"
 
 
 def test_a_killed_service_and_a_killed_device_lose_nothing(pair: Pair) -> None:

@@ -41,10 +41,14 @@ class Link:
         """Lose the responses to requests with this method, which the service has carried out."""
         self._lost.add(method)
 
+    def join(self) -> None:
+        """Accept connections again."""
+        self._is_up = True
+
     def mend(self) -> None:
         """Pass on all connections and responses again."""
-        self._is_up = True
         self._lost.clear()
+        self.join()
 
     def _accept(self) -> None:
         with suppress(OSError):
