@@ -32,8 +32,8 @@ TIMES = """
 # Releases without a trash are compared too.
 FILL_TRASH = """
     DO $$ BEGIN IF to_regclass('todo.trash') IS NOT NULL THEN
-      INSERT INTO todo.trash (user_id, id, title, deleted_at)
-      SELECT user_id, -id, title, now() - interval '2 days' FROM todo.tasks WHERE id % 5 = 0;
+      INSERT INTO todo.trash (user_id, id, title, created_at, deleted_at)
+      SELECT user_id, -id, title, created_at, now() - interval '2 days' FROM todo.tasks WHERE id % 5 = 0;
     END IF; END $$
 """
 

@@ -1,6 +1,6 @@
 """UIDs, numbers of changes, and the trash. It does not block writes.
 
-It runs outside a transaction. Each step can be repeated: if the migration fails, upgrade again.
+The slow steps run outside a transaction. Each step can be repeated: if the migration fails, upgrade again.
 """
 
 from secrets import token_hex
@@ -45,9 +45,6 @@ def upgrade() -> None:
     create_trash()
     with op.get_context().autocommit_block():
         fill_uids(op.get_bind())
-        for name, (kind, columns) in INDEXES.items():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS todo.{name}")
-            op.execute(f"CREATE {kind} CONCURRENTLY {name} ON todo.tasks {columns}")
         # A validated constraint lets SET NOT NULL skip the scan of the table, which would block writes.
         op.execute("ALTER TABLE todo.tasks DROP CONSTRAINT IF EXISTS tasks_uid_known")
         op.execute("ALTER TABLE todo.tasks ADD CONSTRAINT tasks_uid_known CHECK (uid IS NOT NULL) NOT VALID")
@@ -55,9 +52,14 @@ def upgrade() -> None:
         op.execute("ALTER TABLE todo.tasks ALTER COLUMN uid SET NOT NULL")
         op.execute("ALTER TABLE todo.tasks DROP CONSTRAINT tasks_uid_known")
         op.execute("INSERT INTO todo.feeds (user_id) SELECT DISTINCT user_id FROM todo.tasks ON CONFLICT DO NOTHING")
+        # Last, because a repeated migration builds them again, and they wait for no lock that blocks writes.
+        for name, (kind, columns) in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS todo.{name}")
+            op.execute(f"CREATE {kind} CONCURRENTLY {name} ON todo.tasks {columns}")
 
 
 def downgrade() -> None:
+    """Undo it. Tasks in the trash are lost."""
     op.drop_table("trash", schema="todo")
     op.drop_table("feeds", schema="todo")
     op.drop_column("idempotency_keys", "task_uids", schema="todo")
@@ -76,8 +78,6 @@ def create_feeds() -> None:
         sa.PrimaryKeyConstraint("user_id", name=op.f("feeds_pkey")),
         schema="todo",
         if_not_exists=True,
-        # Each write updates a row. With space in its page, the update changes no index.
-        postgresql_with={"fillfactor": 50},
     )
     separate_users("feeds")
     op.execute("GRANT SELECT, INSERT, DELETE, UPDATE (epoch, change, floor) ON todo.feeds TO todo_app")

@@ -1,8 +1,8 @@
 """Batches of writes, all or none: one statement creates, changes and deletes rows of a user.
 
-A part locks the counter (feeds.py). Nobody else writes for the user from then on, so both parts after it see the same
-rows, and find the same refusals. The first of them takes the number and creates rows. The last one changes and deletes
-rows, and returns them.
+The first part locks the counter (feeds.py), so no other write of this user runs until the commit. The last two parts
+therefore see the same rows and find the same refusals. One takes the number and creates rows. The other changes and
+deletes rows, and returns all.
 """
 
 from collections.abc import Mapping

@@ -78,7 +78,7 @@ def find_changes(
     latest, floor = counter.latest or 0, counter.floor or 0
     if cursor is not None:
         is_of_epoch = (place.epoch == counter.epoch or place == EMPTY) and place.change <= latest
-        # Up to this number, the client has everything; of the next one, it may have a part.
+        # The client has all changes up to ``known``. It may have some of the changes with the next number.
         known = max(place.change - (place.id < MAX_ID), place.since)
         if not is_of_epoch or known < floor:
             raise CursorExpired

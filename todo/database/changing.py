@@ -12,6 +12,7 @@ from sqlalchemy import (
     CompoundSelect,
     DateTime,
     Label,
+    Table,
     Text,
     any_,
     bindparam,
@@ -83,9 +84,10 @@ def select_change(resource: Resource[Any], column: str, assign: Assign, *labels:
     next_time = sql.timezone(utc, sql.timezone(utc, table.c.updated_at) + text("interval '1 microsecond'"))
     now = sql.greatest(next_time, clock.c.now)
     values = assign(now)
-    # A timestamp that is set differs from none, whatever it is. With a constant, Citus gives the whole to one shard.
+    # Any timestamp differs from NULL, so a constant is enough here. Citus then sends the whole statement to one shard.
     differences = [table.c[name].is_distinct_from(value) for name, value in assign(SOME_TIME).items()]
-    # Without values it is never true. Beside a constant, PostgreSQL would drop the owner, which names the partition.
+    # Without values, the condition is never true. It is not the constant false: PostgreSQL would then drop the
+    # condition on the owner, and plan all partitions.
     differs = or_(*(differences or [table.c.version < 0]))
     is_changed = (is_row(resource, column), is_expected(resource), differs)
     feed = take_number(table, *is_changed)
@@ -125,6 +127,13 @@ def with_outcome(resource: Resource[M]) -> RowType[tuple[M, Outcome]]:
 def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
     """Build the condition of a row with one of the expected versions."""
     return or_(ALLOWED.is_(None), build_version(resource) == any_(ALLOWED)) & ~is_refused(resource)
+
+
+def write_expected(table: Table) -> str:
+    """Return the same condition as text."""
+    version = f"CAST({table}.id AS text) || '.' || CAST({table}.version AS text)"
+    allowed = f"(CAST(:allowed AS text[]) IS NULL OR {version} = ANY (CAST(:allowed AS text[])))"
+    return f"{allowed} AND NOT coalesce({version} = ANY (CAST(:refused AS text[])), true)"
 
 
 def is_refused(resource: Resource[Any]) -> ColumnElement[bool]:

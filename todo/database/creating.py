@@ -15,7 +15,7 @@ EXPIRED = (
     "SELECT ctid FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '24 hours'"
     " ORDER BY created_at LIMIT 1"
 )
-# A key is kept for at least a day. Each creation with a key deletes the user's two oldest, so old keys only get fewer.
+# A key is kept for at least a day. Each request with a key deletes the user's two oldest, so old keys only get fewer.
 # Two row addresses: the only plan that PostgreSQL never rates above a scan of all keys of the user, even if its
 # statistics do not know that there are millions.
 EXPIRY = (
@@ -49,7 +49,7 @@ def build_create_once(
 
     If ``limited``, it creates and returns none if the key is new and there is no room (see write_room).
 
-    Each of three parts sees what was committed before it. If two requests use the same key, the second waits for the
+    Each part sees what was committed before it. If two requests use the same key, the second waits for the
     first, and its final SELECT sees the row of the first. The row is NULL if it was deleted. The lock of the counter
     comes before those of the keys, as in every write.
     """

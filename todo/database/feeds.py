@@ -1,7 +1,7 @@
 """The numbers of a user's writes, from which devices learn what has changed.
 
 Each write takes the next number of its user, and stores it with its rows as ``change``. The number is taken in the
-statement that writes, and only if that writes anything. The row of ``feeds`` stays locked until the commit, so numbers
+statement that writes, if that seems to write anything. The row of ``feeds`` stays locked until the commit, so numbers
 are committed in their order: a reader that has seen a number never misses a smaller one.
 
 This lock is always the first lock of a write. So the writes of a user form one line, and they cannot deadlock.
@@ -22,11 +22,7 @@ class Feed(Base):
     """The counter of a user. A cursor of the feed belongs to an epoch; ``floor`` is the last number that was purged."""
 
     __tablename__ = "feeds"
-    __table_args__ = (
-        PrimaryKeyConstraint("user_id"),
-        # Each write updates a row. With space in its page, the update changes no index.
-        {"postgresql_with": {"fillfactor": 50}, "info": {"changed": ["epoch", "change", "floor"]}},
-    )
+    __table_args__ = (PrimaryKeyConstraint("user_id"), {"info": {"changed": ["epoch", "change", "floor"]}})
 
     user_id: Mapped[str] = mapped_column(Text(collation="C"))
     epoch: Mapped[UUID] = mapped_column(server_default=text("gen_random_uuid()"))
@@ -48,7 +44,10 @@ LOCK = text(write_lock())
 
 
 def write_number(source: str = "") -> str:
-    """Return the SQL of ``feed``, which takes a number if ``source`` has a row: what follows SELECT and the columns."""
+    """Return the SQL of the CTE ``feed``, which takes a number if its query has a row.
+
+    ``source`` is the end of this query: FROM and WHERE.
+    """
     return (
         f"feed AS (INSERT INTO todo.feeds AS feeds (user_id, change) SELECT :owner, 1 {source}"
         " ON CONFLICT (user_id) DO UPDATE SET change = feeds.change + 1 RETURNING change)"

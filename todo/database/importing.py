@@ -26,9 +26,10 @@ def build_create_many(resource: Resource[Any], trash: Resource[Any], values: Map
     """
     columns = ", ".join(f"{name} {resource.table.c[name].type.compile(NAMED)}" for name in (*values, "uid"))
     taken = " UNION ALL ".join(
-        f"SELECT {each}.uid FROM {each} WHERE {each}.user_id = :owner" for each in (resource.table, trash.table)
+        f"(SELECT uid FROM {each} WHERE {each}.user_id = :owner AND {each}.uid = input.uid LIMIT 1)"
+        for each in (resource.table, trash.table)
     )
-    uid = "CASE WHEN given.uid IS NULL OR taken.uid IS NOT NULL THEN gen_random_uuid() ELSE given.uid END"
+    uid = "CASE WHEN input.uid IS NULL OR taken.uid IS NOT NULL THEN gen_random_uuid() ELSE input.uid END"
     number = write_number("FROM existing WHERE (:add OR number = 0) AND number <= :room")
     return Statement(
         LOCK,
@@ -36,8 +37,10 @@ def build_create_many(resource: Resource[Any], trash: Resource[Any], values: Map
         text(
             f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
             f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
-            f" taken AS MATERIALIZED ({taken}), given AS MATERIALIZED (SELECT given.*, {uid} AS own_uid FROM"
-            f" json_to_recordset(CAST(:rows AS json)) AS given ({columns}) LEFT JOIN taken ON taken.uid = given.uid),"
+            f" input AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns})),"
+            f" taken AS MATERIALIZED (SELECT stored.uid FROM input, LATERAL ({taken}) AS stored"
+            " WHERE input.uid IS NOT NULL), given AS MATERIALIZED ("
+            f"SELECT input.*, {uid} AS own_uid FROM input LEFT JOIN taken ON taken.uid = input.uid),"
             f" {number} {write_insert(resource, {**values, 'uid': 'own_uid'}, 'FROM given, feed')} RETURNING id"
         ),
         row=row_like(Created),

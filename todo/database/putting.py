@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Label, Table, TextClause, false, literal_column, select, text, true, union_all
+from sqlalchemy import Label, Table, false, literal_column, select, text, true, union_all
 
 from todo.database.changing import Assign, select_change
 from todo.database.creating import write_insert, write_room
-from todo.database.feeds import write_lock
+from todo.database.feeds import LOCK, write_number
 from todo.database.resource import Resource
 from todo.database.rows import RowStatement, is_row
 from todo.database.statements import Statement, join_rows, row_like
@@ -38,12 +38,15 @@ def build_put(
     Without ``new`` it creates nothing, and if ``limited``, nothing without room (see write_room). It returns the row,
     or else the row of the trash, or none.
     """
-    uid = "CAST(:row_name AS uuid)"
-    if new is None:
-        # A deletion that is not committed yet has the lock. Behind it, the row is in the trash.
-        parts = [text(write_lock(f"SELECT :owner WHERE NOT ({write_is_free([resource.table], uid)})"))]
-    else:
-        parts = write_creation(resource, trash, new, uid, limited=limited)
+    # Behind the lock, the row is either in the table or in the trash, and nobody else can create it.
+    parts = [LOCK]
+    if new is not None:
+        uid = "CAST(:row_name AS uuid)"
+        room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
+        number = write_number(f"WHERE {write_is_free([resource.table, trash.table], uid)} {has_room}")
+        parts.append(
+            text(f"WITH {room}{number} {write_insert(resource, {'uid': uid, **new}, 'FROM feed')} RETURNING id")
+        )
 
     def build(column: str) -> Statement[tuple[M, PutOutcome]]:
         is_new: Label[bool] = literal_column(f"{resource.table}.{WRITTEN_HERE}").label("is_new")
@@ -53,32 +56,6 @@ def build_put(
         return Statement(*parts, union_all(change, trashed), row=join_rows(resource.row, row_like(PutOutcome)))
 
     return RowStatement(build)
-
-
-def write_creation(
-    resource: Resource[M], trash: Resource[Any], new: Mapping[str, str], uid: str, *, limited: bool
-) -> list[TextClause]:
-    """Return the parts that create a row unless its UID is in use.
-
-    The first part locks the counter if there seems to be no row. Then the second part looks again, and nobody else can
-    create the row meanwhile.
-    """
-    tables = [resource.table, trash.table]
-    room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")
-    return [
-        text(write_lock(f"SELECT :owner WHERE {write_is_free(tables[:1], uid)}")),
-        text(
-            f"""
-            WITH {room} locked AS MATERIALIZED (
-              SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND {WRITTEN_HERE}
-            ), feed AS (
-              UPDATE todo.feeds AS feeds SET change = feeds.change + 1
-              WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM locked) AND {write_is_free(tables, uid)} {has_room}
-              RETURNING change
-            ) {write_insert(resource, {"uid": uid, **new}, "FROM feed")} RETURNING id
-            """
-        ),
-    ]
 
 
 def write_is_free(tables: Sequence[Table], uid: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import delete, false, insert, select, text
 
-from todo.database.changing import Outcome, is_expected, select_outcome, with_outcome
+from todo.database.changing import Outcome, is_expected, select_outcome, with_outcome, write_expected
 from todo.database.creating import write_columns, write_insert, write_room
 from todo.database.feeds import LOCK, take_number, write_number
 from todo.database.resource import Resource
@@ -36,9 +36,13 @@ def build_delete(
     If ``expires``, it also removes the oldest rows of the trash, which costs a third of a deletion.
     """
     table, names = resource.table, ["user_id", *list_moved(resource)]
-    expiry = [text("WITH {} {}".format(*write_expiry(trash, limited=limited)))] if expires else []
 
     def build(column: str) -> Statement[tuple[M, Outcome]]:
+        # A deletion that is refused must not make room.
+        found = f"{table}.user_id = :owner AND {table}.{column} = {write_name(column)} AND {write_expected(table)}"
+        condition = f"AND EXISTS (SELECT FROM {table} WHERE {found})" if limited else ""
+        oldest, expiry = write_expiry(trash, limited=limited, condition=condition)
+        parts = [text(f"WITH {oldest} {expiry}")] if expires else []
         is_deleted = (is_row(resource, column), is_expected(resource))
         feed = take_number(table, *is_deleted)
         deletion = delete(table).where(*is_deleted, feed.c.change.is_not(None))
@@ -48,7 +52,7 @@ def build_delete(
         # RETURNING, because Citus would use COPY otherwise, which row security refuses.
         trashed = insertion.returning(trash.table.c.id).cte("trashed")
         outcome = select_outcome(resource, column, written, false()).add_cte(trashed)
-        return Statement(*expiry, outcome, row=with_outcome(resource))
+        return Statement(*parts, outcome, row=with_outcome(resource))
 
     return RowStatement(build)
 
@@ -134,8 +138,12 @@ def write_removal(trash: Resource[Any], condition: str) -> Statement[Removed]:
 
 def write_kept(table: str, column: str) -> str:
     """Return the SQL condition of one row in the trash that can be restored."""
-    name = f"CAST(:row_name AS {TYPES[column].compile(NAMED)})"
-    return f"{table}.user_id = :owner AND {table}.{column} = {name} AND {table}.deleted_at > {KEPT_SINCE}"
+    return f"{table}.user_id = :owner AND {table}.{column} = {write_name(column)} AND {table}.deleted_at > {KEPT_SINCE}"
+
+
+def write_name(column: str) -> str:
+    """Return the SQL of the parameter that names the row, with the type of its column."""
+    return f"CAST(:row_name AS {TYPES[column].compile(NAMED)})"
 
 
 def list_moved(resource: Resource[Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""The schemas of a batch (batch.py). An operation is one object, not a union: because of generators."""
+"""The schemas of a batch (batch.py).
+
+All operations share one schema with optional members, because client generators handle unions badly.
+"""
 
 from collections.abc import Iterator, Mapping
 from functools import cache

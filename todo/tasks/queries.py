@@ -4,7 +4,6 @@ Statements filter by owner, and row security does too: either one is enough.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
 from itertools import count
@@ -167,16 +166,15 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
-    # A creation that waits for a deletion sees the task neither here nor in the trash. The second one sees it.
-    for _ in range(2 if creates else 1):
-        with suppress(NotFound):
-            task, outcome = change_row(user_id, uid, statement, expected, values)
-            if outcome.is_trashed:
-                raise Trashed
-            return task, outcome.is_new
-    if expected.exists:
-        raise Changed
-    raise Full if creates else FieldError("title", TITLE_MISSING)
+    try:
+        task, outcome = change_row(user_id, uid, statement, expected, values)
+    except NotFound:
+        if expected.exists:
+            raise Changed from None
+        raise Full if creates else FieldError("title", TITLE_MISSING) from None
+    if outcome.is_trashed:
+        raise Trashed
+    return task, outcome.is_new
 
 
 def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:

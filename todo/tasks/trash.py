@@ -86,7 +86,7 @@ def list_formats(settings: Settings) -> Responses:
 def list_trash(query: Mapping[str, Any]) -> Response:
     """List the trash.
 
-    The tasks that you deleted, the last one first. After a number of days, by default 30, a task is removed for good.
+    The tasks that you deleted, the last one first. After a number of days, by default 30, a task is no longer listed.
     If there are more than ``limit`` tasks, follow the ``Link`` header to the next page.
     """
     page = find_trash(g.user_id, query)

@@ -12,8 +12,8 @@ from todo.web.fields import UID
 class IdConverter(BaseConverter):
     """The name of a row in a path: its ID, or its UID in any case.
 
-    Invalid text becomes an ID that does not exist, so it gets the same 404 after authentication. But the names of other
-    paths beside it are none, so a wrong method gets a 405 there.
+    Invalid text becomes an ID that does not exist. So the response is the usual 404, after authentication. Fixed paths
+    beside it do not match, so a wrong method gets a 405 there.
     """
 
     regex = "(?!(?:batch|changes)\\Z)[^/]+"

@@ -129,7 +129,7 @@ export interface paths {
         };
         /**
          * List the trash
-         * @description The tasks that you deleted, the last one first. After a number of days, by default 30, a task is removed for good. If there are more than `limit` tasks, follow the `Link` header to the next page.
+         * @description The tasks that you deleted, the last one first. After a number of days, by default 30, a task is no longer listed. If there are more than `limit` tasks, follow the `Link` header to the next page.
          */
         get: operations["listTrash"];
         put?: never;
