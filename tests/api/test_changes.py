@@ -1,6 +1,7 @@
 """GET /api/tasks/changes: a device that reads it has the same tasks, whatever happens between its pages."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -302,7 +303,9 @@ def test_tasks_of_the_release_before_are_in_the_first_sync(
     assert is_equal(device)
 
 
-def test_import_and_seed_appear(device: Device, database: Database) -> None:
+def test_imported_tasks_and_samples_appear(
+    device: Device, make_caller: Callable[..., Caller], database: Database
+) -> None:
     given = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url("web")}
     device.caller.add()
     device.sync()
@@ -311,6 +314,12 @@ def test_import_and_seed_appear(device: Device, database: Database) -> None:
     done = invoke("user", "import", device.caller.user_id, "-", "--add", settings=given, answer=tasks)
     assert done.exit_code == 0, done.stderr
     assert describe(device.sync(limit=2)) == ["0", "1", "2"]
+    assert is_equal(device)
+    device = Device(make_caller("user77001"))
+    device.sync()
+    done = invoke("seed", "--users", "1", "--tasks", "3", "--start", "77001", settings=given)
+    assert done.exit_code == 0, done.stderr
+    assert len(device.sync()) == 3
     assert is_equal(device)
 
 

@@ -213,9 +213,7 @@ def test_delete_removes_the_user_from_every_table(
     read_problem(alice.get("/api/tasks/1"), 404)
 
 
-def test_a_deletion_of_a_user_and_a_creation_with_a_key_never_deadlock(
-    web_app: Flask, alice: Caller, database: Database
-) -> None:
+def test_a_deletion_and_a_creation_with_a_key_never_deadlock(web_app: Flask, alice: Caller, database: Database) -> None:
     """The creation deletes old keys. The deletion deletes them too, and it comes first."""
     for key in ("1", "2"):
         alice.post("/api/tasks", json={"title": key}, headers={"Idempotency-Key": key})
