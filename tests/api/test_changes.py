@@ -186,13 +186,15 @@ def test_a_purge_before_the_first_sync_does_not_matter(device: Device, fill: Non
     assert is_equal(device)
 
 
-def test_a_cursor_among_rows_of_one_number_expires_with_them(device: Device, fill: None, database: Database) -> None:
-    """A batch gives all its rows one number. A page can end between them."""
+def test_a_page_can_end_among_the_changes_of_a_batch(device: Device) -> None:
+    """A batch gives all its tasks one number."""
     device.sync()
-    for task_id in device.copy:
-        device.caller.delete(f"/api/tasks/{task_id}")
-    database.run("UPDATE todo.trash SET change = 10 WHERE user_id = %s", (device.caller.user_id,))
-    database.run("UPDATE todo.feeds SET change = 11 WHERE user_id = %s", (device.caller.user_id,))
+    operations: list[dict[str, Any]] = [{"op": "create", "task": {"title": f"{number}"}} for number in range(5)]
+    created: Any = device.caller.post("/api/tasks/batch", json={"operations": operations}).json
+    assert describe(device.sync(limit=2)) == ["0", "1", "2", "3", "4"]
+    assert is_equal(device)
+    operations = [{"op": "delete", "id": task["id"]} for task in created["tasks"]]
+    assert device.caller.post("/api/tasks/batch", json={"operations": operations}).status_code == 200
     assert device.read(limit=2)
     done = Device(device.caller, cursor=device.cursor)
     assert not done.read(limit=3)
