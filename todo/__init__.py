@@ -41,7 +41,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.before_request(rate_limit.count_request)
     api.before_request(slots.take_slot)
     api.before_request(check_path_user)
-    # Two spellings. If a user ID is "tasks", begins with "/" or ends in "/tasks", only the short path works.
+    # Two spellings. If a user ID is "tasks" or "trash", begins with "/" or ends in "/tasks", only the short path works.
     for part, path in ((tasks, "tasks"), (batch, "tasks"), (changes, "tasks"), (trash, "trash")):
         api.register_blueprint(part, url_prefix=f"/{path}")
         api.register_blueprint(part, url_prefix=f"/<path:user_id>/{path}", name=f"{part.name}_of_user")

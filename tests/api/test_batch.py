@@ -233,7 +233,7 @@ INVALID: list[tuple[Any, dict[str, str]]] = [
     ({"op": "delete"}, {"id": "Required for delete: either id or uid."}),
     (
         {"op": "delete", "id": 1, "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a"},
-        {"id": "Required for delete: either id or uid."},
+        {"uid": "Send either id or uid, not both."},
     ),
     ({"op": "delete", "id": "1"}, {"id": "Must be a number, not a string."}),
     ({"op": "delete", "id": True}, {"id": "Must be a number, not a boolean."}),
@@ -549,3 +549,22 @@ def test_old_tasks_leave_the_trash_as_others_enter_it(alice: Caller, database: D
     assert len(database.run(stored, (alice.user_id,))) == 5
     read_batch(run(alice, *map(delete, new)))
     assert database.run(stored, (alice.user_id,)) == [("old 4",), ("new 0",), ("new 1",)]
+
+
+def test_completion_accepts_the_second_name(database: Database) -> None:
+    for name, value in (("is_completed", True), ("status", "completed")):
+        settings = database.settings(completed_as=name)
+        with closing_pool(create_app(settings)) as app:
+            caller = Caller(app.test_client(), settings)
+            operation = {"op": "complete", "id": caller.add()["id"], name: value}
+            [task] = caller.post("/api/tasks/batch", json={"operations": [operation]}).get_json()["tasks"]
+            assert (task["completed"], task[name]) == (True, value)
+            contradiction = {"op": "complete", "id": task["id"], name: value, "completed": False}
+            read_problem(caller.post("/api/tasks/batch", json={"operations": [contradiction]}), 422)
+
+
+def test_both_names_of_a_task_are_too_many(alice: Caller) -> None:
+    task = alice.add()
+    operation = {"op": "delete", "id": task["id"], "uid": task["uid"]}
+    problem = read_problem(alice.post("/api/tasks/batch", json={"operations": [operation]}), 422)
+    assert problem["errors"] == {"operations.0.uid": ["Send either id or uid, not both."]}

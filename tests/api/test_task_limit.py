@@ -88,6 +88,16 @@ def test_the_trash_has_no_more_tasks_than_the_limit(limited: Callable[[int], Cal
     assert len(titles) >= 2
 
 
+def test_a_refused_deletion_removes_nothing_from_the_trash(limited: Callable[[int], Caller]) -> None:
+    alice = limited(2)
+    for title in ("first", "second"):
+        alice.delete(f"/api/tasks/{alice.add(title)['id']}")
+    kept = alice.add("kept")
+    assert alice.delete("/api/tasks/1000000000").status_code == 404
+    assert alice.delete(f"/api/tasks/{kept['id']}", headers={"If-Match": '"1.1"'}).status_code == 412
+    assert list_trash(alice) == ["second", "first"]
+
+
 def test_other_users_do_not_count(limited: Callable[[int], Caller], bob: Caller) -> None:
     for _ in range(3):
         bob.add()

@@ -170,3 +170,18 @@ def test_a_uid_is_free_again_after_its_task_was_removed(alice: Caller) -> None:
     assert alice.delete(path.replace("tasks", "trash")).status_code == 204
     second = read_task(alice.put(path, json={"title": "x"}), 201)
     assert (second["uid"], second["id"] > first["id"]) == (first["uid"], True)
+
+
+def test_the_uid_of_a_task_that_cannot_be_restored_is_free(alice: Caller, database: Database) -> None:
+    task = alice.add()
+    alice.delete(f"/api/tasks/{task['id']}")
+    database.run("UPDATE todo.trash SET deleted_at = now() - interval '31 days' WHERE user_id = %s", (alice.user_id,))
+    again = read_task(alice.put(f"/api/tasks/{task['uid']}", json={"title": "again"}), 201)
+    assert again["id"] > task["id"]
+    assert alice.delete(f"/api/tasks/{again['id']}").status_code == 204
+    assert [each["id"] for each in alice.get("/api/trash").get_json()] == [again["id"]]
+
+
+def test_if_match_of_a_missing_task_says_that_it_is_missing(alice: Caller) -> None:
+    problem = read_problem(alice.put(f"/api/tasks/{uuid4()}", json={"title": "x"}, headers={"If-Match": "*"}), 412)
+    assert problem["detail"] == "The task does not exist, so it has no version that If-Match allows."

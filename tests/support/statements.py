@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import _lru_cache_wrapper
-from itertools import product
+from itertools import product, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from todo import create_app
 from todo.database.isolation import Isolation
 from todo.database.rows import COLUMNS, RowStatement
 from todo.database.statements import Statement
+from todo.tasks import queries
 from todo.tasks.listing import FILTERS, SORTS
 from todo.tasks.resource import TASKS
 
@@ -50,7 +51,9 @@ def record_statements(
     for builder in builders:
         builder.cache_clear()
     settings = database.settings("web")
-    for list_format, max_tasks in (("array", None), ("object", 1000)):
+    # One deletion in 16 also looks for old tasks in the trash.
+    for list_format, max_tasks, deletions in (("array", None, 1), ("array", None, 16), ("object", 1000, 1)):
+        monkeypatch.setattr(queries, "DELETIONS", repeat(deletions))
         with closing_pool(create_app(replace(settings, list_format=list_format, max_tasks=max_tasks))) as app:
             call_all_operations(app, Caller(app.test_client(), settings, "alice"), folder / "export")
     assert set(VALUES) == {*FILTERS, "search"}

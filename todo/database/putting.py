@@ -11,6 +11,7 @@ from todo.database.feeds import LOCK, write_number
 from todo.database.resource import Resource
 from todo.database.rows import RowStatement, is_row
 from todo.database.statements import Statement, join_rows, row_like
+from todo.database.trashing import remove_expired
 
 M = TypeVar("M")
 
@@ -39,7 +40,7 @@ def build_put(
     or else the row of the trash, or none.
     """
     # Behind the lock, the row is either in the table or in the trash, and nobody else can create it.
-    parts = [LOCK]
+    parts = [LOCK, remove_expired(trash, "uid")]
     if new is not None:
         uid = "CAST(:row_name AS uuid)"
         room, has_room = (f"{write_room(resource)}, ", "AND (SELECT has_room FROM existing)") if limited else ("", "")

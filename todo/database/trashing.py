@@ -7,7 +7,7 @@ tells which cursors have expired.
 
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import delete, false, insert, select, text
+from sqlalchemy import TextClause, delete, false, insert, select, text
 
 from todo.database.changing import Outcome, is_expected, select_outcome, with_outcome, write_expected
 from todo.database.creating import write_columns, write_insert, write_room
@@ -122,18 +122,25 @@ def build_emptying(trash: Resource[Any]) -> Statement[Removed]:
 
 def write_removal(trash: Resource[Any], condition: str) -> Statement[Removed]:
     """Return the statement that removes rows, and returns their number."""
-    return Statement(
-        LOCK,
-        text(
-            f"""
-            WITH gone AS (DELETE FROM {trash.table} AS trash WHERE {condition} RETURNING change), feed AS (
-              UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM gone))
-              WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM gone)
-            ) SELECT count(*) AS number FROM gone
-            """
-        ),
-        row=row_like(Removed),
+    return Statement(LOCK, remove(trash, condition), row=row_like(Removed))
+
+
+def remove(trash: Resource[Any], condition: str) -> TextClause:
+    """Return the part that removes rows, which needs the lock of the counter, and selects their number."""
+    return text(
+        f"""
+        WITH gone AS (DELETE FROM {trash.table} AS trash WHERE {condition} RETURNING change), feed AS (
+          UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM gone))
+          WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM gone)
+        ) SELECT count(*) AS number FROM gone
+        """
     )
+
+
+def remove_expired(trash: Resource[Any], column: str) -> TextClause:
+    """Return the part that removes one row if it is too old to be restored, which needs the lock of the counter."""
+    name = f"trash.user_id = :owner AND trash.{column} = {write_name(column)}"
+    return remove(trash, f"{name} AND trash.deleted_at <= {KEPT_SINCE}")
 
 
 def write_kept(table: str, column: str) -> str:

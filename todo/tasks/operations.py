@@ -101,6 +101,9 @@ class BatchOperationSchema(IncomingSchema):
     }
     example: ClassVar[dict[str, Any]] = {"op": "update", "id": 42, "changes": {"title": "Buy bread"}, "etag": '"42.3"'}
 
+    # Of ``completed``: COMPLETED_AS.
+    second_name: ClassVar[str | None] = None
+
     op = Choice(*MEMBERS, required=True)
     id = RowId()
     uid = Uid()
@@ -115,14 +118,17 @@ class BatchOperationSchema(IncomingSchema):
         kind = operation.get("op")
         if kind not in MEMBERS or not isinstance(given, dict):
             return
+        given = {"completed" if name == self.second_name else name: value for name, value in given.items()}
         needed, optional = MEMBERS[kind]
         allowed = {"op", *needed, *optional, *(() if kind == "create" else NAMES)}
         listed = ", ".join(name for name in self.fields if name in allowed)
         unknown = [name for name in given if name not in allowed]
         errors = {name: [f"Unknown for {kind}, which has: {listed}."] for name in islice(unknown, MAX_ERRORS)}
         errors |= {name: [f"Required for {kind}."] for name in sorted(needed - given.keys())}
-        if kind != "create" and len(NAMES & given.keys()) != 1:
+        if kind != "create" and not NAMES & given.keys():
             errors["id"] = [f"Required for {kind}: either id or uid."]
+        if kind != "create" and given.keys() >= NAMES:
+            errors["uid"] = ["Send either id or uid, not both."]
         if errors:
             raise ValidationError(errors)
 
@@ -178,5 +184,6 @@ def accept_batch(name: str | None) -> Schema:
     if name is None:
         return BatchSchema()
     task, changes = Part(accept_name(BatchTaskSchema, name)()), Part(accept_name(TaskChangesSchema, name)(partial=True))
-    operation = type(BatchOperationSchema.__name__, (BatchOperationSchema,), {"task": task, "changes": changes})
+    members = {"task": task, "changes": changes, "second_name": name}
+    operation = type(BatchOperationSchema.__name__, (accept_name(BatchOperationSchema, name),), members)
     return extend(BatchSchema, "operations", Operations(operation()))()

@@ -33,6 +33,7 @@ SEARCH_SECONDS = 1
 # The SQL of the columns of a new task. The column ``completed`` follows from ``completed_at``.
 NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
 COMPLETED = bindparam("new_completed", type_=Boolean)
+NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
 TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 S = TypeVar("S")
@@ -166,11 +167,12 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
+    values["trash_days"] = current_settings().trash_days
     try:
         task, outcome = change_row(user_id, uid, statement, expected, values)
     except NotFound:
         if expected.exists:
-            raise Changed from None
+            raise Changed(NO_VERSION) from None
         raise Full if creates else FieldError("title", TITLE_MISSING) from None
     if outcome.is_trashed:
         raise Trashed
