@@ -9,7 +9,12 @@ import httpx
 import schemathesis
 from schemathesis import Case, GenerationMode, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
-from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
+from schemathesis.openapi.checks import (
+    AllowHeaderMismatch,
+    RejectedPositiveData,
+    UnsupportedMethodResponse,
+    UseAfterFree,
+)
 
 # Refusals that the schema allows, and the reason why it must.
 UNFORESEEABLE = {
@@ -28,6 +33,8 @@ UNFORESEEABLE = {
 LENIENT = {"", "none", "low", "medium", "high", "create", "update", "complete", "delete"}
 
 number = count()
+# The IDs of tasks that were deleted, and restored since.
+restored: set[str] = set()
 
 
 @schemathesis.hook
@@ -51,10 +58,19 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 
 @schemathesis.hook
+def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
+    """Note restored tasks."""
+    if case.path.endswith("/restore") and response.status_code == 200:
+        restored.add(str(case.path_parameters["task_id"]))
+
+
+@schemathesis.hook
 def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     """Keep every failure except these. They remain failures for data that the schema forbids."""
     if isinstance(failure, UnsupportedMethodResponse | AllowHeaderMismatch):
         return not case.path.endswith("/complete")  # The same operation by another name, which the document leaves out.
+    if isinstance(failure, UseAfterFree):
+        return str(case.path_parameters.get("task_id")) not in restored
     if isinstance(failure, AcceptedNegativeData):
         return not is_lenient(case)
     return not (isinstance(failure, RejectedPositiveData) and is_unforeseeable(response.json()["detail"]))

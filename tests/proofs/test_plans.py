@@ -1,7 +1,7 @@
 """Plans at a million tasks and half a million in the trash: only own rows by an index, and pages of constant cost."""
 
 import time
-from itertools import product
+from itertools import count, product
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -13,6 +13,7 @@ from tests.support.pages import read_next
 from todo.database.changes import SCOPE
 from todo.database.cursors import write_cursor
 from todo.database.resource import MAX_ID
+from todo.tasks import queries
 
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -110,11 +111,18 @@ def test_a_task_is_found_by_its_uid_at_once(reader: Reader) -> None:
         ("DELETE", "/api/trash/{uid}", None),
     ],
 )
-def test_a_write_reads_few_rows(reader: Reader, method: str, path: str, body: Any) -> None:
+def test_a_write_reads_few_rows(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    # The first deletion looks at the 32 oldest tasks of the trash, and removes those that are too old.
+    monkeypatch.setattr(queries, "DELETIONS", count())
     tasks = reader.caller.get(f"/api/{'trash' if '/trash/' in path else 'tasks'}?limit=1").get_json()
     plan = reader.explain_write(method, path, tasks, lambda _: body)
     check_scans(plan)
-    assert 2 <= plan.read <= 10
+    if (method, path.split("/")[2]) == ("DELETE", "tasks"):
+        assert 32 + EXPIRED + 2 <= plan.read <= 2 * (32 + EXPIRED)
+    else:
+        assert 2 <= plan.read <= 6
 
 
 def test_a_creation_reads_few_rows(reader: Reader) -> None:
