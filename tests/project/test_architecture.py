@@ -43,6 +43,7 @@ OPTIONAL = (
     "todo.tasks.completed_as",
     "todo.tasks.operations",
     "todo.tasks.portability",
+    "todo.tasks.putting",
     "todo.tasks.samples",
     "todo.tasks.trash",
     "todo.web.nesting",
@@ -123,14 +124,14 @@ def test_no_file_of_the_product_has_more_than_200_lines(folder: str) -> None:
     assert {module: length for module, length in lengths.items() if length > 200} == {}
 
 
-def test_the_core_has_at_most_2605_lines_of_code() -> None:
+def test_the_core_has_at_most_2600_lines_of_code() -> None:
     modules = [
         path
         for module, path in list_modules("todo")
         if module == "todo" or any(is_within(module, each) for each in CORE)
         if not any(is_within(module, each) for each in OPTIONAL)
     ]
-    assert sum(map(count_code, modules)) <= 2605
+    assert sum(map(count_code, modules)) <= 2600
 
 
 def count_code(path: Path) -> int:

@@ -35,13 +35,21 @@ def build_create_many(resource: Resource[Any], trash: Resource[Any], values: Map
         LOCK,
         # Materialized, so that Citus assigns the IDs on its coordinator.
         text(
-            f"WITH existing AS MATERIALIZED (SELECT count(*) AS number FROM ("
-            f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted) AS counted),"
-            f" input AS MATERIALIZED (SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns})),"
-            f" taken AS MATERIALIZED (SELECT stored.uid FROM input, LATERAL ({taken}) AS stored"
-            " WHERE input.uid IS NOT NULL), given AS MATERIALIZED ("
-            f"SELECT input.*, {uid} AS own_uid FROM input LEFT JOIN taken ON taken.uid = input.uid),"
-            f" {number} {write_insert(resource, {**values, 'uid': 'own_uid'}, 'FROM given, feed')} RETURNING id"
+            f"""
+            WITH existing AS MATERIALIZED (
+              SELECT count(*) AS number FROM (
+                SELECT FROM {resource.table} WHERE user_id = :owner LIMIT :counted
+              ) AS counted
+            ), input AS MATERIALIZED (
+              SELECT *, row_number() OVER () AS place
+              FROM json_to_recordset(CAST(:rows AS json)) AS given ({columns})
+            ), taken AS MATERIALIZED (
+              SELECT stored.uid FROM input, LATERAL ({taken}) AS stored WHERE input.uid IS NOT NULL
+            ), given AS MATERIALIZED (
+              SELECT input.*, {uid} AS own_uid FROM input LEFT JOIN taken ON taken.uid = input.uid
+            ), {number}
+            {write_insert(resource, {**values, "uid": "own_uid"}, "FROM given, feed ORDER BY place")} RETURNING id
+            """
         ),
         row=row_like(Created),
     )

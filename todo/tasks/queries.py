@@ -19,10 +19,9 @@ from todo.database.changing import ANY_VERSION, Assign, Outcome, Versions, build
 from todo.database.creating import bind_new, build_create, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
-from todo.database.putting import PutOutcome, build_put
 from todo.database.rows import RowName, RowStatement, build_get
 from todo.database.trashing import build_delete
-from todo.errors import Changed, FieldError, Full, KeyReused, KeyUnusable, NotFound, TooSlow, Trashed
+from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
 from todo.extensions import current_settings
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
@@ -33,8 +32,6 @@ SEARCH_SECONDS = 1
 # The SQL of the columns of a new task. The column ``completed`` follows from ``completed_at``.
 NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
 COMPLETED = bindparam("new_completed", type_=Boolean)
-NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
-TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 S = TypeVar("S")
 
@@ -71,12 +68,6 @@ def assign(names: frozenset[str]) -> Assign:
 def build_task_change(names: frozenset[str]) -> RowStatement[tuple[Task, Outcome]]:
     """Build the statement that sets these columns of a task."""
     return build_change(TASKS, assign(names))
-
-
-@cache
-def build_task_put(names: frozenset[str], *, creates: bool, limited: bool) -> RowStatement[tuple[Task, PutOutcome]]:
-    """Build the statement that sets these columns of a task, and creates the task if ``creates``."""
-    return build_put(TASKS, TRASH, assign(names), NEW if creates else None, limited=limited)
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
@@ -155,28 +146,6 @@ def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expecte
     columns = TASKS.to_columns(changes)
     statement = build_task_change(frozenset(columns))
     return change_row(user_id, name, statement, expected, bind_new(user_id, columns))[0]
-
-
-def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> tuple[Task, bool]:
-    """Change fields of the task with a UID, or create it; return the task, and whether it is new.
-
-    Raises Trashed, Full, Changed or Excluded, and FieldError if a new task has no title.
-    """
-    columns = TASKS.to_columns(changes)
-    creates = "title" in changes and not expected.exists
-    room = find_room(1) if creates else {}
-    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
-    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
-    values["trash_days"] = current_settings().trash_days
-    try:
-        task, outcome = change_row(user_id, uid, statement, expected, values)
-    except NotFound:
-        if expected.exists:
-            raise Changed(NO_VERSION) from None
-        raise Full if creates else FieldError("title", TITLE_MISSING) from None
-    if outcome.is_trashed:
-        raise Trashed
-    return task, outcome.is_new
 
 
 def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:

@@ -12,6 +12,7 @@ from todo.extensions import current_settings
 from todo.tasks import queries
 from todo.tasks.completed_as import accept, describe_counted_tasks, describe_task, show_task
 from todo.tasks.models import Task
+from todo.tasks.putting import put_task
 from todo.tasks.schemas import (
     CompletionQuerySchema,
     CompletionSchema,
@@ -135,7 +136,7 @@ def replace_task(changes: dict[str, Any], task_id: RowName) -> Response:
     """
     if not isinstance(task_id, str):
         return reply_task(queries.change_task(g.user_id, task_id, changes, read_expected()))
-    task, is_new = queries.put_task(g.user_id, task_id, changes, read_expected())
+    task, is_new = put_task(g.user_id, task_id, changes, read_expected())
     return reply_new(task) if is_new else reply_task(task)
 
 

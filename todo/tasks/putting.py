@@ -1,0 +1,46 @@
+"""What PUT with a UID asks the database: it creates a task, or changes it if it exists."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from todo.database.changing import ANY_VERSION, Versions, change_row
+from todo.database.creating import bind_new
+from todo.database.putting import PutOutcome, build_put
+from todo.database.rows import RowStatement
+from todo.errors import Changed, FieldError, Full, NotFound, Trashed
+from todo.extensions import current_settings
+from todo.tasks.models import Task
+from todo.tasks.queries import NEW, assign, find_room
+from todo.tasks.resource import TASKS, TRASH
+
+NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
+TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
+
+
+@cache
+def build_task_put(names: frozenset[str], *, creates: bool, limited: bool) -> RowStatement[tuple[Task, PutOutcome]]:
+    """Build the statement that sets these columns of a task, and creates the task if ``creates``."""
+    return build_put(TASKS, TRASH, assign(names), NEW if creates else None, limited=limited)
+
+
+def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> tuple[Task, bool]:
+    """Change fields of the task with a UID, or create it; return the task, and whether it is new.
+
+    Raises Trashed, Full, Changed or Excluded, and FieldError if a new task has no title.
+    """
+    columns = TASKS.to_columns(changes)
+    creates = "title" in changes and not expected.exists
+    room = find_room(1) if creates else {}
+    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
+    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
+    values["trash_days"] = current_settings().trash_days
+    try:
+        task, outcome = change_row(user_id, uid, statement, expected, values)
+    except NotFound:
+        if expected.exists:
+            raise Changed(NO_VERSION) from None
+        raise Full if creates else FieldError("title", TITLE_MISSING) from None
+    if outcome.is_trashed:
+        raise Trashed
+    return task, outcome.is_new
