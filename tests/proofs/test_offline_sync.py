@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -213,6 +214,23 @@ def test_repeated_rows_undo_no_newer_change(pair: Pair) -> None:
     wait_until(lambda: f"GET /api/tasks/{two}" in phone.link.requests[number:])
     phone.link.mend()
     assert {task["uid"]: task["title"] for task in pair.sync()}[two] == "Laptop"
+
+
+def test_a_pull_during_a_push_loses_no_change(pair: Pair) -> None:
+    phone, _ = pair.both
+    pair.user.call("POST", "/api/tasks", {"title": "Old"})
+    [task] = pair.sync()
+    phone.link.hold("request GET", "response PATCH")
+    number = len(phone.link.requests)
+    phone.do("focus")
+    wait_until(lambda: len(phone.link.requests) > number)
+    phone.do("change", task["uid"], {"title": "Phone"})
+    time.sleep(0.3)  # Time in which it could be sent.
+    pair.user.call("PATCH", f"/api/tasks/{task['uid']}", {"title": "Newer"})
+    phone.link.release("request GET")
+    time.sleep(0.3)  # Time in which the response to the pull is used.
+    phone.link.mend()
+    pair.sync()
 
 
 def test_a_killed_service_and_a_killed_device_lose_nothing(pair: Pair) -> None:

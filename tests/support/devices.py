@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ class Link:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
         self._lost: set[str] = set()
+        self._held: set[str] = set()
         self._is_up = True
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
@@ -41,6 +43,14 @@ class Link:
         """Lose the responses to requests with this method, which the service has carried out."""
         self._lost.add(method)
 
+    def hold(self, *stages: str) -> None:
+        """Hold back, until mend, requests such as ``"request GET"``, and responses such as ``"response PATCH"``."""
+        self._held |= set(stages)
+
+    def release(self, stage: str) -> None:
+        """Pass on what was held back at this stage."""
+        self._held.discard(stage)
+
     def join(self) -> None:
         """Accept connections again."""
         self._is_up = True
@@ -48,6 +58,7 @@ class Link:
     def mend(self) -> None:
         """Pass on all connections and responses again."""
         self._lost.clear()
+        self._held.clear()
         self.join()
 
     def _accept(self) -> None:
@@ -67,13 +78,19 @@ class Link:
                 if found := re.match(rb"([A-Z]+) (\S+) HTTP", data):
                     asked.append(found[1].decode())
                     self.requests.append(f"{asked[-1]} {found[2].decode()}")
+                self._wait(f"request {asked[-1]}")
                 service.sendall(data)
+
+    def _wait(self, stage: str) -> None:
+        while stage in self._held:
+            time.sleep(0.01)
 
     def _pass_answers(self, service: socket.socket, device: socket.socket, asked: list[str]) -> None:
         with suppress(OSError):
             while data := service.recv(65536):
                 if asked[-1] in self._lost:
                     break
+                self._wait(f"response {asked[-1]}")
                 device.sendall(data)
         for one in (service, device):
             self._sockets.discard(one)
