@@ -68,7 +68,7 @@ def execute(page: Page, operation: str) -> Locator:
     """Try an operation with its example values, and return the element of its response."""
     block = page.locator(f"#operations-tasks-{operation}")
     block.locator(".opblock-summary-control").click()
-    block.get_by_role("button", name="Execute").click()
+    block.get_by_role("button", name="Execute", exact=True).click()
     return block.locator("table.live-responses-table")
 
 
@@ -84,7 +84,7 @@ def test_a_click_creates_a_task_with_the_entered_token(page: Page, port: int, re
     assert len(tasks) == before + 1
     assert tasks[0]["title"] == "Buy milk"
     # Two clicks create two tasks: no Idempotency-Key is sent unless the user enters one.
-    page.get_by_role("button", name="Execute").click()
+    page.get_by_role("button", name="Execute", exact=True).click()
     expect(answer).to_contain_text(f'"id": {tasks[0]["id"] + 1}')
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"explorer-{request.node.callspec.id}.png")
