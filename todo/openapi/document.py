@@ -62,8 +62,8 @@ class Operation:
 
     @property
     def tag(self) -> str:
-        """The blueprint's name."""
-        return str(self.rule.endpoint).split(".")[-2]
+        """The part of the path after /api."""
+        return self.path.split("/")[2]
 
 
 def init_app(app: Flask, settings: Settings) -> None:

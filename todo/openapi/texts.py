@@ -17,9 +17,7 @@ INFO = {
 # In a copy of the document; the service replaces it by its own address.
 SERVER = {"url": "http://localhost:8000", "description": "The service."}
 TAGS = [
-    {"name": "tasks", "description": "Your tasks."},
-    {"name": "batch", "description": "Several operations in one request, all or none."},
-    {"name": "changes", "description": "What has changed, for copies on devices."},
+    {"name": "tasks", "description": "Your tasks, and what has changed among them."},
     {"name": "trash", "description": "Tasks that you deleted."},
 ]
 BEARER = {

@@ -49,7 +49,7 @@ class ChangeSchema(Schema):
     deleted = StrictBoolean(required=True)
 
 
-class ChangesSchema(Schema):
+class ChangePageSchema(Schema):
     """A page of the feed."""
 
     about: ClassVar[dict[str, str]] = {
@@ -68,7 +68,7 @@ def formats(settings: Settings) -> Responses:
     shown = fields.List(
         fields.Nested(describe_task(settings.completed_as, ChangeSchema, required=False)), required=True
     )
-    return {200: extend(ChangesSchema, "changes", shown)()}
+    return {200: extend(ChangePageSchema, "changes", shown)()}
 
 
 @changes.get("/changes")

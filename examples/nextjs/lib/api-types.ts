@@ -583,7 +583,7 @@ export interface components {
              */
             readonly etag?: string;
         };
-        Changes: {
+        ChangePage: {
             /**
              * @description The changed tasks, in the order of their last changes.
              * @example [
@@ -1239,7 +1239,7 @@ export interface operations {
                      *       "more": false
                      *     }
                      */
-                    "application/json": components["schemas"]["Changes"];
+                    "application/json": components["schemas"]["ChangePage"];
                 };
             };
             /** @description Bad Request */

@@ -58,7 +58,7 @@ export interface CallOptions {
 }
 
 /** One page of changes. Store the `cursor` with them, and pass it to the next call: at once if there are `more`. */
-export type Changes = Omit<components["schemas"]["Changes"], "changes"> & { changes: Change[] };
+export type Changes = Omit<components["schemas"]["ChangePage"], "changes"> & { changes: Change[] };
 
 /** The options of `create` and `batch`. */
 export interface KeyOptions extends CallOptions {
