@@ -37,7 +37,7 @@ def throw_away(caller: Caller, *titles: str) -> list[dict[str, Any]]:
 def age(database: Database, caller: Caller, *titles: str, days: int = 31) -> None:
     """Let tasks have been deleted some days ago."""
     database.run(
-        "UPDATE todo.trash SET deleted_at = deleted_at - %s * interval '1 day' WHERE user_id = %s AND title = ANY(%s)",
+        "UPDATE todo.trash SET deleted_at = now() - %s * interval '1 day' WHERE user_id = %s AND title = ANY(%s)",
         (days, caller.user_id, list(titles)),
     )
 

@@ -217,7 +217,7 @@ def test_a_deletion_and_a_creation_with_a_key_never_deadlock(web_app: Flask, ali
     """The creation deletes old keys. The deletion deletes them too, and it comes first."""
     for key in ("1", "2"):
         alice.post("/api/tasks", json={"title": key}, headers={"Idempotency-Key": key})
-    database.run("UPDATE todo.idempotency_keys SET created_at = created_at - interval '2 days'")
+    database.run("UPDATE todo.idempotency_keys SET created_at = now() - interval '2 days'")
 
     def delete() -> int:
         with web_app.app_context():
