@@ -23,7 +23,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
 
     ``local_database`` is used if the settings have no database URL.
     """
-    app = Application(__name__)
+    app = Application(__name__, fixed=("batch", "changes"))
     app.extensions["settings"] = settings
 
     engine.init_app(app, settings, local_database)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
-from todo.database.creating import EXPIRY, write_columns, write_insert, write_room
+from todo.database.changing import write_now, write_version_of
+from todo.database.creating import EXPIRY, WRITTEN_HERE, write_columns, write_insert, write_room
 from todo.database.feeds import LOCK
-from todo.database.putting import WRITTEN_HERE
 from todo.database.resource import Resource
 from todo.database.statements import NAMED, Statement, join_rows, row_like
 from todo.database.trashing import list_moved, write_expiry
@@ -50,9 +50,9 @@ def build_batch(
 ) -> Statement[tuple[M, Step]]:
     """Build the statement that executes ``operations``, a JSON array (MEMBERS), and returns a row for each.
 
-    ``new`` has the SQL of each column of a new row, ``changed`` that of each column of a changed row, after the name of
-    the given column that it needs. If ``limited``, a batch that ``creates`` needs room (see write_room). If ``keyed``,
-    a repetition under the same ``key`` writes nothing, and returns the rows as they are now.
+    ``new`` has the SQL of each column of a new row. ``changed`` has two texts for each column of a changed row: the
+    name of the given column that it needs, and its SQL. If ``limited``, a batch that ``creates`` needs room (see
+    write_room). If ``keyed``, a repetition under the same ``key`` writes nothing, and returns the rows as they are now.
 
     The row is NULL if it was deleted, or not created for want of room. A refusal is "missing", "twice" (another
     operation names the row), "taken" (the UID of a new row), or "changed". Nothing was written if there is one.
@@ -96,7 +96,7 @@ def build_batch(
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL OR (op = 'create' AND found_id IS NULL))
             ), {expiring}, expired AS ({expiry} RETURNING id), updated AS (
-              UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(resource)},
+              UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(table)},
                 change = go.change
               FROM state, go, clock
               WHERE {table}.user_id = :owner AND {table}.id = state.found_id AND state.differs
@@ -151,7 +151,7 @@ def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str],
       ) AS rows WHERE input.op = 'create'
     ), compared AS MATERIALIZED (
       SELECT input.*, found.id AS found_id, found.is_new, taken.n IS NOT NULL AS is_taken, {differs} AS differs,
-        CAST(found.id AS text) || '.' || CAST(found.version AS text) AS version,
+        {write_version_of("found")} AS version,
         count(*) OVER (PARTITION BY found.id ORDER BY input.n) > 1 AS is_repeated
       FROM input LEFT JOIN found ON found.n = input.n LEFT JOIN taken ON taken.n = input.n
     ), state AS MATERIALIZED (
@@ -162,9 +162,3 @@ def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str],
         WHEN NOT version = ANY (allowed) AND (op = 'delete' OR differs) THEN 'changed'
       END AS refusal FROM compared
     )"""
-
-
-def write_now(resource: Resource[Any]) -> str:
-    """Return the SQL of the timestamp of a change, which is later than the last one of the row (see changing.py)."""
-    last = f"timezone('UTC', timezone('UTC', {resource.table}.updated_at) + interval '1 microsecond')"
-    return f"greatest({last}, clock.now)"

@@ -25,7 +25,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy import cast as sql_cast
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -130,8 +129,8 @@ def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
 
 
 def write_expected(table: Table) -> str:
-    """Return the same condition as text."""
-    version = f"CAST({table}.id AS text) || '.' || CAST({table}.version AS text)"
+    """Return the SQL of is_expected as text."""
+    version = write_version_of(table.fullname)
     allowed = f"(CAST(:allowed AS text[]) IS NULL OR {version} = ANY (CAST(:allowed AS text[])))"
     return f"{allowed} AND NOT coalesce({version} = ANY (CAST(:refused AS text[])), true)"
 
@@ -142,9 +141,19 @@ def is_refused(resource: Resource[Any]) -> ColumnElement[bool]:
 
 
 def build_version(resource: Resource[Any]) -> ColumnElement[str]:
-    """Build the SQL of what write_version returns. Citus accepts no concat() here."""
-    table = resource.table
-    return sql_cast(table.c.id, Text) + "." + sql_cast(table.c.version, Text)
+    """Build the SQL of what write_version returns."""
+    return literal_column(write_version_of(resource.table.fullname), Text)
+
+
+def write_version_of(row: str) -> str:
+    """Return the SQL of what write_version returns, for a table or an alias. Citus accepts no concat() here."""
+    return f"(CAST({row}.id AS text) || '.' || CAST({row}.version AS text))"
+
+
+def write_now(table: Table) -> str:
+    """Return the SQL of the timestamp of a change as text, from the CTE ``clock``; see select_change."""
+    last = f"timezone('UTC', timezone('UTC', {table}.updated_at) + interval '1 microsecond')"
+    return f"greatest({last}, clock.now)"
 
 
 def change_row(

@@ -11,6 +11,9 @@ from todo.database.statements import Statement, join_rows, row_like
 
 M = TypeVar("M")
 
+# Whether this transaction wrote the row.
+WRITTEN_HERE = "xmin = pg_current_xact_id_if_assigned()::xid"
+
 EXPIRED = (
     "SELECT ctid FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '24 hours'"
     " ORDER BY created_at LIMIT 1"
@@ -49,9 +52,9 @@ def build_create_once(
 
     If ``limited``, it creates and returns none if the key is new and there is no room (see write_room).
 
-    Each part sees what was committed before it. If two requests use the same key, the second waits for the
-    first, and its final SELECT sees the row of the first. The row is NULL if it was deleted. The lock of the counter
-    comes before those of the keys, as in every write.
+    Each part sees what was committed before it. If two requests use the same key, the second waits for the first, and
+    its final SELECT sees the row of the first. The row is NULL if it was deleted. The lock of the counter comes before
+    those of the keys, as in every write.
     """
     table = resource.table
     room, source = (f"{write_room(resource)}, ", "FROM existing WHERE has_room AND") if limited else ("", "WHERE")
@@ -70,7 +73,7 @@ def build_create_once(
         # LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user to the one key.
         text(
             f"""
-            SELECT {write_columns(resource)}, keys.fingerprint, keys.xmin = pg_current_xact_id()::xid AS is_new
+            SELECT {write_columns(resource)}, keys.fingerprint, coalesce(keys.{WRITTEN_HERE}, false) AS is_new
             FROM todo.idempotency_keys AS keys
             LEFT JOIN LATERAL (
               SELECT * FROM {table} WHERE user_id = :owner AND id = keys.task_id LIMIT 1

@@ -101,7 +101,7 @@ def fetch(
     """Run a statement as a user and return its rows: one round trip, committed when this returns.
 
     ``seconds`` replaces the timeout of the settings. If the connection is lost while the statement runs, it may or may
-    not have been committed. So only a ``repeatable`` statement is sent again, once: a read, or a creation under a key.
+    not have been committed. So only a ``repeatable`` statement is sent again, once: a read, or a write under a key.
     Raises SQLAlchemy's DBAPIError, or its TimeoutError if no connection is free in time.
     """
     isolation: Isolation = current_app.extensions["isolation"]

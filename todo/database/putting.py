@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Label, Table, false, literal_column, select, text, true, union_all
 
 from todo.database.changing import Assign, select_change
-from todo.database.creating import write_insert, write_room
+from todo.database.creating import WRITTEN_HERE, write_insert, write_room
 from todo.database.feeds import LOCK, write_number
 from todo.database.resource import Resource
 from todo.database.rows import RowStatement, is_row
@@ -14,8 +14,6 @@ from todo.database.statements import Statement, join_rows, row_like
 from todo.database.trashing import remove_expired
 
 M = TypeVar("M")
-
-WRITTEN_HERE = "xmin = pg_current_xact_id_if_assigned()::xid"
 
 
 class PutOutcome(NamedTuple):

@@ -1,8 +1,8 @@
 """The trash: rows that their user deleted, in a table of their own. They can be restored for some days.
 
-There is no background process. Deletions look at the oldest rows of the user's trash, two for each deletion, and remove
-them if they are too old, or if there are too many. A removed row is no longer in the feed, so ``floor`` of the counter
-tells which cursors have expired.
+There is no background process. Deletions look at the oldest rows of the user's trash, two for each deletion. They
+remove a row if it is too old, or if there are too many. A removed row is no longer in the feed, so ``floor`` of the
+counter tells which cursors have expired.
 """
 
 from typing import Any, NamedTuple, TypeVar

@@ -11,7 +11,8 @@ from flask import Blueprint, Response, g
 from marshmallow import Schema, fields
 
 from config import Settings
-from todo.database.batching import Step, build_batch, write_now
+from todo.database.batching import Step, build_batch
+from todo.database.changing import write_now
 from todo.database.isolation import fetch
 from todo.database.statements import Statement
 from todo.errors import Changed, DomainError, FieldError, Full, KeyReused, NotFound, UidTaken
@@ -19,7 +20,7 @@ from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, extend, show_task
 from todo.tasks.models import Task
 from todo.tasks.operations import TWICE, accept_batch
-from todo.tasks.queries import find_room
+from todo.tasks.queries import find_days, find_room
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import TaskSchema
 from todo.web.conditions import read_idempotency_key
@@ -32,7 +33,7 @@ MAX_BATCH_BYTES = 2**20
 # The SQL of the columns of a new task, and of a changed one after the field that it needs (batching.py).
 NEW = {name: f"state.{name}" for name in TASKS.stored}
 NEW |= {"completed_at": "CASE WHEN state.completed THEN now() END"}
-COMPLETED_AT = f"CASE WHEN state.completed THEN coalesce({TASKS.table}.completed_at, {write_now(TASKS)}) END"
+COMPLETED_AT = f"CASE WHEN state.completed THEN coalesce({TASKS.table}.completed_at, {write_now(TASKS.table)}) END"
 CHANGED = {name: (name, f"state.{name}") for name in TASKS.stored} | {"completed_at": ("completed", COMPLETED_AT)}
 REFUSALS: dict[str, type[DomainError]] = {"missing": NotFound, "taken": UidTaken, "changed": Changed}
 
@@ -72,7 +73,7 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     creations, deletions = ([each["op"] for each in requested].count(op) for op in ("create", "delete"))
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
-    values |= {"deleted": deletions, "trash_days": current_settings().trash_days}
+    values |= {"deleted": deletions} | find_days()
     room = find_room(creations - deletions)
     if room:
         values |= {"room": max(room["room"], -1), "kept": find_room(0)["room"]}

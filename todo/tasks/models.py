@@ -108,7 +108,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(Text(collation="C"))
     # A hash of the request: another request with the same key is refused.
     fingerprint: Mapped[bytes]
-    # The task of a creation; 0 for a batch, which has the UIDs of its tasks, NULL where the request has the ID.
+    # The task of a creation; 0 for a batch, which has the UIDs of the tasks that it created, NULL for others.
     task_id: Mapped[int] = mapped_column(BigInteger)
     task_uids: Mapped[list[str] | None] = mapped_column(ARRAY(UUID(as_uuid=False)))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=sql.now())

@@ -9,9 +9,8 @@ from todo.database.creating import bind_new
 from todo.database.putting import PutOutcome, build_put
 from todo.database.rows import RowStatement
 from todo.errors import Changed, FieldError, Full, NotFound, Trashed
-from todo.extensions import current_settings
 from todo.tasks.models import Task
-from todo.tasks.queries import NEW, assign, find_room
+from todo.tasks.queries import NEW, assign, find_days, find_room
 from todo.tasks.resource import TASKS, TRASH
 
 NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
@@ -33,8 +32,7 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     creates = "title" in changes and not expected.exists
     room = find_room(1) if creates else {}
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
-    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | room
-    values["trash_days"] = current_settings().trash_days
+    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | find_days() | room
     try:
         task, outcome = change_row(user_id, uid, statement, expected, values)
     except NotFound:

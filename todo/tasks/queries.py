@@ -133,6 +133,11 @@ def find_room(number: int) -> dict[str, int]:
     return {} if most is None else {"room": most - number}
 
 
+def find_days() -> dict[str, int]:
+    """Return the parameter that says how many days a task can be restored."""
+    return {"trash_days": current_settings().trash_days}
+
+
 def get_task(user_id: str, name: RowName) -> Task:
     """Return the user's task; raises NotFound."""
     return GET.fetch(user_id, name, repeatable=True)
@@ -159,5 +164,5 @@ def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
     # Without MAX_TASKS, one deletion of a process in 16 does the work of all of them: it removes 32 old tasks.
     share = 1 if room else 16
     statement = DELETE_ONLY if next(DELETIONS) % share else DELETE[bool(room)]
-    values = {"trash_days": current_settings().trash_days, "deleted": share} | room
+    values = {"deleted": share} | find_days() | room
     return change_row(user_id, name, statement, expected, values)[0]

@@ -162,8 +162,8 @@ def complete_task(completion: dict[str, Any], task_id: RowName) -> Response:
 def delete_task(task_id: RowName) -> Response:
     """Delete a task.
 
-    The task moves to the trash, from which it can be restored. It is then in no list, and every other request for it
-    is 404.
+    The task moves to the trash, from which it can be restored. It is then in no list. Other requests for it are 404;
+    PUT with its UID is 410.
     """
     task = queries.delete_task(g.user_id, task_id, read_expected())
     if current_settings().delete_format == "json":

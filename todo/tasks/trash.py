@@ -19,7 +19,7 @@ from todo.errors import Full, NotFound
 from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, show_task
 from todo.tasks.models import Task, TrashedTask
-from todo.tasks.queries import find_room
+from todo.tasks.queries import find_days, find_room
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.routes import reply_task, task_formats
 from todo.web.endpoints import Responses, endpoint
@@ -70,11 +70,6 @@ def remove_task(user_id: str, name: RowName) -> None:
     """Remove a task from the trash for good; raises NotFound."""
     if REMOVE.fetch(user_id, name, find_days()).number == 0:
         raise NotFound
-
-
-def find_days() -> dict[str, int]:
-    """Return the parameter that says how many days a task can be restored."""
-    return {"trash_days": current_settings().trash_days}
 
 
 def list_formats(settings: Settings) -> Responses:

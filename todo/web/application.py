@@ -1,6 +1,6 @@
 """The Flask application of the service, and its rules for paths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, g, request
@@ -8,7 +8,7 @@ from werkzeug.exceptions import MethodNotAllowed, RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from todo.errors import NotFound
-from todo.web.ids import IdConverter
+from todo.web.ids import make_converter
 from todo.web.problems import log_failure
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ SCHEMES = {"ws": "http", "wss": "https"}
 class Application(Flask):
     """Accepts every path with and without a trailing slash, and knows IDs in paths."""
 
-    def __init__(self, import_name: str) -> None:
+    def __init__(self, import_name: str, *, fixed: Sequence[str]) -> None:
+        """``fixed`` names the paths that stand where others have an ID."""
         super().__init__(import_name, static_folder=None)
         # Flask would redirect /api//tasks, and a redirect breaks a preflighted call.
         self.url_map.merge_slashes = False
-        self.url_map.converters["id"] = IdConverter
+        self.url_map.converters["id"] = make_converter(fixed)
         # X-Forwarded-Host, -Proto and -Prefix are trusted from any client: they shape only links in its own response.
         proxied = ProxyFix(simplify_request(self.wsgi_app), x_for=0, x_proto=1, x_host=1, x_prefix=1)
         self.wsgi_app = proxied  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """IDs and UIDs in paths."""
 
 import re
+from collections.abc import Sequence
 
 from werkzeug.routing import BaseConverter
 
@@ -12,16 +13,19 @@ from todo.web.fields import UID
 class IdConverter(BaseConverter):
     """The name of a row in a path: its ID, or its UID in any case.
 
-    Invalid text becomes an ID that does not exist. So the response is the usual 404, after authentication. Fixed paths
-    beside it do not match, so a wrong method gets a 405 there.
+    Invalid text becomes an ID that does not exist. So the response is the usual 404, after authentication.
     """
-
-    regex = "(?!(?:batch|changes)\\Z)[^/]+"
 
     def to_python(self, value: str) -> RowName:
         if UID.fullmatch(value):
             return value.lower()
         return int(value) if is_id(value) else NO_ID
+
+
+def make_converter(fixed: Sequence[str]) -> type[IdConverter]:
+    """Return a converter that does not match fixed paths, so that a wrong method gets a 405 there."""
+    names = "|".join(map(re.escape, fixed))
+    return type(IdConverter.__name__, (IdConverter,), {"regex": f"(?!(?:{names})\\Z)[^/]+"})
 
 
 def is_id(text: str) -> bool:

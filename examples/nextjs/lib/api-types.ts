@@ -88,7 +88,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a task
-         * @description The task moves to the trash, from which it can be restored. It is then in no list, and every other request for it is 404.
+         * @description The task moves to the trash, from which it can be restored. It is then in no list. Other requests for it are 404; PUT with its UID is 410.
          */
         delete: operations["deleteTask"];
         options?: never;
