@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import text
 
 from todo.database.changing import write_now, write_version_of
-from todo.database.creating import EXPIRY, WRITTEN_HERE, write_columns, write_insert, write_room
-from todo.database.feeds import LOCK
+from todo.database.creating import EXPIRY, write_columns, write_insert, write_room
+from todo.database.feeds import LOCK, WRITTEN_HERE
 from todo.database.resource import Resource
 from todo.database.statements import NAMED, Statement, join_rows, row_like
 from todo.database.trashing import list_moved, write_expiry
@@ -68,7 +68,7 @@ def build_batch(
     )
     moved = ", ".join(["user_id", *list_moved(resource)])
     # Citus executes these parts one after the other, so old rows leave the trash before others enter it.
-    expiring, expiry = write_expiry(trash, limited=limited, room=":kept", condition="AND EXISTS (SELECT FROM go)")
+    expiring, expiry = write_expiry(trash, limited=limited, condition="AND EXISTS (SELECT FROM go)")
     # A refused batch does not use up its key.
     unclaimed = f"""unclaimed AS (
         DELETE FROM {KEYS} WHERE {OWN_KEY} AND (SELECT is_new FROM claim) AND NOT EXISTS (SELECT FROM go)

@@ -3,17 +3,20 @@
 Concurrent changes wait for each other, and the second one compares with the result of the first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import (
     CTE,
+    ClauseElement,
     ColumnElement,
     CompoundSelect,
     DateTime,
     Label,
     Table,
     Text,
+    TextClause,
     any_,
     bindparam,
     exists,
@@ -28,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from todo.database.feeds import take_number
+from todo.database.feeds import build_number, find_number, take_number
 from todo.database.resource import Resource, write_version
 from todo.database.rows import RowName, RowStatement, is_row
 from todo.database.statements import RowType, Statement, join_rows, row_like
@@ -67,33 +70,90 @@ class Outcome(NamedTuple):
     done: bool
 
 
-def build_change(resource: Resource[M], assign: Assign) -> RowStatement[tuple[M, Outcome]]:
+class Effects(NamedTuple):
+    """What else a change does, in SQL: further ``values`` of its row, and ``ctes`` that write other rows.
+
+    They can read ``clock`` and ``feed``, which is empty if nothing is written. ``refusal`` tells whether the change is
+    refused for another reason than its version. ``first`` are parts that run before it.
+    """
+
+    values: Mapping[str, TextClause] = MappingProxyType({})
+    ctes: Sequence[CTE] = ()
+    refusal: Label[bool] | None = None
+    first: Sequence[ClauseElement] = ()
+
+
+NO_EFFECTS = Effects()
+
+
+def build_change(
+    resource: Resource[M], assign: Assign, effects: Effects = NO_EFFECTS
+) -> RowStatement[tuple[M, Outcome]]:
     """Build the statement that sets columns of one row, unless all have their new values already; see select_change."""
-    return RowStatement(lambda column: Statement(select_change(resource, column, assign), row=with_outcome(resource)))
+    return RowStatement(
+        lambda column: Statement(select_change(resource, column, assign, effects), row=with_outcome(resource))
+    )
 
 
-def select_change(resource: Resource[Any], column: str, assign: Assign, *labels: Label[Any]) -> CompoundSelect[Any]:
+def build_exact_change(
+    resource: Resource[M],
+    assign: Assign,
+    find_effects: Callable[[str], Effects],
+    outcome: RowType[Result],
+) -> RowStatement[tuple[M, Result]]:
+    """Build the statement of a change whose effects read other rows, so it sees what is stored behind the lock.
+
+    One part takes the number, and thereby the lock (feeds.py). The next one changes the row, and sees what all others
+    wrote for the user. ``find_effects`` takes the column that names the row.
+    """
+
+    def build(column: str) -> Statement[tuple[M, Result]]:
+        effects = find_effects(column)
+        number = build_number(resource.table, *list_conditions(resource, column, assign))
+        change = select_change(resource, column, assign, effects, is_counted=True)
+        return Statement(*effects.first, number, change, row=join_rows(resource.row, outcome))
+
+    return RowStatement(build)
+
+
+def select_change(
+    resource: Resource[Any],
+    column: str,
+    assign: Assign,
+    effects: Effects = NO_EFFECTS,
+    *labels: Label[Any],
+    is_counted: bool = False,
+) -> CompoundSelect[Any]:
     """Select a row after its change; ``assign`` takes the timestamp of the change and returns the new values.
 
-    Each timestamp of a row is later than the one before, also if the change waited for another one. Citus accepts
-    neither clock_timestamp() here, nor a sum that depends on the time zone of the session.
+    ``is_counted``: an earlier part took the number. Each timestamp of a row is later than the one before, also if the
+    change waited for another one. Citus accepts neither clock_timestamp() here, nor a sum that depends on the time zone
+    of the session.
     """
     table, utc = resource.table, text("'UTC'")
     clock = select(sql.statement_timestamp().label("now")).cte("clock")
     next_time = sql.timezone(utc, sql.timezone(utc, table.c.updated_at) + text("interval '1 microsecond'"))
     now = sql.greatest(next_time, clock.c.now)
-    values = assign(now)
+    conditions = list_conditions(resource, column, assign)
+    feed = find_number() if is_counted else take_number(table, *conditions)
+    refusals = [effects.refusal] if effects.refusal is not None else []
+    change = update(table).where(*conditions, *(~label.element for label in refusals))
+    change = change.values(**assign(now), **effects.values, version=table.c.version + 1, updated_at=now)
+    written = change.values(change=feed.c.change).returning(*resource.columns).cte("written")
+    # A row that has the new values already needs no version: a repeated request succeeds (RFC 9110 section 13.1.1).
+    is_done = ~is_refused(resource) & ~conditions[-1]
+    outcome = select_outcome(resource, column, written, is_done, *refusals, *labels)
+    return outcome.add_cte(clock, feed, *effects.ctes) if effects.ctes else outcome
+
+
+def list_conditions(resource: Resource[Any], column: str, assign: Assign) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of a row that a change writes; the last is that a value differs."""
+    table = resource.table
     # Any timestamp differs from NULL, so a constant is enough here. Citus then sends the whole statement to one shard.
     differences = [table.c[name].is_distinct_from(value) for name, value in assign(SOME_TIME).items()]
     # Without values, the condition is never true. It is not the constant false: PostgreSQL would then drop the
     # condition on the owner, and plan all partitions.
-    differs = or_(*(differences or [table.c.version < 0]))
-    is_changed = (is_row(resource, column), is_expected(resource), differs)
-    feed = take_number(table, *is_changed)
-    change = update(table).where(*is_changed).values(**values, version=table.c.version + 1, updated_at=now)
-    written = change.values(change=feed.c.change).returning(*resource.columns).cte("written")
-    # A row that has the new values already needs no version: a repeated request succeeds (RFC 9110 section 13.1.1).
-    return select_outcome(resource, column, written, ~is_refused(resource) & ~differs, *labels)
+    return is_row(resource, column), is_expected(resource), or_(*(differences or [table.c.version < 0]))
 
 
 def select_outcome(

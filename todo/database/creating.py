@@ -5,14 +5,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
-from todo.database.feeds import write_lock, write_number
+from todo.database.feeds import WRITTEN_HERE, write_lock, write_number
 from todo.database.resource import Resource
 from todo.database.statements import Statement, join_rows, row_like
 
 M = TypeVar("M")
-
-# Whether this transaction wrote the row.
-WRITTEN_HERE = "xmin = pg_current_xact_id_if_assigned()::xid"
 
 EXPIRED = (
     "SELECT ctid FROM todo.idempotency_keys WHERE user_id = :owner AND created_at < now() - interval '24 hours'"

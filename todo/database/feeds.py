@@ -11,11 +11,14 @@ from typing import cast
 from uuid import UUID
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, PrimaryKeyConstraint, Table, Text, literal_column, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from todo.database.resource import OWNER
 from todo.extensions import Base
+
+# Whether this transaction wrote a row.
+WRITTEN_HERE = "xmin = pg_current_xact_id_if_assigned()::xid"
 
 
 class Feed(Base):
@@ -54,10 +57,20 @@ def write_number(source: str = "") -> str:
     )
 
 
-def take_number(table: Table, *conditions: ColumnElement[bool]) -> CTE:
-    """Return the CTE ``feed``, which takes a number if the table has a row that meets the conditions."""
+def build_number(table: Table, *conditions: ColumnElement[bool]) -> Insert:
+    """Build the statement that takes a number if the table has a row that meets the conditions."""
     feeds = cast(Table, Feed.__table__)
     found = select(OWNER, literal_column("1", BigInteger)).select_from(table).where(*conditions)
     insertion = insert(feeds).from_select(["user_id", "change"], found, include_defaults=False)
-    counted = insertion.on_conflict_do_update(index_elements=["user_id"], set_={"change": feeds.c.change + 1})
-    return counted.returning(feeds.c.change).cte("feed")
+    return insertion.on_conflict_do_update(index_elements=["user_id"], set_={"change": feeds.c.change + 1})
+
+
+def take_number(table: Table, *conditions: ColumnElement[bool]) -> CTE:
+    """Return the CTE ``feed``, which takes a number if the table has a row that meets the conditions."""
+    return build_number(table, *conditions).returning(Feed.change).cte("feed")
+
+
+def find_number() -> CTE:
+    """Return the CTE ``feed``, which has a row if an earlier part of this message took a number."""
+    table = cast(Table, Feed.__table__)
+    return select(table.c.change).where(table.c.user_id == OWNER, text(f"{table}.{WRITTEN_HERE}")).cte("feed")

@@ -1,13 +1,13 @@
 """Writes under a UID that the client chose: they create the row, or change it if it exists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Label, Table, false, literal_column, select, text, true, union_all
 
-from todo.database.changing import Assign, select_change
-from todo.database.creating import WRITTEN_HERE, write_insert, write_room
-from todo.database.feeds import LOCK, write_number
+from todo.database.changing import Assign, Effects, select_change
+from todo.database.creating import write_insert, write_room
+from todo.database.feeds import LOCK, WRITTEN_HERE, write_number
 from todo.database.resource import Resource
 from todo.database.rows import RowStatement, is_row
 from todo.database.statements import Statement, join_rows, row_like
@@ -17,9 +17,10 @@ M = TypeVar("M")
 
 
 class PutOutcome(NamedTuple):
-    """Whether the row needs no further attempt, whether it was created, and whether it is in the trash instead."""
+    """Whether the row needs no further attempt, and why: for want of room, as it was created, or is in the trash."""
 
     done: bool
+    is_full: bool
     is_new: bool
     is_trashed: bool
 
@@ -28,6 +29,7 @@ def build_put(
     resource: Resource[M],
     trash: Resource[Any],
     assign: Assign,
+    find_effects: Callable[[str], Effects],
     new: Mapping[str, str] | None,
     *,
     limited: bool = False,
@@ -49,10 +51,13 @@ def build_put(
 
     def build(column: str) -> Statement[tuple[M, PutOutcome]]:
         is_new: Label[bool] = literal_column(f"{resource.table}.{WRITTEN_HERE}").label("is_new")
-        change = select_change(resource, column, assign, is_new, false().label("is_trashed"))
+        effects = find_effects(column)
+        change = select_change(resource, column, assign, effects, is_new, false().label("is_trashed"))
         columns = (trash.table.c[name] for name in resource.row.names)
-        trashed = select(*columns, true(), false(), true()).where(is_row(trash, column))
-        return Statement(*parts, union_all(change, trashed), row=join_rows(resource.row, row_like(PutOutcome)))
+        trashed = select(*columns, true(), false(), false(), true()).where(is_row(trash, column))
+        return Statement(
+            *effects.first, *parts, union_all(change, trashed), row=join_rows(resource.row, row_like(PutOutcome))
+        )
 
     return RowStatement(build)
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, NewType, TypeVar
 
-from psycopg2.extensions import new_type
+from psycopg2.extensions import new_type, register_adapter
+from psycopg2.extras import Json
 from sqlalchemy import ClauseElement, make_url
 from sqlalchemy.types import NullType
 
@@ -72,6 +73,8 @@ def write_time(text: Any, cursor: Any) -> str | None:
         clock = f"{clock if '.' in clock else clock + '.':0<15}"
     return f"{text[:10]}T{clock}Z"
 
+
+register_adapter(dict, Json)
 
 # PostgreSQL's numbers of the types. SQLAlchemy would make objects of UUIDs, which responses have as text.
 TIMESTAMPTZ, UUID = 1184, 2950

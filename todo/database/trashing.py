@@ -57,15 +57,15 @@ def build_delete(
     return RowStatement(build)
 
 
-def write_expiry(trash: Resource[Any], *, limited: bool, room: str = ":room", condition: str = "") -> tuple[str, str]:
+def write_expiry(trash: Resource[Any], *, limited: bool, condition: str = "") -> tuple[str, str]:
     """Return the SQL that removes the oldest rows of the trash if they are too old: a list of CTEs, and a DELETE.
 
     It looks at two rows for each of the ``deleted`` rows that move to the trash. If ``limited``, it also removes rows,
-    until there are at most ``room`` rows with the new ones. A ``condition`` begins with AND.
+    until there are at most ``kept`` rows with the new ones. A ``condition`` begins with AND.
     """
-    table, number = trash.table, "CAST(:deleted AS bigint)"
-    counted = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner LIMIT CAST({room} AS bigint) + 2 * {number}"
-    surplus = f"(SELECT count(*) FROM ({counted}) AS counted) + {number} - CAST({room} AS bigint)"
+    table, number, kept = trash.table, "CAST(:deleted AS bigint)", "CAST(:kept AS bigint)"
+    counted = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner LIMIT {kept} + 2 * {number}"
+    surplus = f"(SELECT count(*) FROM ({counted}) AS counted) + {number} - {kept}"
     oldest = f"""
         old AS (
           SELECT id, change FROM (

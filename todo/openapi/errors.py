@@ -29,6 +29,7 @@ from todo.slots import CROWDED, Crowded
 from todo.web.bodies import NO_OBJECT, TOO_LARGE, MalformedBody, accepted_media_types
 from todo.web.conditions import INVALID_KEY, InvalidHeader
 from todo.web.endpoints import Declaration
+from todo.web.nesting import flatten
 from todo.web.parameters import InvalidParameters
 from todo.web.problems import DETAILS, STATUSES, make_problem
 
@@ -155,7 +156,7 @@ def refer(headers: list[str]) -> dict[str, Any]:
 
 def _provoke(shape: Schema) -> dict[str, list[str]]:
     """Return the errors of a schema's invalid example."""
-    return shape.validate(getattr(shape, "refused", {}))
+    return dict(flatten(shape.validate(getattr(shape, "refused", {}))))
 
 
 def _name(status: int) -> str:

@@ -33,11 +33,11 @@ def read_due(text: str) -> Due:
     return Due(read_instant(text), all_day=False)
 
 
-def read_instant(text: str) -> datetime:
-    """Read a date-time; raises ValueError with a sentence for the client."""
+def read_instant(text: str, forms: str = FORMS) -> datetime:
+    """Read a date-time; raises ValueError with a sentence for the client, which names the allowed ``forms``."""
     found = DATE_TIME.fullmatch(text)
     if found is None:
-        raise ValueError(f"Must be {FORMS}.")
+        raise ValueError(f"Must be {forms}.")
     day, clock, seconds, fraction, offset = found.groups()
     if seconds is None or offset is None:
         missing = [*(["seconds"] if seconds is None else []), *(["an offset from UTC"] if offset is None else [])]

@@ -1,7 +1,7 @@
 """Schema fields that only tasks have: tags, due dates, and filters of the list."""
 
 from collections.abc import Mapping
-from datetime import date, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,6 +18,7 @@ MAX_TITLE = 200
 MAX_DESCRIPTION = 1000
 MAX_TAGS = 20
 MAX_TAG_LENGTH = 50
+NO_ZONE = "Must be the name of an IANA time zone, such as Europe/Berlin or UTC."
 PRIORITIES = ("low", "medium", "high")
 
 
@@ -50,6 +51,24 @@ class Tags(fields.List[Any]):
         if errors:
             raise ValidationError(errors)
         return list(seen.values())
+
+
+class Reminder(fields.Field[datetime]):
+    """An instant; null or an empty string for none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": "string", "format": "date-time"}, allow_none=True, **kwargs)
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().deserialize(None if value == "" else value, *args, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        if not isinstance(value, str):
+            raise ValidationError(f"Must be a string, a date-time, or null, not {name_type(value)}.")
+        try:
+            return read_instant(value, "a date-time like 2026-12-31T17:00:00+05:00, or null")
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class DueDate(fields.Field[Due]):
@@ -95,8 +114,22 @@ class Zone(fields.Field[tzinfo]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tzinfo:
         zone = find_zone(value.replace(" ", "+"))  # A plus that is not percent-encoded is a space: Etc/GMT+5.
         if zone is None:
-            raise ValidationError("Must be the name of an IANA time zone, such as Europe/Berlin or UTC.")
+            raise ValidationError(NO_ZONE)
         return zone
+
+
+class ZoneName(fields.String):
+    """The name of a time zone in JSON, or null. It loads to a name that PostgreSQL reads as the same time zone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_none=True, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        zone = find_zone(value) if isinstance(value, str) else None
+        if zone is None:
+            raise ValidationError(f"{NO_ZONE[:-1]}, or null.")
+        name = str(zone)
+        return name if "/" in name or name == "UTC" else list_targets().get(name, name)
 
 
 def find_zone(name: str) -> tzinfo | None:
@@ -113,6 +146,17 @@ def list_zones() -> dict[str, str]:
     """
     names = files("tzdata").joinpath("zones").read_text().split()
     return {name.lower(): name for name in names if name != "Factory"}
+
+
+@cache
+def list_targets() -> dict[str, str]:
+    """Return the time zone that each other name stands for.
+
+    PostgreSQL reads some names without a place, such as CET, as abbreviations: they have no summer time there.
+    """
+    lines = files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text().splitlines()
+    links = [line.split() for line in lines if line.startswith("L ")]
+    return {name: target for _, target, name in links}
 
 
 class Sorting(Choice):

@@ -1,11 +1,13 @@
 """The tables of tasks. The database enforces the rules of the data, by named constraints and defaults."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -15,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import func as sql
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from todo.database.statements import Time
@@ -37,6 +39,13 @@ class TaskColumns:
     # The last moment in time. For a whole day, it is the last microsecond of the day in UTC.
     due_at: Mapped[Time | None] = mapped_column(DateTime(timezone=True))
     due_all_day: Mapped[bool] = mapped_column(server_default=false())
+    remind_at: Mapped[Time | None] = mapped_column(DateTime(timezone=True))
+    # The members of the field: {"rule", "from", "time_zone"}.
+    recurrence: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # The due day when the rule was set. The rule counts from it, so moving one task does not move the pattern.
+    anchor: Mapped[date | None] = mapped_column(Date)
+    # The task that followed when this one was completed. It may have been deleted.
+    next_id: Mapped[int | None] = mapped_column(BigInteger)
     # Folded text for comparing (folding.py); NULL where folding ASCII letters gives the same.
     title_folded: Mapped[str | None] = mapped_column(Text)
     description_folded: Mapped[str | None] = mapped_column(Text)
@@ -68,9 +77,15 @@ class Task(TaskColumns, Base):
             "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
             name="due_all_day_end",
         ),
+        CheckConstraint(
+            "recurrence IS NULL OR (due_at IS NOT NULL AND anchor IS NOT NULL"
+            " AND (due_all_day OR recurrence ->> 'time_zone' IS NOT NULL))",
+            name="recurrence_scheduled",
+        ),
         Index("tasks_by_creation", "user_id", "created_at", "id"),
         Index("tasks_by_update", "user_id", "updated_at", "id"),
         Index("tasks_by_due_date", "user_id", "due_at", "due_all_day", "id"),
+        Index("tasks_by_reminder", "user_id", "remind_at", "id", postgresql_where=text("remind_at IS NOT NULL")),
         # Partial, although all rows are in it: it must not be used to find an ID among all tasks of a user.
         Index("tasks_by_uid", "user_id", "uid", unique=True, postgresql_where=text("uid IS NOT NULL")),
         Index("tasks_by_change", "user_id", "change", "id"),

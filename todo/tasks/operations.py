@@ -17,7 +17,7 @@ from todo.tasks.resource import TASKS
 from todo.tasks.schemas import NewTaskSchema, TaskChangesSchema
 from todo.web.conditions import read_versions
 from todo.web.fields import Choice, Messages, StrictBoolean, Uid, name_type
-from todo.web.nesting import NestingSchema, Part
+from todo.web.nesting import Part
 from todo.web.parameters import MAX_ERRORS
 from todo.web.schemas import IncomingSchema
 
@@ -133,7 +133,7 @@ class BatchOperationSchema(IncomingSchema):
             raise ValidationError(errors)
 
 
-class BatchSchema(NestingSchema):
+class BatchSchema(IncomingSchema):
     """Operations that succeed or fail together."""
 
     about: ClassVar[dict[str, str]] = {

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from sqlalchemy import false
+
 from todo.database.changing import ANY_VERSION, Versions, change_row
 from todo.database.creating import bind_new
 from todo.database.putting import PutOutcome, build_put
 from todo.database.rows import RowStatement
 from todo.errors import Changed, FieldError, Full, NotFound, Trashed
+from todo.tasks.completion import follow, refusing_unscheduled, set_anchor
 from todo.tasks.models import Task
-from todo.tasks.queries import NEW, assign, find_days, find_room
+from todo.tasks.queries import NEW, assign, find_days, find_room, plan_completion
 from todo.tasks.resource import TASKS, TRASH
 
 NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
@@ -18,9 +21,16 @@ TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 
 @cache
-def build_task_put(names: frozenset[str], *, creates: bool, limited: bool) -> RowStatement[tuple[Task, PutOutcome]]:
+def build_task_put(
+    names: frozenset[str], *, creates: bool, limited: bool, expires: bool
+) -> RowStatement[tuple[Task, PutOutcome]]:
     """Build the statement that sets these columns of a task, and creates the task if ``creates``."""
-    return build_put(TASKS, TRASH, assign(names), NEW if creates else None, limited=limited)
+    if "completed" in names:
+        find_effects = follow(names, limited=limited, expires=expires)
+    else:
+        effects = set_anchor(names)._replace(refusal=false().label("is_full"))
+        find_effects = lambda _: effects  # noqa: E731
+    return build_put(TASKS, TRASH, assign(names), find_effects, NEW if creates else None, limited=limited)
 
 
 def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> tuple[Task, bool]:
@@ -30,15 +40,18 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     """
     columns = TASKS.to_columns(changes)
     creates = "title" in changes and not expected.exists
-    room = find_room(1) if creates else {}
-    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room))
-    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | find_days() | room
+    room, (expires, expiry) = find_room(1), plan_completion(columns)
+    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room), expires=expires)
+    values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | find_days() | room | expiry
     try:
-        task, outcome = change_row(user_id, uid, statement, expected, values)
+        with refusing_unscheduled(changes):
+            task, outcome = change_row(user_id, uid, statement, expected, values)
     except NotFound:
         if expected.exists:
             raise Changed(NO_VERSION) from None
         raise Full if creates else FieldError("title", TITLE_MISSING) from None
+    if outcome.is_full:
+        raise Full
     if outcome.is_trashed:
         raise Trashed
     return task, outcome.is_new

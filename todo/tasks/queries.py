@@ -15,22 +15,36 @@ from sqlalchemy import Boolean, ColumnElement, bindparam, case
 from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
-from todo.database.changing import ANY_VERSION, Assign, Outcome, Versions, build_change, change_row
+from todo.database.changing import (
+    ANY_VERSION,
+    Assign,
+    Outcome,
+    Versions,
+    build_change,
+    build_exact_change,
+    change_row,
+)
 from todo.database.creating import bind_new, build_create, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.rows import RowName, RowStatement, build_get
+from todo.database.statements import row_like
 from todo.database.trashing import build_delete
 from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
 from todo.extensions import current_settings
+from todo.tasks.completion import Completion, follow, refusing_unscheduled, set_anchor, write_new
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
 from todo.tasks.resource import TASKS, TRASH
+from todo.tasks.successors import write_anchor
 
 SEARCH_SECONDS = 1
 
 # The SQL of the columns of a new task. The column ``completed`` follows from ``completed_at``.
-NEW = {name: f":new_{name}" for name in TASKS.stored} | {"completed_at": "CASE WHEN :new_completed THEN now() END"}
+NEW = {name: f":new_{name}" for name in TASKS.stored} | {
+    "completed_at": "CASE WHEN :new_completed THEN now() END",
+    "anchor": write_anchor(*map(write_new, ("recurrence", "due_at", "due_all_day"))),
+}
 COMPLETED = bindparam("new_completed", type_=Boolean)
 
 S = TypeVar("S")
@@ -47,7 +61,6 @@ CREATE_ONCE = build_limited(partial(build_create_once, TASKS, NEW))
 DELETE = build_limited(partial(build_delete, TASKS, TRASH))
 DELETE_ONLY = build_delete(TASKS, TRASH, expires=False)
 DELETIONS = count()
-TOGGLE = build_change(TASKS, lambda now: {"completed_at": case((~TASKS.table.c.completed, now))})
 
 
 def assign(names: frozenset[str]) -> Assign:
@@ -64,10 +77,25 @@ def assign(names: frozenset[str]) -> Assign:
     return values_at
 
 
+def toggle(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
+    """Return the new values of columns of a task that is completed, or else reopened."""
+    return {"completed_at": case((~TASKS.table.c.completed, now))}
+
+
 @cache
 def build_task_change(names: frozenset[str]) -> RowStatement[tuple[Task, Outcome]]:
     """Build the statement that sets these columns of a task."""
-    return build_change(TASKS, assign(names))
+    return build_change(TASKS, assign(names), set_anchor(names))
+
+
+@cache
+def build_completion(names: frozenset[str], *, limited: bool, expires: bool) -> RowStatement[tuple[Task, Completion]]:
+    """Build the statement that sets ``completed`` among these columns of a task, or else toggles it.
+
+    If ``expires``, it also removes the oldest rows of the trash.
+    """
+    changed = assign(names) if names else toggle
+    return build_exact_change(TASKS, changed, follow(names, limited=limited, expires=expires), row_like(Completion))
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
@@ -101,8 +129,9 @@ def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it; raises Full."""
     room = find_room(1)
     values = bind_new(user_id, TASKS.to_new_columns(new)) | room
-    for task in fetch(user_id, CREATE[bool(room)], values):
-        return task
+    with refusing_unscheduled(new):
+        for task in fetch(user_id, CREATE[bool(room)], values):
+            return task
     raise Full
 
 
@@ -116,7 +145,8 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     fingerprint = sha256(orjson.dumps(TASKS.drop_defaults(columns), option=orjson.OPT_SORT_KEYS)).digest()
     room = find_room(1)
     values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint} | room
-    found = fetch(user_id, CREATE_ONCE[bool(room)], values, repeatable=True)
+    with refusing_unscheduled(new):
+        found = fetch(user_id, CREATE_ONCE[bool(room)], values, repeatable=True)
     if not found:
         raise Full
     [(task, claim)] = found
@@ -143,26 +173,54 @@ def get_task(user_id: str, name: RowName) -> Task:
     return GET.fetch(user_id, name, repeatable=True)
 
 
-def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
-    """Change fields of a task with an expected version, and return it. Raises NotFound, Changed or Excluded.
+def find_expiry() -> tuple[bool, dict[str, int]]:
+    """Return whether a request that fills the trash removes old tasks from it, and the parameters.
 
-    If nothing would change, nothing is written: ``updated_at`` and the version stay.
+    Without MAX_TASKS, one such request of a process in 16 does the work of all of them: it removes 32 old tasks.
+    """
+    most = current_settings().max_tasks
+    share, kept = (16, {}) if most is None else (1, {"kept": most})
+    return next(DELETIONS) % share == 0, {"deleted": share} | find_days() | kept
+
+
+def plan_completion(columns: Mapping[str, Any]) -> tuple[bool, dict[str, int]]:
+    """Return what find_expiry does for a change that may reopen a task, and so remove its successor."""
+    may_reopen = not columns or columns.get("completed") is False
+    return find_expiry() if may_reopen else (False, {})
+
+
+def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
+    """Change fields of a task with an expected version, and return it.
+
+    If nothing would change, nothing is written: ``updated_at`` and the version stay. Raises NotFound, Changed,
+    Excluded, FieldError, and Full if the user has no room for the successor of a recurring task.
     """
     columns = TASKS.to_columns(changes)
-    statement = build_task_change(frozenset(columns))
-    return change_row(user_id, name, statement, expected, bind_new(user_id, columns))[0]
+    with refusing_unscheduled(changes):
+        if "completed" in columns:
+            return complete_task(user_id, name, columns, expected)
+        statement = build_task_change(frozenset(columns))
+        return change_row(user_id, name, statement, expected, bind_new(user_id, columns))[0]
 
 
 def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
-    """Complete an open task, or reopen a completed one, and return it. Raises NotFound, Changed or Excluded."""
-    return change_row(user_id, name, TOGGLE, expected)[0]
+    """Complete an open task, or reopen a completed one, and return it; see change_task for the errors."""
+    with refusing_unscheduled({}):
+        return complete_task(user_id, name, {}, expected)
+
+
+def complete_task(user_id: str, name: RowName, columns: Mapping[str, Any], expected: Versions) -> Task:
+    """Set columns of a task, ``completed`` among them; without columns, toggle it."""
+    room, (expires, expiry) = find_room(1), plan_completion(columns)
+    statement = build_completion(frozenset(columns), limited=bool(room), expires=expires)
+    task, outcome = change_row(user_id, name, statement, expected, bind_new(user_id, columns) | room | expiry)
+    if outcome.is_full:
+        raise Full
+    return task
 
 
 def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
-    room = find_room(0)
-    # Without MAX_TASKS, one deletion of a process in 16 does the work of all of them: it removes 32 old tasks.
-    share = 1 if room else 16
-    statement = DELETE_ONLY if next(DELETIONS) % share else DELETE[bool(room)]
-    values = {"deleted": share} | find_days() | room
+    expires, values = find_expiry()
+    statement = DELETE["kept" in values] if expires else DELETE_ONLY
     return change_row(user_id, name, statement, expected, values)[0]

@@ -11,8 +11,9 @@ from marshmallow import fields
 from todo.database.folding import fold, fold_unless_ascii
 from todo.database.resource import Field, Resource
 from todo.tasks.due import Due
-from todo.tasks.fields import MAX_DESCRIPTION, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE, PRIORITIES, DueDate, Tags
+from todo.tasks.fields import MAX_DESCRIPTION, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE, PRIORITIES, DueDate, Reminder, Tags
 from todo.tasks.models import Task, TrashedTask
+from todo.tasks.recurrence import Recurrence
 from todo.web.fields import Choice, StrictBoolean, Text
 
 SOME_TIME = "2026-12-01T08:30:00.123456Z"
@@ -79,6 +80,23 @@ TASKS = Resource(
             show=show_due_date,
             store=store_due_date,
         ),
+        "remind_at": Field(
+            "When a calendar or a client is to remind of the task. This service sends nothing.",
+            "2026-12-31T08:00:00.000000Z",
+            request=Reminder(),
+            response=fields.AwareDateTime(allow_none=True),
+        ),
+        "recurrence": Field(
+            "When the task is due again after it was completed; null if it does not recur. A recurring task needs a due"
+            " date.",
+            None,
+            request=Recurrence(),
+        ),
+        "next_id": Field(
+            "The ID of the task that followed when this recurring task was completed. It may have been deleted since.",
+            None,
+            response=fields.Integer(strict=True, allow_none=True, metadata={"format": "int64", "minimum": 1}),
+        ),
         "created_at": Field("When the task was created.", SOME_TIME, response=fields.AwareDateTime()),
         "updated_at": Field("When the task was last changed.", SOME_TIME, response=fields.AwareDateTime()),
         "uid": Field(
@@ -87,7 +105,7 @@ TASKS = Resource(
             response=fields.UUID(),
         ),
     },
-    stamped=("completed_at", "updated_at", "version", "change"),
+    stamped=("completed_at", "updated_at", "version", "change", "anchor", "next_id"),
 )
 
 TRASH = Resource(

@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from todo.tasks.due import find_first, find_last
 from todo.tasks.fields import PRIORITIES, DueLimit, OnlyFirst, Sorting, TagFilter, Words, Zone
 from todo.tasks.listing import SORTS
+from todo.tasks.recurrence import DUE_MISSING, ZONE_MISSING
 from todo.tasks.resource import TASKS
 from todo.web.fields import Choice, StrictBoolean, WholeNumber
 from todo.web.schemas import MAX_LISTED, IncomingSchema
@@ -49,6 +50,18 @@ class NewTaskSchema(IncomingSchema):
 
     class Meta(IncomingSchema.Meta):
         include = TASKS.requests
+
+    @validates_schema
+    def check_schedule(self, task: dict[str, Any], partial: Any = None, **_: Any) -> None:
+        """Raise ValidationError if a recurring task has no due date, or an instant without a time zone."""
+        recurrence = task.get("recurrence")
+        # The due date of a changed task may be stored. Then the database compares both (schedules.py).
+        if recurrence is None or (partial and "due_date" not in task):
+            return
+        if (due := task.get("due_date")) is None:
+            raise ValidationError(DUE_MISSING, "due_date")
+        if not due.all_day and recurrence["time_zone"] is None:
+            raise ValidationError(ZONE_MISSING, "recurrence.time_zone")
 
 
 class TaskChangesSchema(NewTaskSchema):

@@ -1,7 +1,6 @@
 """Objects inside a body. Their errors are named by a path, such as operations.3.task.title."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
@@ -9,15 +8,6 @@ from marshmallow.exceptions import SCHEMA
 
 from todo.web.endpoints import load_known
 from todo.web.fields import name_type
-from todo.web.parameters import MAX_ERRORS
-from todo.web.schemas import IncomingSchema
-
-
-class NestingSchema(IncomingSchema):
-    """A body with objects inside. All errors are listed at once, up to MAX_ERRORS."""
-
-    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
-        raise ValidationError(dict(islice(list_errors(error.messages), MAX_ERRORS)))
 
 
 class Part(fields.Nested):
@@ -32,7 +22,7 @@ class Part(fields.Nested):
         return load_known(self.schema, value)
 
 
-def list_errors(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+def flatten(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
     """Yield the messages of nested errors by their paths, those of an array in its order."""
     if not isinstance(messages, dict):
         yield path, messages
@@ -40,4 +30,4 @@ def list_errors(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]
     is_array = all(isinstance(name, int) for name in messages)
     for name in sorted(messages) if is_array else messages:
         inner = path if name == SCHEMA else f"{path}.{name}".removeprefix(".")
-        yield from list_errors(messages[name], inner)
+        yield from flatten(messages[name], inner)

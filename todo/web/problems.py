@@ -20,6 +20,7 @@ Its ``code`` is the ``problem_code`` or ``code`` of the error, or the one of its
 """
 
 import logging
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -59,6 +60,8 @@ from todo.errors import (
 )
 from todo.logs.causes import describe
 from todo.web.headers import request_id
+from todo.web.nesting import flatten
+from todo.web.parameters import MAX_ERRORS
 from todo.web.requests import name_route
 from todo.web.responses import CompleteResponse
 
@@ -147,8 +150,8 @@ def handle_refusal(error: DomainError) -> Response:
 
 
 def handle_invalid(error: ValidationError, code: str = "") -> Response:
-    """422: ``errors`` has the messages of each field, ``detail`` repeats the first."""
-    errors = {write_name(name): messages for name, messages in error.messages_dict.items()}
+    """422: ``errors`` has the messages of each field, by its path; ``detail`` repeats the first."""
+    errors = {write_name(name): messages for name, messages in islice(flatten(error.messages_dict), MAX_ERRORS)}
     field, messages = next(iter(errors.items()))
     code = code or getattr(error, "problem_code", "")
     return to_problem(UnprocessableEntity(f"{field}: {messages[0]}"), code, errors=errors)

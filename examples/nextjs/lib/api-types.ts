@@ -235,6 +235,26 @@ export interface components {
         };
         /** @enum {string} */
         Priority: "low" | "medium" | "high";
+        Recurrence: {
+            /**
+             * @description A rule of RFC 5545, in part: FREQ is DAILY, WEEKLY, MONTHLY or YEARLY; INTERVAL is 1 to 99 (weeks: 1 to 52); BYDAY has weekdays for WEEKLY, such as MO,FR, or 1 to 4 or -1 with a weekday for MONTHLY, such as -1FR; BYMONTHDAY is 1 to 28, or -1 for the last day, for MONTHLY; UNTIL is a date. Without BYDAY and BYMONTHDAY, the day of the due date counts, or the last day of a shorter month.
+             * @example FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR
+             */
+            rule: string;
+            /**
+             * @description Whether the rule counts from the due date or from the day of the completion.
+             * @default due
+             * @example due
+             * @enum {string}
+             */
+            from: "due" | "completion";
+            /**
+             * @description The IANA time zone whose days and clock count, such as Europe/Berlin; by default UTC. Required if the due date is an instant.
+             * @default null
+             * @example Europe/Berlin
+             */
+            time_zone: string | null;
+        };
         Task: {
             /**
              * Format: int64
@@ -285,6 +305,19 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date: string | null;
+            /**
+             * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence: components["schemas"]["Recurrence"] | null;
+            /**
+             * Format: int64
+             * @description The ID of the task that followed when this recurring task was completed. It may have been deleted since.
+             */
+            readonly next_id: number | null;
             /**
              * Format: date-time
              * @description When the task was created.
@@ -340,6 +373,14 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date?: string | null;
+            /**
+             * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at?: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence?: components["schemas"]["Recurrence"] | null;
         };
         BatchTask: {
             /**
@@ -372,6 +413,14 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date?: string | null;
+            /**
+             * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at?: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence?: components["schemas"]["Recurrence"] | null;
             /**
              * Format: uuid
              * @description A UUID of your choice, by default one of the service's.
@@ -410,6 +459,14 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date?: string | null;
+            /**
+             * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at?: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence?: components["schemas"]["Recurrence"] | null;
         };
         BatchOperation: {
             /**
@@ -494,6 +551,9 @@ export interface components {
              *           "home"
              *         ],
              *         "due_date": "2026-12-31",
+             *         "remind_at": "2026-12-31T08:00:00.000000Z",
+             *         "recurrence": null,
+             *         "next_id": null,
              *         "created_at": "2026-12-01T08:30:00.123456Z",
              *         "updated_at": "2026-12-01T08:30:00.123456Z",
              *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -561,6 +621,19 @@ export interface components {
             due_date?: string | null;
             /**
              * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at?: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence?: components["schemas"]["Recurrence"] | null;
+            /**
+             * Format: int64
+             * @description The ID of the task that followed when this recurring task was completed. It may have been deleted since.
+             */
+            readonly next_id?: number | null;
+            /**
+             * Format: date-time
              * @description When the task was created.
              * @example 2026-12-01T08:30:00.123456Z
              */
@@ -599,6 +672,9 @@ export interface components {
              *           "home"
              *         ],
              *         "due_date": "2026-12-31",
+             *         "remind_at": "2026-12-31T08:00:00.000000Z",
+             *         "recurrence": null,
+             *         "next_id": null,
              *         "created_at": "2026-12-01T08:30:00.123456Z",
              *         "updated_at": "2026-12-01T08:30:00.123456Z",
              *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -676,6 +752,19 @@ export interface components {
              * @example 2026-12-31T12:00:00.000000Z
              */
             due_date: string | null;
+            /**
+             * Format: date-time
+             * @description When a calendar or a client is to remind of the task. This service sends nothing.
+             * @example 2026-12-31T08:00:00.000000Z
+             */
+            remind_at: string | null;
+            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            recurrence: components["schemas"]["Recurrence"] | null;
+            /**
+             * Format: int64
+             * @description The ID of the task that followed when this recurring task was completed. It may have been deleted since.
+             */
+            readonly next_id: number | null;
             /**
              * Format: date-time
              * @description When the task was created.
@@ -891,6 +980,9 @@ export interface operations {
                      *           "home"
                      *         ],
                      *         "due_date": "2026-12-31",
+                     *         "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *         "recurrence": null,
+                     *         "next_id": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z",
                      *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -947,7 +1039,9 @@ export interface operations {
                  *       "tags": [
                  *         "home"
                  *       ],
-                 *       "due_date": "2026-12-31"
+                 *       "due_date": "2026-12-31",
+                 *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                 *       "recurrence": null
                  *     }
                  */
                 "application/json": components["schemas"]["NewTask"];
@@ -977,6 +1071,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1103,6 +1200,9 @@ export interface operations {
                      *             "home"
                      *           ],
                      *           "due_date": "2026-12-31",
+                     *           "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *           "recurrence": null,
+                     *           "next_id": null,
                      *           "created_at": "2026-12-01T08:30:00.123456Z",
                      *           "updated_at": "2026-12-01T08:30:00.123456Z",
                      *           "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1228,6 +1328,9 @@ export interface operations {
                      *             "home"
                      *           ],
                      *           "due_date": "2026-12-31",
+                     *           "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *           "recurrence": null,
+                     *           "next_id": null,
                      *           "created_at": "2026-12-01T08:30:00.123456Z",
                      *           "updated_at": "2026-12-01T08:30:00.123456Z",
                      *           "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1314,6 +1417,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1395,6 +1501,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1425,6 +1534,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1580,6 +1692,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1682,6 +1797,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1775,6 +1893,9 @@ export interface operations {
                      *           "home"
                      *         ],
                      *         "due_date": "2026-12-31",
+                     *         "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *         "recurrence": null,
+                     *         "next_id": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z",
                      *         "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
@@ -1915,6 +2036,9 @@ export interface operations {
                      *         "home"
                      *       ],
                      *       "due_date": "2026-12-31",
+                     *       "remind_at": "2026-12-31T08:00:00.000000Z",
+                     *       "recurrence": null,
+                     *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
                      *       "uid": "0b7f3f0c-8a53-4a6e-9d3f-5f0c6b3e1d2a",
