@@ -13,7 +13,12 @@ TODAY = datetime.now(UTC).date()
 def add(caller: Caller, rule: str, due_date: str, **fields: Any) -> dict[str, Any]:
     """Create a recurring task; ``from`` and ``time_zone`` are members of its recurrence."""
     members = {name: fields.pop(name) for name in ("from", "time_zone") if name in fields}
-    body = {"title": "Water the plants", "due_date": due_date, "recurrence": {"rule": rule, **members}, **fields}
+    body: dict[str, Any] = {
+        "title": "Water the plants",
+        "due_date": due_date,
+        "recurrence": {"rule": rule, **members},
+        **fields,
+    }
     return read_task(caller.post("/api/tasks", json=body), 201)
 
 
@@ -47,7 +52,7 @@ def test_completing_adds_the_next_task(alice: Caller) -> None:
     assert [successor[name] for name in same] == [task[name] for name in same]
     assert (successor["completed"], successor["next_id"]) == (False, None)
     assert successor["uid"] != task["uid"]
-    assert len(alice.get("/api/tasks").json) == 2
+    assert len(alice.titles()) == 2
 
 
 def test_reopening_removes_an_untouched_successor(alice: Caller) -> None:

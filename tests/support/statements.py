@@ -27,7 +27,7 @@ from todo.tasks.resource import TASKS
 EXAMPLE = {name: TASKS.example[name] for name in TASKS.requests}
 VALUES = {
     "status": "pending", "completed": "false", "priority": "high", "tag": "home", "due_before": "2027-01-01",
-    "due_after": "2026-01-01", "search": "x",
+    "due_after": "2026-01-01", "remind_before": "2027-01-01", "remind_after": "2026-01-01", "search": "x",
 }  # fmt: skip
 
 

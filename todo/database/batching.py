@@ -5,7 +5,7 @@ therefore see the same rows and find the same refusals. One takes the number and
 deletes rows, and returns all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
@@ -21,14 +21,28 @@ M = TypeVar("M")
 
 KEYS = "todo.idempotency_keys"
 # The members of an operation beside the columns: its position, "create", "update" or "delete", the ID or the UID of the
-# row, the versions that it allows (NULL for any), and the columns that it sets.
-MEMBERS = "n integer, op text, id bigint, uid uuid, allowed text[], names text[]"
+# row, the UID of a row that may follow it, the versions that it allows (NULL for any), and the columns that it sets.
+MEMBERS = "n integer, op text, id bigint, uid uuid, next_uid uuid, allowed text[], names text[]"
 # UIDs tell which rows were created.
 CLAIM = text(
     f"INSERT INTO {KEYS} (user_id, key, fingerprint, task_id, task_uids)"
     " VALUES (:owner, :key, :fingerprint, 0, CAST(:uids AS uuid[])) ON CONFLICT DO NOTHING"
 )
 OWN_KEY = f"{KEYS}.user_id = :owner AND {KEYS}.key = :key"
+
+
+class BatchEffects(NamedTuple):
+    """What else a batch does, as SQL: CTEs that read ``state``.
+
+    ``followers`` selects the rows to create beside those of "create", as ``columns`` and ``uid``. ``changing`` has CTEs
+    of the last part, which can read ``go``. ``refused`` has conditions by the refusal of a change. They compare the
+    ``input``, the columns that it sets, with the row that was ``found``.
+    """
+
+    columns: Sequence[str]
+    followers: str
+    changing: Mapping[str, str]
+    refused: Mapping[str, str]
 
 
 class Step(NamedTuple):
@@ -44,6 +58,7 @@ def build_batch(
     trash: Resource[Any],
     new: Mapping[str, str],
     changed: Mapping[str, tuple[str, str]],
+    effects: BatchEffects,
     *,
     keyed: bool,
     limited: bool,
@@ -54,14 +69,22 @@ def build_batch(
     name of the given column that it needs, and its SQL. If ``limited``, a batch that ``creates`` needs room (see
     write_room). If ``keyed``, a repetition under the same ``key`` writes nothing, and returns the rows as they are now.
 
-    The row is NULL if it was deleted, or not created for want of room. A refusal is "missing", "twice" (another
-    operation names the row), "taken" (the UID of a new row), or "changed". Nothing was written if there is one.
+    The row is NULL if it was deleted. A refusal is "missing", "twice" (another operation names the row), "taken" (the
+    UID of a new row), "changed", "full" (there is no room), or of ``effects``. Nothing was written if there is one.
     """
     table, columns, names = resource.table, write_columns(resource), ", ".join(resource.row.names)
-    room, has_room = (
-        (f"{write_room(resource)},", "AND (NOT :creates OR (SELECT has_room FROM existing))") if limited else ("", "")
-    )
-    state = write_state(resource, trash, [name for name, _ in changed.values()], keyed=keyed)
+    given = list(dict.fromkeys(name for name, _ in changed.values()))
+    state = write_state(resource, trash, given, effects.refused, keyed=keyed)
+    followed = {name: f"followers.{name}" for name in ("uid", *effects.columns)}
+    followers = f"followers AS MATERIALIZED ({effects.followers})"
+    room, has_room, short = "", "", "false"
+    if limited:
+        room = f"{write_room(resource, '(SELECT count(*) FROM followers)')},"
+        has_room = "AND (NOT (:creates OR EXISTS (SELECT FROM followers)) OR (SELECT has_room FROM existing))"
+        short = f"""EXISTS (
+          SELECT FROM followers WHERE NOT EXISTS (
+            SELECT FROM {table} AS made WHERE made.user_id = :owner AND made.uid = followers.uid))"""
+    changing = "".join(f"{name} AS ({sql}), " for name, sql in effects.changing.items())
     assignments = ", ".join(
         f"{column} = CASE WHEN '{name}' = ANY (state.names) THEN {value} ELSE {table}.{column} END"
         for column, (name, value) in changed.items()
@@ -79,12 +102,14 @@ def build_batch(
         *((*EXPIRY, CLAIM) if keyed else ()),
         text(
             f"""
-            WITH {room} {state}, feed AS (
+            WITH {state}, {followers}, {room} feed AS (
               UPDATE todo.feeds SET change = todo.feeds.change + 1
               WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim) {has_room}
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL)
                 AND EXISTS (SELECT FROM state WHERE op <> 'update' OR differs)
               RETURNING change
+            ), followed AS (
+              {write_insert(resource, followed, "FROM followers, feed")} RETURNING id
             )
             {write_insert(resource, {"uid": "state.uid", **new}, "FROM state, feed WHERE op = 'create' ORDER BY n")}
             RETURNING id
@@ -92,9 +117,11 @@ def build_batch(
         ),
         text(
             f"""
-            WITH {state}, clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
+            WITH {state}, {followers if limited else ""}{"," if limited else ""} lack AS MATERIALIZED (
+              SELECT FROM state WHERE (op = 'create' AND found_id IS NULL) OR {short}
+            ), clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
-                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL OR (op = 'create' AND found_id IS NULL))
+                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL) AND NOT EXISTS (SELECT FROM lack)
             ), {expiring}, expired AS ({expiry} RETURNING id), updated AS (
               UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(table)},
                 change = go.change
@@ -109,11 +136,12 @@ def build_batch(
               RETURNING {table}.*, go.change AS number
             ), trashed AS (
               INSERT INTO {trash.table} ({moved}, change) SELECT {moved}, number FROM deleted RETURNING id
-            ), {unclaimed if keyed else ""} shown AS (
+            ), {changing}{unclaimed if keyed else ""} shown AS (
               SELECT {names} FROM updated UNION SELECT {names} FROM found
               WHERE id NOT IN (SELECT id FROM updated UNION ALL SELECT id FROM deleted)
             )
-            SELECT {columns}, state.refusal, claim.fingerprint, claim.is_new
+            SELECT {columns}, coalesce(state.refusal, CASE WHEN EXISTS (SELECT FROM lack) THEN 'full' END) AS refusal,
+              claim.fingerprint, claim.is_new
             FROM state CROSS JOIN claim LEFT JOIN shown AS {table.name} ON {table.name}.id = state.found_id
             ORDER BY state.n
             """
@@ -122,7 +150,9 @@ def build_batch(
     )
 
 
-def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str], *, keyed: bool) -> str:
+def write_state(
+    resource: Resource[Any], trash: Resource[Any], given: list[str], refused: Mapping[str, str], *, keyed: bool
+) -> str:
     """Return the SQL of ``state``: the operations, each with the row that it names, and why it is refused.
 
     LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user.
@@ -140,8 +170,9 @@ def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str],
     differs = " OR ".join(
         f"('{name}' = ANY (input.names) AND found.{name} IS DISTINCT FROM input.{name})" for name in given
     )
+    unfit = "".join(f" WHEN {sql} THEN '{name}'" for name, sql in refused.items())
     return f"""claim AS MATERIALIZED ({claim}), input AS MATERIALIZED (
-      SELECT n, op, id, {uid} AS uid, allowed, names, {", ".join(given)}
+      SELECT n, op, id, {uid} AS uid, next_uid, allowed, names, {", ".join(given)}
       FROM json_to_recordset(CAST(:operations AS json)) AS operation ({MEMBERS}, {columns})
     ), found AS MATERIALIZED (
       SELECT input.n, rows.* FROM input, LATERAL ({rows}) AS rows
@@ -151,7 +182,7 @@ def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str],
       ) AS rows WHERE input.op = 'create'
     ), compared AS MATERIALIZED (
       SELECT input.*, found.id AS found_id, found.is_new, taken.n IS NOT NULL AS is_taken, {differs} AS differs,
-        {write_version_of("found")} AS version,
+        {write_version_of("found")} AS version, CASE{unfit} END AS unfit,
         count(*) OVER (PARTITION BY found.id ORDER BY input.n) > 1 AS is_repeated
       FROM input LEFT JOIN found ON found.n = input.n LEFT JOIN taken ON taken.n = input.n
     ), state AS MATERIALIZED (
@@ -160,5 +191,6 @@ def write_state(resource: Resource[Any], trash: Resource[Any], given: list[str],
         WHEN found_id IS NULL THEN 'missing'
         WHEN is_repeated THEN 'twice'
         WHEN NOT version = ANY (allowed) AND (op = 'delete' OR differs) THEN 'changed'
+        WHEN op = 'update' THEN unfit
       END AS refusal FROM compared
     )"""

@@ -82,14 +82,17 @@ def build_create_once(
     )
 
 
-def write_room(resource: Resource[Any]) -> str:
-    """Return the SQL of ``existing``: whether a user has at most ``room`` rows. It counts no more than one row beyond.
+def write_room(resource: Resource[Any], others: str = "0") -> str:
+    """Return the SQL of ``existing``: whether a user has at most ``room`` rows, with ``others`` to come.
+
+    It counts no more than one row beyond.
 
     Concurrent creations do not see each other, so each can find the last room. Materialized, so that Citus assigns the
     ID on its coordinator.
     """
     rows = f"SELECT FROM {resource.table} WHERE user_id = :owner LIMIT CAST(:room AS bigint) + 1"
-    return f"existing AS MATERIALIZED (SELECT count(*) <= CAST(:room AS bigint) AS has_room FROM ({rows}) AS counted)"
+    has_room = f"count(*) <= CAST(:room AS bigint) - {others} AS has_room"
+    return f"existing AS MATERIALIZED (SELECT {has_room} FROM ({rows}) AS counted)"
 
 
 def bind_new(user_id: str, columns: Mapping[str, Any]) -> dict[str, Any]:

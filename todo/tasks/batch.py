@@ -18,11 +18,14 @@ from todo.database.statements import Statement
 from todo.errors import Changed, DomainError, FieldError, Full, KeyReused, NotFound, UidTaken
 from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, extend, show_task
+from todo.tasks.completion import follow_batch, refusing_unscheduled, write_batch_changes
 from todo.tasks.models import Task
 from todo.tasks.operations import TWICE, accept_batch
 from todo.tasks.queries import find_days, find_room
+from todo.tasks.recurrence import DUE_MISSING, ZONE_MISSING
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import TaskSchema
+from todo.tasks.successors import write_anchor
 from todo.web.conditions import read_idempotency_key
 from todo.web.endpoints import Responses, endpoint
 from todo.web.responses import reply
@@ -32,9 +35,14 @@ batch = Blueprint("batch", __name__)
 MAX_BATCH_BYTES = 2**20
 # The SQL of the columns of a new task, and of a changed one after the field that it needs (batching.py).
 NEW = {name: f"state.{name}" for name in TASKS.stored}
-NEW |= {"completed_at": "CASE WHEN state.completed THEN now() END"}
+NEW |= {
+    "completed_at": "CASE WHEN state.completed THEN now() END",
+    "anchor": write_anchor("state.recurrence", "state.due_at", "state.due_all_day"),
+}
 COMPLETED_AT = f"CASE WHEN state.completed THEN coalesce({TASKS.table}.completed_at, {write_now(TASKS.table)}) END"
 CHANGED = {name: (name, f"state.{name}") for name in TASKS.stored} | {"completed_at": ("completed", COMPLETED_AT)}
+CHANGED |= write_batch_changes()
+UNSCHEDULED = {"undated": ("due_date", DUE_MISSING), "zoneless": ("recurrence.time_zone", ZONE_MISSING)}
 REFUSALS: dict[str, type[DomainError]] = {"missing": NotFound, "taken": UidTaken, "changed": Changed}
 
 
@@ -59,7 +67,7 @@ class BatchResultSchema(Schema):
 @cache
 def build_task_batch(*, keyed: bool, limited: bool) -> Statement[tuple[Task, Step]]:
     """Build the statement of a batch."""
-    return build_batch(TASKS, TRASH, NEW, CHANGED, keyed=keyed, limited=limited)
+    return build_batch(TASKS, TRASH, NEW, CHANGED, follow_batch(), keyed=keyed, limited=limited)
 
 
 def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | None) -> Done:
@@ -71,9 +79,10 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     requested = [write_operation(operation) for operation in operations]
     executed = [{"n": number, **complete_operation(each)} for number, each in enumerate(requested)]
     creations, deletions = ([each["op"] for each in requested].count(op) for op in ("create", "delete"))
+    reopened = [each.get("completed") for each in requested].count(False)
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
-    values |= {"deleted": deletions} | find_days()
+    values |= {"deleted": deletions + reopened} | find_days()
     room = find_room(creations - deletions)
     if room:
         values |= {"room": max(room["room"], -1), "kept": find_room(0)["room"]}
@@ -83,7 +92,8 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
         uids = [each["uid"] if each["op"] == "create" else "NULL" for each in executed]
         values |= {"key": key, "fingerprint": fingerprint, "uids": f"{{{','.join(uids)}}}"}
     statement = build_task_batch(keyed=key is not None, limited=bool(room))
-    rows = fetch(user_id, statement, values, repeatable=key is not None)
+    with refusing_unscheduled({}):
+        rows = fetch(user_id, statement, values, repeatable=key is not None)
     step = rows[0][1]
     if step.is_new:
         check_refusals(requested, rows)
@@ -111,21 +121,25 @@ def write_operation(operation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_operation(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an operation with the UID and the defaults of a new task."""
+    """Return an operation with the UID and the defaults of a new task, or with the UID of a successor."""
     if written["op"] != "create":
-        return dict(written)
+        return {**written, "next_uid": str(uuid4())} if written.get("completed") else dict(written)
     return {"uid": str(uuid4()), **TASKS.to_new_columns({}), **written}
 
 
 def check_refusals(requested: Sequence[Mapping[str, Any]], rows: Sequence[tuple[Task, Step]]) -> None:
-    """Raise the error of the first operation that is refused, or Full if a task was not created."""
+    """Raise the error of the first operation that is refused."""
     for number, (_, step) in enumerate(rows):
         if step.refusal == "twice":
             name = "id" if "id" in requested[number] else "uid"
             raise FieldError(f"operations.{number}.{name}", TWICE)
-        if step.refusal is not None:
+        if step.refusal in UNSCHEDULED:
+            field, sentence = UNSCHEDULED[step.refusal]
+            raise FieldError(f"operations.{number}.changes.{field}", sentence)
+        if step.refusal in REFUSALS:
             raise REFUSALS[step.refusal](operation=number)
-    if any(task.id is None for each, (task, _) in zip(requested, rows, strict=True) if each["op"] == "create"):
+    # Last, because each row has it.
+    if rows[0][1].refusal is not None:
         raise Full
 
 

@@ -9,6 +9,7 @@ from psycopg2.errors import CheckViolation, InvalidParameterValue
 from sqlalchemy import Boolean, false, literal_column, text
 from sqlalchemy.exc import DBAPIError
 
+from todo.database.batching import BatchEffects
 from todo.database.changing import Effects, write_expected
 from todo.database.creating import write_insert, write_room
 from todo.database.statements import NAMED
@@ -43,11 +44,14 @@ def write_untouched(task: str) -> str:
 def find_values(names: AbstractSet[str]) -> dict[str, str]:
     """Return the SQL of the columns of a task after a change that sets some of them."""
     values = {name: write_new(name) if name in names else f"{TABLE}.{name}" for name in COPIED}
-    if "recurrence" in names:
-        is_new = f"{write_new('recurrence')} ->> 'rule' IS DISTINCT FROM {TABLE}.recurrence ->> 'rule'"
-        anchor = write_anchor(*(values[name] for name in ("recurrence", "due_at", "due_all_day")))
-        values["anchor"] = f"CASE WHEN {is_new} THEN {anchor} ELSE {TABLE}.anchor END"
-    return values
+    return values | ({"anchor": write_new_anchor(values)} if "recurrence" in names else {})
+
+
+def write_new_anchor(values: Mapping[str, str]) -> str:
+    """Return the SQL of the anchor of a row whose recurrence is set: it stays if the rule stays."""
+    is_new = f"{values['recurrence']} ->> 'rule' IS DISTINCT FROM {TABLE}.recurrence ->> 'rule'"
+    anchor = write_anchor(*(values[name] for name in ("recurrence", "due_at", "due_all_day")))
+    return f"CASE WHEN {is_new} THEN {anchor} ELSE {TABLE}.anchor END"
 
 
 def set_anchor(names: AbstractSet[str]) -> Effects:
@@ -66,13 +70,7 @@ def follow(names: AbstractSet[str], *, limited: bool, expires: bool) -> Callable
     def find_effects(column: str) -> Effects:
         row = f"{TABLE}.user_id = :owner AND {TABLE}.{column} = {write_name(column)} AND {write_expected(TABLE)}"
         ctes = write_effects(find_values(names), completed, row, limited=limited)
-        next_id = f"""
-            CASE WHEN {completed} = {TABLE}.completed THEN {TABLE}.next_id
-            WHEN {completed} THEN coalesce((SELECT id FROM successor), {TABLE}.next_id)
-            ELSE (
-              SELECT follower.id FROM {TABLE} AS follower WHERE follower.user_id = :owner
-                AND follower.id = {TABLE}.next_id AND NOT ({write_untouched("follower")})
-            ) END"""
+        next_id = write_next_id(completed, "(SELECT id FROM successor)")
         is_full = literal_column("(SELECT is_full FROM room)", Boolean) if limited else false()
         values = {**set_anchor(names).values, "next_id": text(next_id)}
         first = []
@@ -98,7 +96,6 @@ def write_effects(values: dict[str, str], completed: str, row: str, *, limited: 
         has_room = f"WITH {write_room(TASKS)} SELECT has_room FROM existing"
         ctes["room"] = f"SELECT EXISTS (SELECT FROM coming) AND NOT ({has_room}) AS is_full"
         fits = "WHERE NOT (SELECT is_full FROM room)"
-    moved = ", ".join(name for name in list_moved(TASKS) if name != "deleted_at")
     return {
         **ctes,
         "successor": f"{write_insert(TASKS, {name: f'coming.{name}' for name in COPIED}, f'FROM coming, feed {fits}')}"
@@ -109,11 +106,81 @@ def write_effects(values: dict[str, str], completed: str, row: str, *, limited: 
                 AND NOT {completed})
               AND {write_untouched("follower")}
             RETURNING follower.*, feed.change AS number""",
-        # The row in the trash tells devices, and is not listed there.
-        "removed": f"""
-            INSERT INTO {TRASH.table} (user_id, {moved}, deleted_at, change)
-            SELECT user_id, {moved}, CAST('epoch' AS timestamptz), number FROM undone RETURNING id""",
+        "removed": write_removed(),
     }
+
+
+def write_next_id(completed: str, successor: str, touched: str = "false") -> str:
+    """Return the SQL of ``next_id`` after a change of ``completed``: a successor stays if it is ``touched``."""
+    return f"""
+        CASE WHEN {completed} = {TABLE}.completed THEN {TABLE}.next_id
+        WHEN {completed} THEN coalesce({successor}, {TABLE}.next_id)
+        ELSE (
+          SELECT follower.id FROM {TABLE} AS follower WHERE follower.user_id = :owner
+            AND follower.id = {TABLE}.next_id AND (NOT ({write_untouched("follower")}) OR {touched})
+        ) END"""
+
+
+def write_removed() -> str:
+    """Return the SQL that moves successors to the trash, where they tell devices, but are not listed."""
+    moved = ", ".join(list_moved(TASKS))
+    return f"""
+        INSERT INTO {TRASH.table} (user_id, {moved}, deleted_at, change)
+        SELECT user_id, {moved}, CAST('epoch' AS timestamptz), number FROM undone RETURNING id"""
+
+
+def choose(given: str, stored: str, name: str) -> str:
+    """Return the SQL of a column after an operation of a batch, which may set it."""
+    return f"CASE WHEN '{name}' = ANY ({given}.names) THEN {given}.{name} ELSE {stored}.{name} END"
+
+
+def find_batch_values() -> dict[str, str]:
+    """Return the SQL of the columns of a task after a batch."""
+    return {name: choose("state", str(TABLE), name) for name in TASKS.stored}
+
+
+def follow_batch() -> BatchEffects:
+    """Return what a batch does beside; see follow."""
+
+    values = find_batch_values()
+    anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
+    values |= {"anchor": anchor, "uid": "state.next_uid", "now": "statement_timestamp()"}
+    row = f"{TABLE}.user_id = :owner AND {TABLE}.id = state.found_id AND 'completed' = ANY (state.names)"
+    ended = f"""
+        SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
+    kept = f"{TABLE} AS follower USING go WHERE follower.user_id = :owner AND follower.id = ANY (ARRAY({ended}))"
+    scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
+    return BatchEffects(
+        columns=COPIED,
+        followers=write_successors(
+            values,
+            f"FROM state, {TABLE} WHERE {row} AND state.completed AND NOT {TABLE}.completed"
+            f" AND {TABLE}.next_id IS NULL AND {values['recurrence']} IS NOT NULL",
+        ),
+        changing={
+            "undone": f"""
+              DELETE FROM {kept} AND {write_untouched("follower")}
+                AND follower.id NOT IN (SELECT found_id FROM state WHERE found_id IS NOT NULL)
+              RETURNING follower.*, go.change AS number""",
+            "removed": write_removed(),
+        },
+        refused={
+            "undated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
+            "zoneless": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
+            f" AND {scheduled['recurrence']} ->> 'time_zone' IS NULL",
+        },
+    )
+
+
+def write_batch_changes() -> dict[str, tuple[str, str]]:
+    """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
+    next_id = write_next_id(
+        "state.completed",
+        f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
+        # A successor that the batch changes counts as touched.
+        "follower.id = ANY (ARRAY(SELECT found_id FROM state WHERE op <> 'delete'))",
+    )
+    return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}
 
 
 @contextmanager

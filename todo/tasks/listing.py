@@ -36,6 +36,8 @@ FILTERS: dict[str, ColumnElement[bool]] = {
     "tag": columns.tags_folded.contains(bindparam("tag", type_=ARRAY(Text))),
     "due_before": (columns.due_at <= sql.greatest(*BEFORE)) & (columns.due_at <= choose_limit(*BEFORE)),
     "due_after": (columns.due_at >= sql.least(*AFTER)) & (columns.due_at >= choose_limit(*AFTER)),
+    "remind_before": columns.remind_at <= bindparam("remind_before_instants", type_=DateTime(timezone=True)),
+    "remind_after": columns.remind_at >= bindparam("remind_after_instants", type_=DateTime(timezone=True)),
 }
 
 # Computed once for each task. A word has no white space, so no word is found across the line break.

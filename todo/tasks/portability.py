@@ -1,60 +1,79 @@
 """All data of a user: exported, imported and deleted, as that user."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from marshmallow import ValidationError
+from marshmallow import ValidationError, fields
 from marshmallow.exceptions import SCHEMA
 
 from todo.database.erasing import build_erase
 from todo.database.importing import build_create_many
 from todo.database.isolation import fetch
-from todo.database.paging import Page
+from todo.database.paging import Listing, Query, find_page
 from todo.database.resource import Resource
-from todo.tasks.queries import find_room, find_tasks
+from todo.tasks import trash
+from todo.tasks.listing import SORTS
+from todo.tasks.queries import find_days, find_room
 from todo.tasks.resource import TASKS, TRASH
-from todo.tasks.trash import find_trash
+from todo.tasks.schemas import ScheduledSchema
+from todo.tasks.successors import write_anchor
 from todo.web.fields import Moment, Uid
-from todo.web.schemas import MAX_LISTED, IncomingSchema
+from todo.web.nesting import flatten
+from todo.web.schemas import MAX_LISTED
+
+M = TypeVar("M")
 
 # The SQL of the columns of an imported task.
 IMPORTED = {name: name for name in (*TASKS.stored, "completed_at", "created_at")}
 # A time in the future would stay: updated_at never goes back.
 IMPORTED["updated_at"] = "least(updated_at, now())"
+IMPORTED["anchor"] = f"""
+    CASE WHEN recurrence IS NOT NULL THEN coalesce(anchor, {write_anchor("recurrence", "due_at", "due_all_day")}) END"""
 CREATE_MANY = build_create_many(TASKS, TRASH, IMPORTED)
 
 
-class ExportedTaskSchema(IncomingSchema):
+def with_anchor(resource: Resource[M]) -> Resource[M]:
+    """Return a resource whose rows also have the anchor: without it, an import would move the pattern of a rule."""
+    described = {name: field for name, field in resource.fields.items() if name != "etag"}
+    described["recurrence"] = replace(described["recurrence"], also=("anchor",))
+    return Resource(resource.model, described)
+
+
+TASK_PAGES = Listing(with_anchor(TASKS), {"created": SORTS["created"]}, {})
+TRASH_PAGES = Listing(with_anchor(TRASH), trash.SORTS, trash.FILTERS)
+
+
+class ExportedTaskSchema(ScheduledSchema):
     """A task of an export. It gets a new ID: its own may belong to another task by now. It keeps its UID if it can."""
 
     uid = Uid()
     created_at = Moment(required=True)
     updated_at = Moment(required=True)
     completed_at = Moment(required=True, allow_none=True)
-
-    class Meta(IncomingSchema.Meta):
-        include = TASKS.requests
+    anchor = fields.Date(allow_none=True)
 
 
 def export_tasks(user_id: str) -> Iterator[dict[str, Any]]:
     """Yield the user's tasks as responses have them, oldest first, each once despite concurrent writes."""
-    query: dict[str, Any] = {"sort": "created", "order": "asc", "limit": MAX_LISTED}
-    yield from show_pages(TASKS, lambda cursor: find_tasks(user_id, {**query, "cursor": cursor}))
+    return show_pages(TASK_PAGES, user_id, Query(sort="created", order="asc", limit=MAX_LISTED))
 
 
 def export_trash(user_id: str) -> Iterator[dict[str, Any]]:
     """Yield the tasks in the user's trash as responses have them, the last deleted one first."""
-    yield from show_pages(TRASH, lambda cursor: find_trash(user_id, {"limit": MAX_LISTED, "cursor": cursor}))
+    return show_pages(TRASH_PAGES, user_id, Query(sort="deleted", limit=MAX_LISTED, filters={"kept": find_days()}))
 
 
-def show_pages(resource: Resource[Any], find: Callable[[str | None], Page[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all pages; ``find`` returns the page of a cursor."""
-    page = find(None)
-    yield from map(resource.to_response, page.rows)
-    while page.cursor is not None:
-        page = find(page.cursor)
-        yield from map(resource.to_response, page.rows)
+def show_pages(listing: Listing[Any], user_id: str, query: Query) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all pages as responses have them, those of recurring tasks with their anchor."""
+    while True:
+        page = find_page(listing, user_id, query)
+        for row in page.rows:
+            yield listing.resource.to_response(row) | ({"anchor": row.anchor.isoformat()} if row.anchor else {})
+        if page.cursor is None:
+            return
+        query = replace(query, cursor=page.cursor)
 
 
 def read_tasks(tasks: Any) -> list[dict[str, Any]]:
@@ -66,7 +85,7 @@ def read_tasks(tasks: Any) -> list[dict[str, Any]]:
         try:
             task = schema.load(exported)
         except ValidationError as error:
-            field, messages = next(iter(error.messages_dict.items()))
+            field, messages = next(flatten(error.messages_dict))
             where = "" if field == SCHEMA else f"{field}: "
             raise ValidationError(f"task {number}: {where}{messages[0]}") from None
         if task.get("completed", bool(task["completed_at"])) != bool(task["completed_at"]):
@@ -83,7 +102,11 @@ def import_tasks(user_id: str, tasks: Sequence[Mapping[str, Any]], *, add: bool)
 
     They are not stored if the user would have more than MAX_TASKS, or unless ``add`` is true, has tasks already.
     """
-    rows = [TASKS.to_new_columns(task) for task in tasks]
+    rows = [
+        TASKS.to_new_columns({name: value for name, value in task.items() if name != "anchor"})
+        | {"anchor": task.get("anchor")}
+        for task in tasks
+    ]
     return create_tasks(user_id, rows, add=add) == len(tasks)
 
 

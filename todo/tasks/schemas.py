@@ -30,7 +30,9 @@ ABOUT_QUERY = {
     "tag": "Only tasks with this tag; if repeated, with all of these tags. Case is ignored.",
     "due_before": "Only tasks that are due by this day (2026-12-31) or this instant (2026-12-31T17:00:00+05:00).",
     "due_after": "Only tasks that are due from this day or instant on.",
-    "time_zone": "The IANA time zone of due_before and due_after, such as America/New_York; by default UTC. A day"
+    "remind_before": "Only tasks with a reminder by this day or this instant.",
+    "remind_after": "Only tasks with a reminder from this day or instant on.",
+    "time_zone": "The IANA time zone of the days in other parameters, such as America/New_York; by default UTC. A day"
     " begins and ends there. A whole-day task is due at the end of its day there.",
     "search": "Only tasks whose title or description contains every word, also inside longer words. Case is ignored.",
     "sort": "The order. Tasks without a due date or without a priority come last in both directions.",
@@ -41,12 +43,8 @@ ABOUT_QUERY = {
 }
 
 
-class NewTaskSchema(IncomingSchema):
-    """A task to create."""
-
-    about = TASKS.about
-    example: ClassVar[dict[str, Any]] = {name: TASKS.example[name] for name in TASKS.requests if name != "completed"}
-    refused: ClassVar[dict[str, Any]] = {"title": " "}
+class ScheduledSchema(IncomingSchema):
+    """The fields of a task in a request. A recurring task needs a due date, and an instant needs a time zone."""
 
     class Meta(IncomingSchema.Meta):
         include = TASKS.requests
@@ -62,6 +60,14 @@ class NewTaskSchema(IncomingSchema):
             raise ValidationError(DUE_MISSING, "due_date")
         if not due.all_day and recurrence["time_zone"] is None:
             raise ValidationError(ZONE_MISSING, "recurrence.time_zone")
+
+
+class NewTaskSchema(ScheduledSchema):
+    """A task to create."""
+
+    about = TASKS.about
+    example: ClassVar[dict[str, Any]] = {name: TASKS.example[name] for name in TASKS.requests if name != "completed"}
+    refused: ClassVar[dict[str, Any]] = {"title": " "}
 
 
 class TaskChangesSchema(NewTaskSchema):
@@ -104,6 +110,8 @@ class TaskQuerySchema(Schema):
     tag = TagFilter()
     due_before = DueLimit()
     due_after = DueLimit()
+    remind_before = DueLimit()
+    remind_after = DueLimit()
     time_zone = Zone()
     search = Words(200)
     sort = Sorting(*SORTS, synonyms={"created_at": "created", "updated_at": "updated"})
@@ -127,7 +135,9 @@ class TaskQuerySchema(Schema):
         query["sort"], direction = query["sort"]
         query.setdefault("order", direction)
         zone = query.pop("time_zone", UTC)
-        for name, find in (("due_before", find_last), ("due_after", find_first)):
+        limits_of = {"due_before": find_last, "due_after": find_first}
+        limits_of |= {"remind_before": find_last, "remind_after": find_first}
+        for name, find in limits_of.items():
             if name in query:
                 try:
                     limits = find(query[name], zone)

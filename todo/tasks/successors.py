@@ -51,6 +51,7 @@ def write_next_day(rule: str, anchor: str, after: str) -> str:
     return f"""(
       SELECT min(day) FROM (
         SELECT {rule} AS rule, {anchor} AS anchor, {after} AS after
+        OFFSET 0
       ) AS counted, LATERAL (
         SELECT substring(rule FROM 'FREQ=([A-Z]+)') AS freq,
           CAST(coalesce(substring(rule FROM 'INTERVAL=([0-9]+)'), '1') AS integer)
@@ -63,11 +64,14 @@ def write_next_day(rule: str, anchor: str, after: str) -> str:
           anchor - CAST(extract(isodow FROM anchor) AS integer) + 1 AS monday,
           CAST((extract(year FROM after) - extract(year FROM anchor)) * 12
             + extract(month FROM after) - extract(month FROM anchor) AS integer) AS months
+        OFFSET 0
       ) AS parts, generate_series(0, 13) AS n, LATERAL (
         SELECT CAST(date_trunc('month', CAST(anchor AS timestamp))
           + make_interval(months => step * (greatest(months, 0) / step + n)) AS date) AS first
+        OFFSET 0
       ) AS month, LATERAL (
         SELECT CAST(first + make_interval(months => 1) AS date) - 1 AS last
+        OFFSET 0
       ) AS month_end, LATERAL (
         SELECT CASE
           WHEN freq = 'DAILY' THEN anchor + step * (greatest(after + 1 - anchor, 0) / step + n)
@@ -78,6 +82,7 @@ def write_next_day(rule: str, anchor: str, after: str) -> str:
           WHEN month_day < 0 THEN last
           ELSE least(first + coalesce(month_day, CAST(extract(day FROM anchor) AS integer)) - 1, last)
         END AS day
+        OFFSET 0
       ) AS candidate
       WHERE day > after AND day >= anchor
         AND (until IS NULL OR day <= make_date(
@@ -104,21 +109,26 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
     given = ", ".join(f"{value} AS {name}" for name, value in values.items())
     return f"""
       SELECT {passed}, moved.due_at, moved.remind_at, moved.anchor
-      FROM (SELECT {given} {source}) AS done, LATERAL (
+      FROM (SELECT {given} {source} OFFSET 0) AS done, LATERAL (
         SELECT recurrence ->> 'from' = 'due' AS is_from_due, CAST({write_local("now", zone)} AS date) AS today,
           {write_local("due_at", zone, "due_all_day")} AS due, {write_local("remind_at", zone)} AS reminder
+        OFFSET 0
       ) AS local, LATERAL (
         SELECT CASE WHEN is_from_due THEN done.anchor ELSE today END AS start,
           CASE WHEN is_from_due THEN greatest(CAST(due AS date), today - 1) ELSE today END AS after
+        OFFSET 0
       ) AS counted, LATERAL (
         SELECT {write_next_day("recurrence ->> 'rule'", "start", "after")} AS day
+        OFFSET 0
       ) AS coming, LATERAL (
         SELECT day + CAST(local.due AS time) AS due,
           reminder + make_interval(days => day - CAST(local.due AS date)) AS reminder,
           CASE WHEN due_all_day THEN 'UTC' ELSE {zone} END AS due_zone
+        OFFSET 0
       ) AS shifted, LATERAL (
         SELECT {write_moment("shifted.due", "due_zone")} AS due_at,
           {write_moment("shifted.reminder", zone)} AS remind_at,
           CASE WHEN is_from_due THEN done.anchor ELSE day END AS anchor
+        OFFSET 0
       ) AS moved
       WHERE moved.due_at <= {LAST_MOMENT} AND (moved.remind_at IS NULL OR moved.remind_at <= {LAST_MOMENT})"""

@@ -32,7 +32,8 @@ columns = TRASH.table.c
 # The number of a deletion (feeds.py) is in the order of deletions.
 SORTS = {"deleted": Sort(key=lambda order: (columns.change,), readers=(read_id,), order="desc")}
 KEPT = columns.deleted_at > text(KEPT_SINCE)
-LISTING = Listing(TRASH, SORTS, {"kept": KEPT})
+FILTERS = {"kept": KEPT}
+LISTING = Listing(TRASH, SORTS, FILTERS)
 REMOVE, EMPTY = build_removal(TRASH), build_emptying(TRASH)
 
 
