@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from todo.auth.users import find_user_id_problem
 from todo.logs.causes import describe_failed
-from todo.tasks.fields import find_zone
+from todo.tasks.zones import find_zone
 
 # The commands of flask that need the owner of the tables.
 OWNERS_COMMANDS = {"db", "after-restore"}

@@ -1,9 +1,7 @@
 """Recurring tasks: completing, reopening, moving and ending."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
 
 from tests.support.callers import Caller, read_problem, read_task
 

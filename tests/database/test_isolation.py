@@ -24,7 +24,7 @@ from todo.database.connections import Connections
 from todo.database.isolation import Isolation
 from todo.database.statements import Statement
 from todo.extensions import db
-from todo.tasks import queries
+from todo.tasks import limits
 from todo.tasks.listing import SORTS
 
 # Row security alone must hold for every login, since a superuser and an owner would bypass it without the role.
@@ -248,7 +248,7 @@ def test_a_user_empties_only_the_own_trash(service: Service) -> None:
 
 
 def test_a_deletion_removes_only_own_expired_tasks(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "DELETIONS", repeat(16))  # Each deletion looks for old tasks.
+    monkeypatch.setattr(limits, "DELETIONS", repeat(16))  # Each deletion looks for old tasks.
     alice, bob = service.make_caller(), service.make_caller()
     for caller in (alice, bob, alice, bob):
         caller.add_for("/trash/")

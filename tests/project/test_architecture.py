@@ -44,8 +44,10 @@ OPTIONAL = (
     "todo.tasks.operations",
     "todo.tasks.portability",
     "todo.tasks.putting",
+    "todo.tasks.recurrence",
     "todo.tasks.samples",
     "todo.tasks.trash",
+    "todo.tasks.zones",
     "todo.web.nesting",
 )
 

@@ -13,7 +13,7 @@ from tests.support.pages import read_next
 from todo.database.changes import SCOPE
 from todo.database.cursors import write_cursor
 from todo.database.resource import MAX_ID
-from todo.tasks import queries
+from todo.tasks import limits
 
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -115,7 +115,7 @@ def test_a_write_reads_few_rows(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
 ) -> None:
     # The first deletion looks at the 32 oldest tasks of the trash, and removes those that are too old.
-    monkeypatch.setattr(queries, "DELETIONS", count())
+    monkeypatch.setattr(limits, "DELETIONS", count())
     tasks = reader.caller.get(f"/api/{'trash' if '/trash/' in path else 'tasks'}?limit=1").get_json()
     plan = reader.explain_write(method, path, tasks, lambda _: body)
     check_scans(plan)

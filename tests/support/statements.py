@@ -20,7 +20,7 @@ from todo import create_app
 from todo.database.isolation import Isolation
 from todo.database.rows import COLUMNS, RowStatement
 from todo.database.statements import Statement
-from todo.tasks import queries
+from todo.tasks import limits
 from todo.tasks.listing import FILTERS, SORTS
 from todo.tasks.resource import TASKS
 
@@ -53,7 +53,7 @@ def record_statements(
     settings = database.settings("web")
     # One deletion in 16 also looks for old tasks in the trash.
     for list_format, max_tasks, deletions in (("array", None, 1), ("array", None, 16), ("object", 1000, 1)):
-        monkeypatch.setattr(queries, "DELETIONS", repeat(deletions))
+        monkeypatch.setattr(limits, "DELETIONS", repeat(deletions))
         with closing_pool(create_app(replace(settings, list_format=list_format, max_tasks=max_tasks))) as app:
             call_all_operations(app, Caller(app.test_client(), settings, "alice"), folder / "export")
     assert set(VALUES) == {*FILTERS, "search"}

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import text
 
-from todo.database.changing import write_now, write_version_of
+from todo.database.changing import write_now
 from todo.database.creating import EXPIRY, write_columns, write_insert, write_room
 from todo.database.feeds import LOCK, WRITTEN_HERE
 from todo.database.resource import Resource
 from todo.database.statements import NAMED, Statement, join_rows, row_like
 from todo.database.trashing import list_moved, write_expiry
+from todo.database.versions import write_version_of
 
 M = TypeVar("M")
 

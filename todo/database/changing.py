@@ -15,10 +15,7 @@ from sqlalchemy import (
     DateTime,
     Label,
     Table,
-    Text,
     TextClause,
-    any_,
-    bindparam,
     exists,
     false,
     literal_column,
@@ -29,12 +26,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import func as sql
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from todo.database.feeds import build_number, find_number, take_number
 from todo.database.resource import Resource, write_version
 from todo.database.rows import RowName, RowStatement, is_row
 from todo.database.statements import RowType, Statement, join_rows, row_like
+from todo.database.versions import Versions, is_expected, is_refused
 from todo.errors import Changed, Excluded
 
 M = TypeVar("M")
@@ -42,26 +39,9 @@ Result = TypeVar("Result")
 T = TypeVar("T")
 
 Assign = Callable[[ColumnElement[Any]], Mapping[str, ColumnElement[Any]]]
-# The versions that may be changed, NULL for any; and those that may not, NULL for all.
-ALLOWED = bindparam("allowed", type_=ARRAY(Text))
-REFUSED = bindparam("refused", type_=ARRAY(Text))
 SOME_TIME = literal_column("CAST('infinity' AS timestamptz)", DateTime(timezone=True))
 # How often a change is tried while other requests change the row before it is locked.
 ATTEMPTS = 10
-
-
-class Versions(NamedTuple):
-    """The versions of a row that may be changed: ``allowed``, None for any, without ``refused``, None for all.
-
-    If ``exists``, no row may be created.
-    """
-
-    allowed: list[str] | None
-    refused: list[str] | None
-    exists: bool = False
-
-
-ANY_VERSION = Versions(None, [])
 
 
 class Outcome(NamedTuple):
@@ -181,33 +161,6 @@ def select_outcome(
 def with_outcome(resource: Resource[M]) -> RowType[tuple[M, Outcome]]:
     """Return the type of a row with its outcome."""
     return join_rows(resource.row, row_like(Outcome))
-
-
-def is_expected(resource: Resource[Any]) -> ColumnElement[bool]:
-    """Build the condition of a row with one of the expected versions."""
-    return or_(ALLOWED.is_(None), build_version(resource) == any_(ALLOWED)) & ~is_refused(resource)
-
-
-def write_expected(table: Table) -> str:
-    """Return the SQL of is_expected as text."""
-    version = write_version_of(table.fullname)
-    allowed = f"(CAST(:allowed AS text[]) IS NULL OR {version} = ANY (CAST(:allowed AS text[])))"
-    return f"{allowed} AND NOT coalesce({version} = ANY (CAST(:refused AS text[])), true)"
-
-
-def is_refused(resource: Resource[Any]) -> ColumnElement[bool]:
-    """Build the condition of a row with one of the refused versions."""
-    return sql.coalesce(build_version(resource) == any_(REFUSED), true())
-
-
-def build_version(resource: Resource[Any]) -> ColumnElement[str]:
-    """Build the SQL of what write_version returns."""
-    return literal_column(write_version_of(resource.table.fullname), Text)
-
-
-def write_version_of(row: str) -> str:
-    """Return the SQL of what write_version returns, for a table or an alias. Citus accepts no concat() here."""
-    return f"(CAST({row}.id AS text) || '.' || CAST({row}.version AS text))"
 
 
 def write_now(table: Table) -> str:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import TextClause, delete, false, insert, select, text
 
-from todo.database.changing import Outcome, is_expected, select_outcome, with_outcome, write_expected
+from todo.database.changing import Outcome, select_outcome, with_outcome
 from todo.database.creating import write_columns, write_insert, write_room
 from todo.database.feeds import LOCK, take_number, write_number
 from todo.database.resource import Resource
 from todo.database.rows import TYPES, RowStatement, is_row
 from todo.database.statements import NAMED, Statement, row_like
+from todo.database.versions import is_expected, write_expected
 
 M = TypeVar("M")
 

@@ -18,14 +18,15 @@ from todo.database.statements import Statement
 from todo.errors import Changed, DomainError, FieldError, Full, KeyReused, NotFound, UidTaken
 from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, extend, show_task
-from todo.tasks.completion import follow_batch, refusing_unscheduled, write_batch_changes
+from todo.tasks.limits import find_days, find_room
 from todo.tasks.models import Task
 from todo.tasks.operations import TWICE, accept_batch
-from todo.tasks.queries import find_days, find_room
-from todo.tasks.recurrence import DUE_MISSING, ZONE_MISSING
+from todo.tasks.recurrence.batches import follow_batch, write_batch_changes
+from todo.tasks.recurrence.completion import refusing_unscheduled
+from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING
+from todo.tasks.recurrence.successors import write_anchor
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import TaskSchema
-from todo.tasks.successors import write_anchor
 from todo.web.conditions import read_idempotency_key
 from todo.web.endpoints import Responses, endpoint
 from todo.web.responses import reply

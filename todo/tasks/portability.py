@@ -14,11 +14,11 @@ from todo.database.isolation import fetch
 from todo.database.paging import Listing, Query, find_page
 from todo.database.resource import Resource
 from todo.tasks import trash
+from todo.tasks.limits import find_days, find_room
 from todo.tasks.listing import SORTS
-from todo.tasks.queries import find_days, find_room
+from todo.tasks.recurrence.successors import write_anchor
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import ScheduledSchema
-from todo.tasks.successors import write_anchor
 from todo.web.fields import Moment, Uid
 from todo.web.nesting import flatten
 from todo.web.schemas import MAX_LISTED

@@ -6,14 +6,17 @@ from typing import Any
 
 from sqlalchemy import false
 
-from todo.database.changing import ANY_VERSION, Versions, change_row
+from todo.database.changing import change_row
 from todo.database.creating import bind_new
 from todo.database.putting import PutOutcome, build_put
 from todo.database.rows import RowStatement
+from todo.database.versions import ANY_VERSION, Versions
 from todo.errors import Changed, FieldError, Full, NotFound, Trashed
-from todo.tasks.completion import follow, refusing_unscheduled, set_anchor
+from todo.tasks.columns import NEW, assign
+from todo.tasks.limits import find_days, find_room
 from todo.tasks.models import Task
-from todo.tasks.queries import NEW, assign, find_days, find_room, plan_completion
+from todo.tasks.recurrence.completing import plan_completion
+from todo.tasks.recurrence.completion import follow, refusing_unscheduled, set_anchor
 from todo.tasks.resource import TASKS, TRASH
 
 NO_VERSION = "The task does not exist, so it has no version that If-Match allows."

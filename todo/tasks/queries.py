@@ -6,46 +6,29 @@ Statements filter by owner, and row security does too: either one is enough.
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from hashlib import sha256
-from itertools import count
 from typing import Any, TypeVar
 
 import orjson
 from psycopg2.errors import QueryCanceled
-from sqlalchemy import Boolean, ColumnElement, bindparam, case
-from sqlalchemy import func as sql
 from sqlalchemy.exc import OperationalError
 
-from todo.database.changing import (
-    ANY_VERSION,
-    Assign,
-    Outcome,
-    Versions,
-    build_change,
-    build_exact_change,
-    change_row,
-)
+from todo.database.changing import Outcome, build_change, change_row
 from todo.database.creating import bind_new, build_create, build_create_once
 from todo.database.isolation import fetch
 from todo.database.paging import Page, Query, find_page
 from todo.database.rows import RowName, RowStatement, build_get
-from todo.database.statements import row_like
 from todo.database.trashing import build_delete
+from todo.database.versions import ANY_VERSION, Versions
 from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
-from todo.extensions import current_settings
-from todo.tasks.completion import Completion, follow, refusing_unscheduled, set_anchor, write_new
+from todo.tasks.columns import NEW, assign
+from todo.tasks.limits import find_expiry, find_room
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
+from todo.tasks.recurrence.completing import complete_task
+from todo.tasks.recurrence.completion import refusing_unscheduled, set_anchor
 from todo.tasks.resource import TASKS, TRASH
-from todo.tasks.successors import write_anchor
 
 SEARCH_SECONDS = 1
-
-# The SQL of the columns of a new task. The column ``completed`` follows from ``completed_at``.
-NEW = {name: f":new_{name}" for name in TASKS.stored} | {
-    "completed_at": "CASE WHEN :new_completed THEN now() END",
-    "anchor": write_anchor(*map(write_new, ("recurrence", "due_at", "due_all_day"))),
-}
-COMPLETED = bindparam("new_completed", type_=Boolean)
 
 S = TypeVar("S")
 
@@ -60,42 +43,12 @@ CREATE = build_limited(partial(build_create, TASKS, NEW))
 CREATE_ONCE = build_limited(partial(build_create_once, TASKS, NEW))
 DELETE = build_limited(partial(build_delete, TASKS, TRASH))
 DELETE_ONLY = build_delete(TASKS, TRASH, expires=False)
-DELETIONS = count()
-
-
-def assign(names: frozenset[str]) -> Assign:
-    """Return a function that returns the new values of columns; ``completed`` stands for ``completed_at``."""
-
-    def values_at(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
-        values: dict[str, ColumnElement[Any]] = {
-            name: bindparam(f"new_{name}", type_=TASKS.table.c[name].type) for name in names
-        }
-        if values.pop("completed", None) is not None:
-            values["completed_at"] = case((COMPLETED, sql.coalesce(TASKS.table.c.completed_at, now)))
-        return values
-
-    return values_at
-
-
-def toggle(now: ColumnElement[Any]) -> Mapping[str, ColumnElement[Any]]:
-    """Return the new values of columns of a task that is completed, or else reopened."""
-    return {"completed_at": case((~TASKS.table.c.completed, now))}
 
 
 @cache
 def build_task_change(names: frozenset[str]) -> RowStatement[tuple[Task, Outcome]]:
     """Build the statement that sets these columns of a task."""
     return build_change(TASKS, assign(names), set_anchor(names))
-
-
-@cache
-def build_completion(names: frozenset[str], *, limited: bool, expires: bool) -> RowStatement[tuple[Task, Completion]]:
-    """Build the statement that sets ``completed`` among these columns of a task, or else toggles it.
-
-    If ``expires``, it also removes the oldest rows of the trash.
-    """
-    changed = assign(names) if names else toggle
-    return build_exact_change(TASKS, changed, follow(names, limited=limited, expires=expires), row_like(Completion))
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
@@ -157,36 +110,9 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     return task, not claim.is_new
 
 
-def find_room(number: int) -> dict[str, int]:
-    """Return the parameter ``room`` for a number of new tasks; empty without MAX_TASKS."""
-    most = current_settings().max_tasks
-    return {} if most is None else {"room": most - number}
-
-
-def find_days() -> dict[str, int]:
-    """Return the parameter that says how many days a task can be restored."""
-    return {"trash_days": current_settings().trash_days}
-
-
 def get_task(user_id: str, name: RowName) -> Task:
     """Return the user's task; raises NotFound."""
     return GET.fetch(user_id, name, repeatable=True)
-
-
-def find_expiry() -> tuple[bool, dict[str, int]]:
-    """Return whether a request that fills the trash removes old tasks from it, and the parameters.
-
-    Without MAX_TASKS, one such request of a process in 16 does the work of all of them: it removes 32 old tasks.
-    """
-    most = current_settings().max_tasks
-    share, kept = (16, {}) if most is None else (1, {"kept": most})
-    return next(DELETIONS) % share == 0, {"deleted": share} | find_days() | kept
-
-
-def plan_completion(columns: Mapping[str, Any]) -> tuple[bool, dict[str, int]]:
-    """Return what find_expiry does for a change that may reopen a task, and so remove its successor."""
-    may_reopen = not columns or columns.get("completed") is False
-    return find_expiry() if may_reopen else (False, {})
 
 
 def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expected: Versions = ANY_VERSION) -> Task:
@@ -207,16 +133,6 @@ def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
     """Complete an open task, or reopen a completed one, and return it; see change_task for the errors."""
     with refusing_unscheduled({}):
         return complete_task(user_id, name, {}, expected)
-
-
-def complete_task(user_id: str, name: RowName, columns: Mapping[str, Any], expected: Versions) -> Task:
-    """Set columns of a task, ``completed`` among them; without columns, toggle it."""
-    room, (expires, expiry) = find_room(1), plan_completion(columns)
-    statement = build_completion(frozenset(columns), limited=bool(room), expires=expires)
-    task, outcome = change_row(user_id, name, statement, expected, bind_new(user_id, columns) | room | expiry)
-    if outcome.is_full:
-        raise Full
-    return task
 
 
 def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from todo.tasks.due import find_first, find_last
-from todo.tasks.fields import PRIORITIES, DueLimit, OnlyFirst, Sorting, TagFilter, Words, Zone
+from todo.tasks.fields import PRIORITIES, DueLimit, OnlyFirst, Sorting, TagFilter, Words
 from todo.tasks.listing import SORTS
-from todo.tasks.recurrence import DUE_MISSING, ZONE_MISSING
+from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING
 from todo.tasks.resource import TASKS
+from todo.tasks.zones import Zone
 from todo.web.fields import Choice, StrictBoolean, WholeNumber
 from todo.web.schemas import MAX_LISTED, IncomingSchema
 

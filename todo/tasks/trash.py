@@ -18,8 +18,8 @@ from todo.database.trashing import KEPT_SINCE, build_emptying, build_removal, bu
 from todo.errors import Full, NotFound
 from todo.extensions import current_settings
 from todo.tasks.completed_as import describe_task, show_task
+from todo.tasks.limits import find_days, find_room
 from todo.tasks.models import Task, TrashedTask
-from todo.tasks.queries import find_days, find_room
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.routes import reply_task, task_formats
 from todo.web.endpoints import Responses, endpoint

@@ -8,7 +8,7 @@ from flask import Response, request
 from werkzeug.datastructures import ETags
 from werkzeug.exceptions import BadRequest
 
-from todo.database.changing import Versions
+from todo.database.versions import Versions
 from todo.web.responses import empty_response, reply
 
 INVALID_KEY = "Idempotency-Key: must have 1 to 255 printable ASCII characters."

@@ -939,7 +939,11 @@ export interface operations {
                 due_before?: string;
                 /** @description Only tasks that are due from this day or instant on. */
                 due_after?: string;
-                /** @description The IANA time zone of due_before and due_after, such as America/New_York; by default UTC. A day begins and ends there. A whole-day task is due at the end of its day there. */
+                /** @description Only tasks with a reminder by this day or this instant. */
+                remind_before?: string;
+                /** @description Only tasks with a reminder from this day or instant on. */
+                remind_after?: string;
+                /** @description The IANA time zone of the days in other parameters, such as America/New_York; by default UTC. A day begins and ends there. A whole-day task is due at the end of its day there. */
                 time_zone?: string;
                 /** @description Only tasks whose title or description contains every word, also inside longer words. Case is ignored. */
                 search?: string;

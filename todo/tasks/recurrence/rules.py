@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from todo.tasks.due import read_date
-from todo.tasks.fields import ZoneName
+from todo.tasks.zones import ZoneName
 from todo.web.fields import Choice, name_type
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

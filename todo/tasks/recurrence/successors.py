@@ -5,7 +5,7 @@ Only built-in, immutable functions, so Citus sends the statements to one shard. 
 
 from collections.abc import Mapping
 
-from todo.tasks.recurrence import WEEKDAYS
+from todo.tasks.recurrence.rules import WEEKDAYS
 
 CODES = "".join(WEEKDAYS)
 LAST_MOMENT = "CAST('9999-12-31 23:59:59.999999+00' AS timestamptz)"

@@ -9,15 +9,15 @@ from psycopg2.errors import CheckViolation, InvalidParameterValue
 from sqlalchemy import Boolean, false, literal_column, text
 from sqlalchemy.exc import DBAPIError
 
-from todo.database.batching import BatchEffects
-from todo.database.changing import Effects, write_expected
+from todo.database.changing import Effects
 from todo.database.creating import write_insert, write_room
-from todo.database.statements import NAMED
 from todo.database.trashing import list_moved, write_expiry, write_name
+from todo.database.versions import write_expected
 from todo.errors import FieldError
-from todo.tasks.recurrence import DUE_MISSING, ZONE_MISSING, ZONE_UNKNOWN
+from todo.tasks.columns import write_new
+from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING, ZONE_UNKNOWN
+from todo.tasks.recurrence.successors import write_anchor, write_successors
 from todo.tasks.resource import TASKS, TRASH
-from todo.tasks.successors import write_anchor, write_successors
 
 TABLE = TASKS.table
 # What a successor has of the completed task, or computes from it.
@@ -29,11 +29,6 @@ class Completion(NamedTuple):
 
     done: bool
     is_full: bool
-
-
-def write_new(name: str) -> str:
-    """Return the SQL of the parameter of a column, with its type."""
-    return f"CAST(:new_{name} AS {TABLE.c[name].type.compile(NAMED)})"
 
 
 def write_untouched(task: str) -> str:
@@ -127,60 +122,6 @@ def write_removed() -> str:
     return f"""
         INSERT INTO {TRASH.table} (user_id, {moved}, deleted_at, change)
         SELECT user_id, {moved}, CAST('epoch' AS timestamptz), number FROM undone RETURNING id"""
-
-
-def choose(given: str, stored: str, name: str) -> str:
-    """Return the SQL of a column after an operation of a batch, which may set it."""
-    return f"CASE WHEN '{name}' = ANY ({given}.names) THEN {given}.{name} ELSE {stored}.{name} END"
-
-
-def find_batch_values() -> dict[str, str]:
-    """Return the SQL of the columns of a task after a batch."""
-    return {name: choose("state", str(TABLE), name) for name in TASKS.stored}
-
-
-def follow_batch() -> BatchEffects:
-    """Return what a batch does beside; see follow."""
-
-    values = find_batch_values()
-    anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
-    values |= {"anchor": anchor, "uid": "state.next_uid", "now": "statement_timestamp()"}
-    row = f"{TABLE}.user_id = :owner AND {TABLE}.id = state.found_id AND 'completed' = ANY (state.names)"
-    ended = f"""
-        SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
-    kept = f"{TABLE} AS follower USING go WHERE follower.user_id = :owner AND follower.id = ANY (ARRAY({ended}))"
-    scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
-    return BatchEffects(
-        columns=COPIED,
-        followers=write_successors(
-            values,
-            f"FROM state, {TABLE} WHERE {row} AND state.completed AND NOT {TABLE}.completed"
-            f" AND {TABLE}.next_id IS NULL AND {values['recurrence']} IS NOT NULL",
-        ),
-        changing={
-            "undone": f"""
-              DELETE FROM {kept} AND {write_untouched("follower")}
-                AND follower.id NOT IN (SELECT found_id FROM state WHERE found_id IS NOT NULL)
-              RETURNING follower.*, go.change AS number""",
-            "removed": write_removed(),
-        },
-        refused={
-            "undated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
-            "zoneless": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
-            f" AND {scheduled['recurrence']} ->> 'time_zone' IS NULL",
-        },
-    )
-
-
-def write_batch_changes() -> dict[str, tuple[str, str]]:
-    """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
-    next_id = write_next_id(
-        "state.completed",
-        f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
-        # A successor that the batch changes counts as touched.
-        "follower.id = ANY (ARRAY(SELECT found_id FROM state WHERE op <> 'delete'))",
-    )
-    return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}
 
 
 @contextmanager

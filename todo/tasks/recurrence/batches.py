@@ -1,0 +1,67 @@
+"""What a batch does for recurring tasks: it completes and reopens them as single requests do (completion.py)."""
+
+from todo.database.batching import BatchEffects
+from todo.tasks.recurrence.completion import (
+    COPIED,
+    TABLE,
+    write_new_anchor,
+    write_next_id,
+    write_removed,
+    write_untouched,
+)
+from todo.tasks.recurrence.successors import write_successors
+from todo.tasks.resource import TASKS
+
+
+def choose(given: str, stored: str, name: str) -> str:
+    """Return the SQL of a column after an operation of a batch, which may set it."""
+    return f"CASE WHEN '{name}' = ANY ({given}.names) THEN {given}.{name} ELSE {stored}.{name} END"
+
+
+def find_batch_values() -> dict[str, str]:
+    """Return the SQL of the columns of a task after a batch."""
+    return {name: choose("state", str(TABLE), name) for name in TASKS.stored}
+
+
+def follow_batch() -> BatchEffects:
+    """Return what a batch does beside; see follow."""
+
+    values = find_batch_values()
+    anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
+    values |= {"anchor": anchor, "uid": "state.next_uid", "now": "statement_timestamp()"}
+    row = f"{TABLE}.user_id = :owner AND {TABLE}.id = state.found_id AND 'completed' = ANY (state.names)"
+    ended = f"""
+        SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
+    kept = f"{TABLE} AS follower USING go WHERE follower.user_id = :owner AND follower.id = ANY (ARRAY({ended}))"
+    scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
+    return BatchEffects(
+        columns=COPIED,
+        followers=write_successors(
+            values,
+            f"FROM state, {TABLE} WHERE {row} AND state.completed AND NOT {TABLE}.completed"
+            f" AND {TABLE}.next_id IS NULL AND {values['recurrence']} IS NOT NULL",
+        ),
+        changing={
+            "undone": f"""
+              DELETE FROM {kept} AND {write_untouched("follower")}
+                AND follower.id NOT IN (SELECT found_id FROM state WHERE found_id IS NOT NULL)
+              RETURNING follower.*, go.change AS number""",
+            "removed": write_removed(),
+        },
+        refused={
+            "undated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
+            "zoneless": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
+            f" AND {scheduled['recurrence']} ->> 'time_zone' IS NULL",
+        },
+    )
+
+
+def write_batch_changes() -> dict[str, tuple[str, str]]:
+    """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
+    next_id = write_next_id(
+        "state.completed",
+        f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
+        # A successor that the batch changes counts as touched.
+        "follower.id = ANY (ARRAY(SELECT found_id FROM state WHERE op <> 'delete'))",
+    )
+    return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}

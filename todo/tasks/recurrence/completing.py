@@ -1,0 +1,43 @@
+"""Changes that may complete or reopen a task."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from todo.database.changing import build_exact_change, change_row
+from todo.database.creating import bind_new
+from todo.database.rows import RowName, RowStatement
+from todo.database.statements import row_like
+from todo.database.versions import Versions
+from todo.errors import Full
+from todo.tasks.columns import assign, toggle
+from todo.tasks.limits import find_expiry, find_room
+from todo.tasks.models import Task
+from todo.tasks.recurrence.completion import Completion, follow
+from todo.tasks.resource import TASKS
+
+
+@cache
+def build_completion(names: frozenset[str], *, limited: bool, expires: bool) -> RowStatement[tuple[Task, Completion]]:
+    """Build the statement that sets ``completed`` among these columns of a task, or else toggles it.
+
+    If ``expires``, it also removes the oldest rows of the trash.
+    """
+    changed = assign(names) if names else toggle
+    return build_exact_change(TASKS, changed, follow(names, limited=limited, expires=expires), row_like(Completion))
+
+
+def complete_task(user_id: str, name: RowName, columns: Mapping[str, Any], expected: Versions) -> Task:
+    """Set columns of a task, ``completed`` among them; without columns, toggle it."""
+    room, (expires, expiry) = find_room(1), plan_completion(columns)
+    statement = build_completion(frozenset(columns), limited=bool(room), expires=expires)
+    task, outcome = change_row(user_id, name, statement, expected, bind_new(user_id, columns) | room | expiry)
+    if outcome.is_full:
+        raise Full
+    return task
+
+
+def plan_completion(columns: Mapping[str, Any]) -> tuple[bool, dict[str, int]]:
+    """Return what find_expiry does for a change that may reopen a task, and so remove its successor."""
+    may_reopen = not columns or columns.get("completed") is False
+    return find_expiry() if may_reopen else (False, {})
