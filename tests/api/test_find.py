@@ -150,7 +150,10 @@ def test_filters_and_sort_combine(alice: Caller) -> None:
 DATE_TIME = "or a date-time like 2026-12-31T17:00:00+05:00"
 SUGGESTED = "2026-12-31T00:00:00Z for UTC, or one like 2026-12-31T00:00:00+05:00"
 ZONE = "the name of an IANA time zone, such as Europe/Berlin or UTC"
-ALLOWED = "status, completed, priority, tag, due_before, due_after, time_zone, search, sort, order, limit, cursor"
+ALLOWED = (
+    "status, completed, priority, tag, due_before, due_after, remind_before, remind_after, time_zone, search, sort,"
+    " order, limit, cursor"
+)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from todo.database.resource import Field, Resource
 from todo.tasks.due import Due
 from todo.tasks.fields import MAX_DESCRIPTION, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE, PRIORITIES, DueDate, Reminder, Tags
 from todo.tasks.models import Task, TrashedTask
-from todo.tasks.recurrence.rules import Recurrence
+from todo.tasks.recurrence.rules import Recurrence, RecurrenceSchema
 from todo.web.fields import Choice, StrictBoolean, Text
 
 SOME_TIME = "2026-12-01T08:30:00.123456Z"
@@ -89,7 +89,7 @@ TASKS = Resource(
         "recurrence": Field(
             "When the task is due again after it was completed; null if it does not recur. A recurring task needs a due"
             " date.",
-            None,
+            RecurrenceSchema.example,
             request=Recurrence(),
         ),
         "next_id": Field(

@@ -311,7 +311,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence: components["schemas"]["Recurrence"] | null;
             /**
              * Format: int64
@@ -379,7 +386,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at?: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence?: components["schemas"]["Recurrence"] | null;
         };
         BatchTask: {
@@ -419,7 +433,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at?: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence?: components["schemas"]["Recurrence"] | null;
             /**
              * Format: uuid
@@ -465,7 +486,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at?: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence?: components["schemas"]["Recurrence"] | null;
         };
         BatchOperation: {
@@ -552,7 +580,11 @@ export interface components {
              *         ],
              *         "due_date": "2026-12-31",
              *         "remind_at": "2026-12-31T08:00:00.000000Z",
-             *         "recurrence": null,
+             *         "recurrence": {
+             *           "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *           "from": "due",
+             *           "time_zone": "Europe/Berlin"
+             *         },
              *         "next_id": null,
              *         "created_at": "2026-12-01T08:30:00.123456Z",
              *         "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -625,7 +657,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at?: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence?: components["schemas"]["Recurrence"] | null;
             /**
              * Format: int64
@@ -673,7 +712,11 @@ export interface components {
              *         ],
              *         "due_date": "2026-12-31",
              *         "remind_at": "2026-12-31T08:00:00.000000Z",
-             *         "recurrence": null,
+             *         "recurrence": {
+             *           "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *           "from": "due",
+             *           "time_zone": "Europe/Berlin"
+             *         },
              *         "next_id": null,
              *         "created_at": "2026-12-01T08:30:00.123456Z",
              *         "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -758,7 +801,14 @@ export interface components {
              * @example 2026-12-31T08:00:00.000000Z
              */
             remind_at: string | null;
-            /** @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date. */
+            /**
+             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @example {
+             *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+             *       "from": "due",
+             *       "time_zone": "Europe/Berlin"
+             *     }
+             */
             recurrence: components["schemas"]["Recurrence"] | null;
             /**
              * Format: int64
@@ -985,7 +1035,11 @@ export interface operations {
                      *         ],
                      *         "due_date": "2026-12-31",
                      *         "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *         "recurrence": null,
+                     *         "recurrence": {
+                     *           "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *           "from": "due",
+                     *           "time_zone": "Europe/Berlin"
+                     *         },
                      *         "next_id": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1045,7 +1099,11 @@ export interface operations {
                  *       ],
                  *       "due_date": "2026-12-31",
                  *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                 *       "recurrence": null
+                 *       "recurrence": {
+                 *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                 *         "from": "due",
+                 *         "time_zone": "Europe/Berlin"
+                 *       }
                  *     }
                  */
                 "application/json": components["schemas"]["NewTask"];
@@ -1076,7 +1134,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1205,7 +1267,11 @@ export interface operations {
                      *           ],
                      *           "due_date": "2026-12-31",
                      *           "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *           "recurrence": null,
+                     *           "recurrence": {
+                     *             "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *             "from": "due",
+                     *             "time_zone": "Europe/Berlin"
+                     *           },
                      *           "next_id": null,
                      *           "created_at": "2026-12-01T08:30:00.123456Z",
                      *           "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1333,7 +1399,11 @@ export interface operations {
                      *           ],
                      *           "due_date": "2026-12-31",
                      *           "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *           "recurrence": null,
+                     *           "recurrence": {
+                     *             "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *             "from": "due",
+                     *             "time_zone": "Europe/Berlin"
+                     *           },
                      *           "next_id": null,
                      *           "created_at": "2026-12-01T08:30:00.123456Z",
                      *           "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1422,7 +1492,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1506,7 +1580,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1539,7 +1617,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1697,7 +1779,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1802,7 +1888,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -1898,7 +1988,11 @@ export interface operations {
                      *         ],
                      *         "due_date": "2026-12-31",
                      *         "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *         "recurrence": null,
+                     *         "recurrence": {
+                     *           "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *           "from": "due",
+                     *           "time_zone": "Europe/Berlin"
+                     *         },
                      *         "next_id": null,
                      *         "created_at": "2026-12-01T08:30:00.123456Z",
                      *         "updated_at": "2026-12-01T08:30:00.123456Z",
@@ -2041,7 +2135,11 @@ export interface operations {
                      *       ],
                      *       "due_date": "2026-12-31",
                      *       "remind_at": "2026-12-31T08:00:00.000000Z",
-                     *       "recurrence": null,
+                     *       "recurrence": {
+                     *         "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+                     *         "from": "due",
+                     *         "time_zone": "Europe/Berlin"
+                     *       },
                      *       "next_id": null,
                      *       "created_at": "2026-12-01T08:30:00.123456Z",
                      *       "updated_at": "2026-12-01T08:30:00.123456Z",
