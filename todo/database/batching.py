@@ -76,7 +76,13 @@ def build_batch(
     table, columns, names = resource.table, write_columns(resource), ", ".join(resource.row.names)
     given = list(dict.fromkeys(name for name, _ in changed.values()))
     state = write_state(resource, trash, given, effects.refused, keyed=keyed)
-    followed = {name: f"followers.{name}" for name in ("uid", *effects.columns)}
+    created = {"uid": "state.uid", **new}
+    followed = {name: name if name in ("uid", *effects.columns) else "NULL" for name in created}
+    # The IDs are in the order of the operations.
+    made = " UNION ALL ".join(
+        f"SELECT {', '.join(f'{value} AS {name}' for name, value in values.items())}, n FROM {source}"
+        for values, source in ((created, "state WHERE op = 'create'"), (followed, "followers"))
+    )
     followers = f"followers AS MATERIALIZED ({effects.followers})"
     room, has_room, short = "", "", "false"
     if limited:
@@ -109,17 +115,15 @@ def build_batch(
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL)
                 AND EXISTS (SELECT FROM state WHERE op <> 'update' OR differs)
               RETURNING change
-            ), followed AS (
-              {write_insert(resource, followed, "FROM followers, feed")} RETURNING id
             )
-            {write_insert(resource, {"uid": "state.uid", **new}, "FROM state, feed WHERE op = 'create' ORDER BY n")}
+            {write_insert(resource, {name: name for name in created}, f"FROM ({made}) AS made, feed ORDER BY n")}
             RETURNING id
             """
         ),
         text(
             f"""
             WITH {state}, {followers if limited else ""}{"," if limited else ""} lack AS MATERIALIZED (
-              SELECT FROM state WHERE (op = 'create' AND found_id IS NULL) OR {short}
+              SELECT n FROM state WHERE (op = 'create' AND found_id IS NULL) OR {short}
             ), clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL) AND NOT EXISTS (SELECT FROM lack)

@@ -28,7 +28,7 @@ def follow_batch() -> BatchEffects:
 
     values = find_batch_values()
     anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
-    values |= {"anchor": anchor, "uid": "state.next_uid", "now": "statement_timestamp()"}
+    values |= {"anchor": anchor, "uid": "state.next_uid", "n": "state.n", "now": "statement_timestamp()"}
     row = f"{TABLE}.user_id = :owner AND {TABLE}.id = state.found_id AND 'completed' = ANY (state.names)"
     ended = f"""
         SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
