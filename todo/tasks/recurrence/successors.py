@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from todo.tasks.recurrence.rules import WEEKDAYS
 
 CODES = "".join(WEEKDAYS)
+FIRST_DAY, LAST_DAY = "CAST('0001-01-01' AS date)", "CAST('9999-12-31' AS date)"
 LAST_MOMENT = "CAST('9999-12-31 23:59:59.999999+00' AS timestamptz)"
 
 
@@ -24,12 +25,13 @@ def write_local(moment: str, zone: str, all_day: str = "false") -> str:
 def write_anchor(recurrence: str, due_at: str, all_day: str) -> str:
     """Return the SQL of the day from which a new rule counts: the due day.
 
-    It reads the time zone also where it does not need it, so that one that PostgreSQL does not know is refused.
+    It reads the time zone also where it does not need it, so that one that PostgreSQL does not know is refused. A local
+    day outside the years 1 to 9999 is the nearest day in them.
     """
     zone = write_zone(recurrence)
     return f"""
         CASE WHEN {recurrence} IS NOT NULL AND timezone({zone}, {due_at}) IS NOT NULL
-        THEN CAST({write_local(due_at, zone, all_day)} AS date) END"""
+        THEN least(greatest(CAST({write_local(due_at, zone, all_day)} AS date), {FIRST_DAY}), {LAST_DAY}) END"""
 
 
 def write_moment(local: str, zone: str) -> str:
@@ -103,7 +105,8 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
     """Return the SQL that selects the columns of the tasks that follow completed ones.
 
     ``values`` has the SQL of the columns of a completed task, of ``now``, and of others that are passed on. ``source``
-    is the end of their query. A task without a next day, or with one after the year 9999, has no successor.
+    is the end of their query. A task without a next day, or with one after the year 9999, has no successor. A reminder
+    that moves back stays in the years that responses can write.
     """
     zone, passed = write_zone("recurrence"), ", ".join(f"done.{name}" for name in values if name not in CHANGED)
     given = ", ".join(f"{value} AS {name}" for name, value in values.items())
@@ -122,7 +125,9 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
         OFFSET 0
       ) AS coming, LATERAL (
         SELECT day + CAST(local.due AS time) AS due,
-          reminder + make_interval(days => day - CAST(local.due AS date)) AS reminder,
+          reminder + make_interval(days => greatest(
+            day - CAST(local.due AS date), {FIRST_DAY} + 1 - CAST(reminder AS date)
+          )) AS reminder,
           CASE WHEN due_all_day THEN 'UTC' ELSE {zone} END AS due_zone
         OFFSET 0
       ) AS shifted, LATERAL (
