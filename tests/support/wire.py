@@ -23,6 +23,7 @@ class Wire:
         self.connections = 0
         self._silent = 0
         self._drops_queries = False
+        self._lost_answers = 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,6 +43,10 @@ class Wire:
     def drop_queries(self, *, drop: bool = True) -> None:
         """Stop forwarding queries; new connections are still accepted and authenticated."""
         self._drops_queries = drop
+
+    def lose_answers(self, number: int) -> None:
+        """Close the connection instead of forwarding the next answers of the server, which has executed the queries."""
+        self._lost_answers = number
 
     def settings(self, database: Database, login: str = "owner") -> Settings:
         """Return the settings that reach a database through this proxy."""
@@ -71,6 +76,10 @@ class Wire:
     def _forward(self, number: int, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError), source, target:
             while data := source.recv(65536):
+                if self._lost_answers > 0:
+                    self._lost_answers -= 1
+                    target.shutdown(socket.SHUT_RDWR)
+                    return
                 if number >= self._silent:
                     target.sendall(data)
 

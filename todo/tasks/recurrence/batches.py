@@ -61,7 +61,8 @@ def write_batch_changes() -> dict[str, tuple[str, str]]:
     next_id = write_next_id(
         "state.completed",
         f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
-        # A successor that the batch changes counts as touched.
-        "follower.id = ANY (ARRAY(SELECT found_id FROM state WHERE op <> 'delete'))",
+        # A successor that the batch changes counts as touched, and one that it deletes is gone.
+        f"CASE (SELECT op = 'delete' FROM state WHERE found_id = follower.id LIMIT 1) WHEN true THEN false"
+        f" WHEN false THEN true ELSE NOT ({write_untouched('follower')}) END",
     )
     return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}

@@ -105,14 +105,14 @@ def write_effects(values: dict[str, str], completed: str, row: str, *, limited: 
     }
 
 
-def write_next_id(completed: str, successor: str, touched: str = "false") -> str:
-    """Return the SQL of ``next_id`` after a change of ``completed``: a successor stays if it is ``touched``."""
+def write_next_id(completed: str, successor: str, kept: str = f"NOT ({write_untouched('follower')})") -> str:
+    """Return the SQL of ``next_id`` after a change of ``completed``; a successor stays under the condition ``kept``."""
     return f"""
         CASE WHEN {completed} = {TABLE}.completed THEN {TABLE}.next_id
         WHEN {completed} THEN coalesce({successor}, {TABLE}.next_id)
         ELSE (
           SELECT follower.id FROM {TABLE} AS follower WHERE follower.user_id = :owner
-            AND follower.id = {TABLE}.next_id AND (NOT ({write_untouched("follower")}) OR {touched})
+            AND follower.id = {TABLE}.next_id AND ({kept})
         ) END"""
 
 
