@@ -47,7 +47,7 @@ def list_days(caller: Caller, task: dict[str, Any], number: int) -> list[str]:
 
 
 def test_completing_adds_the_next_task(alice: Caller) -> None:
-    same = {"description": "All", "tags": ["Home", "Élan"], "priority": "high"}
+    same: dict[str, Any] = {"description": "All", "tags": ["Home", "Élan"], "priority": "high"}
     task = add(alice, "FREQ=DAILY;INTERVAL=2", **same, remind_at="2040-01-01T18:00:00Z")
     done = change(alice, task, completed=True)
     successor = get(alice, done["next_id"])

@@ -22,8 +22,7 @@ from todo.tasks.limits import find_days, find_room
 from todo.tasks.models import Task
 from todo.tasks.operations import TWICE, accept_batch
 from todo.tasks.recurrence.batches import follow_batch, write_batch_changes
-from todo.tasks.recurrence.completion import refusing_unscheduled
-from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING
+from todo.tasks.recurrence.completion import UNSCHEDULED, refusing_unscheduled
 from todo.tasks.recurrence.successors import write_anchor
 from todo.tasks.resource import TASKS, TRASH
 from todo.tasks.schemas import TaskSchema
@@ -43,7 +42,6 @@ NEW |= {
 COMPLETED_AT = f"CASE WHEN state.completed THEN coalesce({TASKS.table}.completed_at, {write_now(TASKS.table)}) END"
 CHANGED = {name: (name, f"state.{name}") for name in TASKS.stored} | {"completed_at": ("completed", COMPLETED_AT)}
 CHANGED |= write_batch_changes()
-UNSCHEDULED = {"undated": ("due_date", DUE_MISSING), "zoneless": ("recurrence.time_zone", ZONE_MISSING)}
 REFUSALS: dict[str, type[DomainError]] = {"missing": NotFound, "taken": UidTaken, "changed": Changed}
 
 
@@ -93,7 +91,7 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
         uids = [each["uid"] if each["op"] == "create" else "NULL" for each in executed]
         values |= {"key": key, "fingerprint": fingerprint, "uids": f"{{{','.join(uids)}}}"}
     statement = build_task_batch(keyed=key is not None, limited=bool(room))
-    with refusing_unscheduled({}):
+    with refusing_unscheduled():
         rows = fetch(user_id, statement, values, repeatable=key is not None)
     step = rows[0][1]
     if step.is_new:

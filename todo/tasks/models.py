@@ -1,13 +1,12 @@
 """The tables of tasks. The database enforces the rules of the data, by named constraints and defaults."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
-    Date,
     DateTime,
     Identity,
     Index,
@@ -42,8 +41,8 @@ class TaskColumns:
     remind_at: Mapped[Time | None] = mapped_column(DateTime(timezone=True))
     # The members of the field: {"rule", "from", "time_zone"}.
     recurrence: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    # The due day when the rule was set. The rule counts from it, so moving one task does not move the pattern.
-    anchor: Mapped[date | None] = mapped_column(Date)
+    # The local due time when the rule was set. The rule counts from it, so moving one task does not move the pattern.
+    anchor: Mapped[datetime | None] = mapped_column(DateTime(timezone=False))
     # The task that followed when this one was completed. It may have been deleted.
     next_id: Mapped[int | None] = mapped_column(BigInteger)
     # Folded text for comparing (folding.py); NULL where folding ASCII letters gives the same.
@@ -77,10 +76,9 @@ class Task(TaskColumns, Base):
             "NOT due_all_day OR coalesce((due_at AT TIME ZONE 'UTC')::time = '23:59:59.999999', false)",
             name="due_all_day_end",
         ),
+        CheckConstraint("recurrence IS NULL OR (due_at IS NOT NULL AND anchor IS NOT NULL)", name="recurrence_dated"),
         CheckConstraint(
-            "recurrence IS NULL OR (due_at IS NOT NULL AND anchor IS NOT NULL"
-            " AND (due_all_day OR recurrence ->> 'time_zone' IS NOT NULL))",
-            name="recurrence_scheduled",
+            "recurrence IS NULL OR due_all_day OR recurrence ->> 'time_zone' IS NOT NULL", name="recurrence_zoned"
         ),
         Index("tasks_by_creation", "user_id", "created_at", "id"),
         Index("tasks_by_update", "user_id", "updated_at", "id"),

@@ -52,7 +52,7 @@ class ExportedTaskSchema(ScheduledSchema):
     created_at = Moment(required=True)
     updated_at = Moment(required=True)
     completed_at = Moment(required=True, allow_none=True)
-    anchor = fields.Date(allow_none=True)
+    anchor = fields.NaiveDateTime(allow_none=True)
 
 
 def export_tasks(user_id: str) -> Iterator[dict[str, Any]]:

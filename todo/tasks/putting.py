@@ -47,7 +47,7 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room), expires=expires)
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | find_days() | room | expiry
     try:
-        with refusing_unscheduled(changes):
+        with refusing_unscheduled():
             task, outcome = change_row(user_id, uid, statement, expected, values)
     except NotFound:
         if expected.exists:

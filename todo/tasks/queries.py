@@ -82,7 +82,7 @@ def create_task(user_id: str, new: Mapping[str, Any]) -> Task:
     """Store a task and return it; raises Full."""
     room = find_room(1)
     values = bind_new(user_id, TASKS.to_new_columns(new)) | room
-    with refusing_unscheduled(new):
+    with refusing_unscheduled():
         for task in fetch(user_id, CREATE[bool(room)], values):
             return task
     raise Full
@@ -98,7 +98,7 @@ def create_task_once(user_id: str, new: Mapping[str, Any], key: str) -> tuple[Ta
     fingerprint = sha256(orjson.dumps(TASKS.drop_defaults(columns), option=orjson.OPT_SORT_KEYS)).digest()
     room = find_room(1)
     values = bind_new(user_id, columns) | {"key": key, "fingerprint": fingerprint} | room
-    with refusing_unscheduled(new):
+    with refusing_unscheduled():
         found = fetch(user_id, CREATE_ONCE[bool(room)], values, repeatable=True)
     if not found:
         raise Full
@@ -122,7 +122,7 @@ def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expecte
     Excluded, FieldError, and Full if the user has no room for the successor of a recurring task.
     """
     columns = TASKS.to_columns(changes)
-    with refusing_unscheduled(changes):
+    with refusing_unscheduled():
         if "completed" in columns:
             return complete_task(user_id, name, columns, expected)
         statement = build_task_change(frozenset(columns))
@@ -131,7 +131,7 @@ def change_task(user_id: str, name: RowName, changes: Mapping[str, Any], expecte
 
 def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Complete an open task, or reopen a completed one, and return it; see change_task for the errors."""
-    with refusing_unscheduled({}):
+    with refusing_unscheduled():
         return complete_task(user_id, name, {}, expected)
 
 

@@ -49,8 +49,8 @@ def follow_batch() -> BatchEffects:
             "removed": write_removed(),
         },
         refused={
-            "undated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
-            "zoneless": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
+            "recurrence_dated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
+            "recurrence_zoned": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
             f" AND {scheduled['recurrence']} ->> 'time_zone' IS NULL",
         },
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg2.errors import CheckViolation, InvalidParameterValue
 from sqlalchemy import Boolean, false, literal_column, text
@@ -124,17 +124,24 @@ def write_removed() -> str:
         SELECT user_id, {moved}, CAST('epoch' AS timestamptz), number FROM undone RETURNING id"""
 
 
+# By the constraint of the table: the field that it needs, and what to say of it.
+UNSCHEDULED = {
+    "recurrence_dated": ("due_date", DUE_MISSING),
+    "recurrence_zoned": ("recurrence.time_zone", ZONE_MISSING),
+}
+
+
 @contextmanager
-def refusing_unscheduled(changes: Mapping[str, Any]) -> Iterator[None]:
-    """Turn the database's refusal of a rule into a FieldError: without a due date, or in an unknown time zone."""
+def refusing_unscheduled() -> Iterator[None]:
+    """Turn the database's refusal of a rule into a FieldError: without a due date, or without a known time zone."""
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error.orig, InvalidParameterValue) and "time zone" in str(error.orig):
+        cause = error.orig
+        if isinstance(cause, InvalidParameterValue) and "time zone" in str(cause):
             raise FieldError("recurrence.time_zone", ZONE_UNKNOWN) from None
-        if not isinstance(error.orig, CheckViolation) or "recurrence_scheduled" not in str(error.orig):
-            raise
-        # A due date that is sent is an instant here, or null.
-        if changes.get("due_date") is None:
-            raise FieldError("due_date", DUE_MISSING) from None
-        raise FieldError("recurrence.time_zone", ZONE_MISSING) from None
+        if isinstance(cause, CheckViolation):
+            for constraint, refusal in UNSCHEDULED.items():
+                if constraint in str(cause):
+                    raise FieldError(*refusal) from None
+        raise

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from todo.tasks.recurrence.rules import WEEKDAYS
 
 CODES = "".join(WEEKDAYS)
-FIRST_DAY, LAST_DAY = "CAST('0001-01-01' AS date)", "CAST('9999-12-31' AS date)"
+FIRST_DAY, LAST_DAY = "CAST('0001-01-01' AS timestamp)", "CAST('9999-12-31 23:59:59.999999' AS timestamp)"
 LAST_MOMENT = "CAST('9999-12-31 23:59:59.999999+00' AS timestamptz)"
 
 
@@ -23,15 +23,15 @@ def write_local(moment: str, zone: str, all_day: str = "false") -> str:
 
 
 def write_anchor(recurrence: str, due_at: str, all_day: str) -> str:
-    """Return the SQL of the day from which a new rule counts: the due day.
+    """Return the SQL of the local time from which a new rule counts: that of the due date.
 
-    It reads the time zone also where it does not need it, so that one that PostgreSQL does not know is refused. A local
-    day outside the years 1 to 9999 is the nearest day in them.
+    It reads the time zone also where it does not need it, so that one that PostgreSQL does not know is refused. A time
+    outside the years 1 to 9999 becomes the nearest one in them.
     """
     zone = write_zone(recurrence)
     return f"""
         CASE WHEN {recurrence} IS NOT NULL AND timezone({zone}, {due_at}) IS NOT NULL
-        THEN least(greatest(CAST({write_local(due_at, zone, all_day)} AS date), {FIRST_DAY}), {LAST_DAY}) END"""
+        THEN least(greatest({write_local(due_at, zone, all_day)}, {FIRST_DAY}), {LAST_DAY}) END"""
 
 
 def write_moment(local: str, zone: str) -> str:
@@ -52,7 +52,7 @@ def write_next_day(rule: str, anchor: str, after: str) -> str:
     """
     return f"""(
       SELECT min(day) FROM (
-        SELECT {rule} AS rule, {anchor} AS anchor, {after} AS after
+        SELECT {rule} AS rule, CAST({anchor} AS date) AS anchor, {after} AS after
         OFFSET 0
       ) AS counted, LATERAL (
         SELECT substring(rule FROM 'FREQ=([A-Z]+)') AS freq,
@@ -105,8 +105,10 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
     """Return the SQL that selects the columns of the tasks that follow completed ones.
 
     ``values`` has the SQL of the columns of a completed task, of ``now``, and of others that are passed on. ``source``
-    is the end of their query. A task without a next day, or with one after the year 9999, has no successor. A reminder
-    that moves back stays in the years that responses can write.
+    is the end of their query. A task without a next day, or with one after the year 9999, has no successor.
+
+    The local time is that of the anchor, also after a day on which a clock skipped it, unless the task was moved to
+    another time. A reminder that moves back stays in the years that responses can write.
     """
     zone, passed = write_zone("recurrence"), ", ".join(f"done.{name}" for name in values if name not in CHANGED)
     given = ", ".join(f"{value} AS {name}" for name, value in values.items())
@@ -117,23 +119,25 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
           {write_local("due_at", zone, "due_all_day")} AS due, {write_local("remind_at", zone)} AS reminder
         OFFSET 0
       ) AS local, LATERAL (
-        SELECT CASE WHEN is_from_due THEN done.anchor ELSE today END AS start,
+        SELECT CASE WHEN is_from_due THEN CAST(done.anchor AS date) ELSE today END AS start,
+          CASE WHEN {write_moment("(CAST(due AS date) + CAST(done.anchor AS time))", zone)} = done.due_at
+            THEN CAST(done.anchor AS time) ELSE CAST(due AS time) END AS clock,
           CASE WHEN is_from_due THEN greatest(CAST(due AS date), today - 1) ELSE today END AS after
         OFFSET 0
       ) AS counted, LATERAL (
         SELECT {write_next_day("recurrence ->> 'rule'", "start", "after")} AS day
         OFFSET 0
       ) AS coming, LATERAL (
-        SELECT day + CAST(local.due AS time) AS due,
+        SELECT day + clock AS due,
           reminder + make_interval(days => greatest(
-            day - CAST(local.due AS date), {FIRST_DAY} + 1 - CAST(reminder AS date)
+            day - CAST(local.due AS date), CAST({FIRST_DAY} AS date) + 1 - CAST(reminder AS date)
           )) AS reminder,
           CASE WHEN due_all_day THEN 'UTC' ELSE {zone} END AS due_zone
         OFFSET 0
       ) AS shifted, LATERAL (
         SELECT {write_moment("shifted.due", "due_zone")} AS due_at,
           {write_moment("shifted.reminder", zone)} AS remind_at,
-          CASE WHEN is_from_due THEN done.anchor ELSE day END AS anchor
+          CASE WHEN is_from_due THEN start ELSE day END + clock AS anchor
         OFFSET 0
       ) AS moved
       WHERE moved.due_at <= {LAST_MOMENT} AND (moved.remind_at IS NULL OR moved.remind_at <= {LAST_MOMENT})"""
