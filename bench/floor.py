@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection
 SECRET = os.environ.get("BETTER_AUTH_SECRET", "")
 FIELDS = (
     "id", "user_id", "title", "description", "completed", "completed_at", "priority", "tags", "due_date",
-    "created_at", "updated_at", "uid",
+    "remind_at", "recurrence", "next_id", "created_at", "updated_at", "uid",
 )  # fmt: skip
 WRITABLE = ("title", "description", "completed", "priority", "tags", "due_date")
 COLUMNS = ", ".join(FIELDS)

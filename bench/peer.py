@@ -17,6 +17,7 @@ import jwt
 from fastapi import Depends, FastAPI, HTTPException, Query, status
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, StringConstraints
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import ARRAY, DateTime, Field, Index, Session, SQLModel, Text, col, create_engine, select
 
 SECRET = os.environ["BETTER_AUTH_SECRET"]
@@ -55,6 +56,8 @@ class TaskBase(SQLModel):
     priority: Priority | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=20, sa_type=ARRAY(Text))
     due_date: AwareDatetime | None = Field(default=None, sa_type=Instant)
+    remind_at: AwareDatetime | None = Field(default=None, sa_type=Instant)
+    recurrence: dict[str, str | None] | None = Field(default=None, sa_type=JSONB)
 
 
 class Task(TaskBase, table=True):
@@ -65,6 +68,7 @@ class Task(TaskBase, table=True):
     id: int | None = Field(default=None, primary_key=True)
     user_id: str
     completed_at: datetime | None = Field(default=None, sa_type=Instant)
+    next_id: int | None = None
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     updated_at: datetime = Field(default_factory=now, sa_type=Instant)
     uid: UUID = Field(default_factory=uuid4)
@@ -76,6 +80,7 @@ class TaskPublic(TaskBase):
     id: int
     user_id: str
     completed_at: datetime | None
+    next_id: int | None
     created_at: datetime
     updated_at: datetime
     uid: UUID
@@ -96,6 +101,8 @@ class TaskUpdate(SQLModel):
     priority: Priority | None = None
     tags: list[Tag] | None = Field(default=None, max_length=20)
     due_date: AwareDatetime | None = None
+    remind_at: AwareDatetime | None = None
+    recurrence: dict[str, str | None] | None = None
 
 
 def get_session() -> Iterator[Session]:

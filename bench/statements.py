@@ -37,6 +37,12 @@ def list_statements() -> dict[str, tuple[Send, Send]]:
     page = TaskQuerySchema().load({"limit": str(PAGE_SIZE)})
     change: tuple[Send, Send] = (queries.change_task, lambda *values: floor.change(values[0], values[1], {**values[2]}))
     create: Send = lambda user, *_: floor.create(user, NEW_TASK)  # noqa: E731
+    recurring = NewTaskSchema().load(NEW_TASK | {"recurrence": {"rule": "FREQ=WEEKLY", "time_zone": "Europe/Berlin"}})
+    done = {"completed": True}
+    complete: tuple[Send, Send] = (
+        lambda user, task, _: queries.change_task(user, task, done),
+        lambda user, task, _: floor.change(user, task, done),
+    )
     return {
         "create": (lambda user, *_: queries.create_task(user, new), create),
         "create with a key": (lambda user, *_: queries.create_task_once(user, new, str(uuid.uuid4())), create),
@@ -50,6 +56,9 @@ def list_statements() -> dict[str, tuple[Send, Send]]:
         ),
         "update": change,
         "unchanged update": change,
+        "complete": complete,
+        "create, recurring": (lambda user, *_: queries.create_task(user, recurring), create),
+        "complete, recurring": complete,
         "delete": (
             lambda user, task, _: queries.delete_task(user, task),
             lambda user, task, _: floor.fetch(floor.DELETE, (user, task)),
