@@ -25,11 +25,11 @@ TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 @cache
 def build_task_put(
-    names: frozenset[str], *, creates: bool, limited: bool, expires: bool
+    names: frozenset[str], completed: bool | None, *, creates: bool, limited: bool, expires: bool
 ) -> RowStatement[tuple[Task, PutOutcome]]:
     """Build the statement that sets these columns of a task, and creates the task if ``creates``."""
-    if "completed" in names:
-        find_effects = follow(names, limited=limited, expires=expires)
+    if completed is not None:
+        find_effects = follow(names, completed, limited=limited, expires=expires)
     else:
         effects = set_anchor(names)._replace(refusal=false().label("is_full"))
         find_effects = lambda _: effects  # noqa: E731
@@ -44,7 +44,8 @@ def put_task(user_id: str, uid: str, changes: Mapping[str, Any], expected: Versi
     columns = TASKS.to_columns(changes)
     creates = "title" in changes and not expected.exists
     room, (expires, expiry) = find_room(1), plan_completion(columns)
-    statement = build_task_put(frozenset(columns), creates=creates, limited=bool(room), expires=expires)
+    completed = columns.get("completed")
+    statement = build_task_put(frozenset(columns), completed, creates=creates, limited=bool(room), expires=expires)
     values = bind_new(user_id, TASKS.to_new_columns(changes) if creates else columns) | find_days() | room | expiry
     try:
         with refusing_unscheduled():

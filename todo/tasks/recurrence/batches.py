@@ -59,7 +59,8 @@ def follow_batch() -> BatchEffects:
 def write_batch_changes() -> dict[str, tuple[str, str]]:
     """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
     next_id = write_next_id(
-        "state.completed",
+        f"state.completed AND NOT {TABLE}.completed",
+        f"NOT state.completed AND {TABLE}.completed",
         f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
         # A successor that the batch changes counts as touched, and one that it deletes is gone.
         f"CASE (SELECT op = 'delete' FROM state WHERE found_id = follower.id LIMIT 1) WHEN true THEN false"

@@ -18,19 +18,20 @@ from todo.tasks.resource import TASKS
 
 
 @cache
-def build_completion(names: frozenset[str], *, limited: bool, expires: bool) -> RowStatement[tuple[Task, Completion]]:
-    """Build the statement that sets ``completed`` among these columns of a task, or else toggles it.
-
-    If ``expires``, it also removes the oldest rows of the trash.
-    """
+def build_completion(
+    names: frozenset[str], completed: bool | None, *, limited: bool, expires: bool
+) -> RowStatement[tuple[Task, Completion]]:
+    """Build the statement that sets columns of a task, ``completed`` among them, or toggles it; see follow."""
     changed = assign(names) if names else toggle
-    return build_exact_change(TASKS, changed, follow(names, limited=limited, expires=expires), row_like(Completion))
+    effects = follow(names, completed, limited=limited, expires=expires)
+    return build_exact_change(TASKS, changed, effects, row_like(Completion))
 
 
 def complete_task(user_id: str, name: RowName, columns: Mapping[str, Any], expected: Versions) -> Task:
     """Set columns of a task, ``completed`` among them; without columns, toggle it."""
     room, (expires, expiry) = find_room(1), plan_completion(columns)
-    statement = build_completion(frozenset(columns), limited=bool(room), expires=expires)
+    completed = columns.get("completed")
+    statement = build_completion(frozenset(columns), completed, limited=bool(room), expires=expires)
     task, outcome = change_row(user_id, name, statement, expected, bind_new(user_id, columns) | room | expiry)
     if outcome.is_full:
         raise Full

@@ -54,66 +54,81 @@ def set_anchor(names: AbstractSet[str]) -> Effects:
     return Effects({"anchor": text(find_values(names)["anchor"])} if "recurrence" in names else {})
 
 
-def follow(names: AbstractSet[str], *, limited: bool, expires: bool) -> Callable[[str], Effects]:
-    """Return a function that returns what a change of ``completed`` does beside; it takes the column of the row's name.
+def follow(
+    names: AbstractSet[str], completed: bool | None, *, limited: bool, expires: bool
+) -> Callable[[str], Effects]:
+    """Return a function that returns what else a change of ``completed`` does; it takes the column of the row's name.
 
-    ``names`` are the changed columns; without ``completed``, the change toggles it. If ``limited``, a successor needs
-    room (see write_room). If ``expires``, the oldest rows of the trash are removed, as by a deletion.
+    ``names`` are the changed columns. ``completed`` is the new value, None to toggle it: a statement that can only
+    complete or only reopen costs less. If ``limited``, a successor needs room (see write_room). If ``expires``, the
+    oldest rows of the trash are removed, as by a deletion.
     """
-    completed = write_new("completed") if "completed" in names else f"(NOT {TABLE}.completed)"
 
     def find_effects(column: str) -> Effects:
         row = f"{TABLE}.user_id = :owner AND {TABLE}.{column} = {write_name(column)} AND {write_expected(TABLE)}"
-        ctes = write_effects(find_values(names), completed, row, limited=limited)
-        next_id = write_next_id(completed, "(SELECT id FROM successor)")
-        is_full = literal_column("(SELECT is_full FROM room)", Boolean) if limited else false()
-        values = {**set_anchor(names).values, "next_id": text(next_id)}
+        completes = f"{row} AND NOT {TABLE}.completed" if completed is not False else ""
+        reopens = f"{row} AND {TABLE}.completed" if completed is not True else ""
+        ctes = write_successor(find_values(names), completes, limited=limited) if completes else {}
+        ctes |= write_undoing(reopens) if reopens else {}
+        next_id = write_next_id(
+            completes and f"NOT {TABLE}.completed", reopens and f"{TABLE}.completed", "(SELECT id FROM successor)"
+        )
+        is_full = literal_column("(SELECT is_full FROM room)", Boolean) if "room" in ctes else false()
         first = []
-        if expires:
-            reopens = f"SELECT FROM {TABLE} WHERE {row} AND {TABLE}.completed AND {TABLE}.next_id IS NOT NULL"
-            condition = f"AND EXISTS ({reopens} AND NOT {completed})" if limited else ""
+        if expires and reopens:
+            # A change that is refused must not make room.
+            condition = f"AND EXISTS (SELECT FROM {TABLE} WHERE {reopens} AND next_id IS NOT NULL)" if limited else ""
             oldest, expiry = write_expiry(TRASH, limited=limited, condition=condition)
             first = [text(f"WITH {oldest} {expiry}")]
-        parts = [text(sql).columns().cte(name) for name, sql in ctes.items()]
-        return Effects(values, parts, is_full.label("is_full"), first)
+        return Effects(
+            {**set_anchor(names).values, "next_id": text(next_id)},
+            [text(sql).columns().cte(name) for name, sql in ctes.items()],
+            is_full.label("is_full"),
+            first,
+        )
 
     return find_effects
 
 
-def write_effects(values: dict[str, str], completed: str, row: str, *, limited: bool) -> dict[str, str]:
-    """Return the SQL of the CTEs that create a successor and remove it; ``row`` is the condition of the task."""
+def write_successor(values: Mapping[str, str], completes: str, *, limited: bool) -> dict[str, str]:
+    """Return the SQL of the CTEs that create a successor, if there is a row under the condition ``completes``."""
     source = f"""
-        FROM {TABLE}, clock WHERE {row} AND {completed} AND NOT {TABLE}.completed AND {TABLE}.next_id IS NULL
-          AND {values["recurrence"]} IS NOT NULL"""
+        FROM {TABLE}, clock WHERE {completes} AND {TABLE}.next_id IS NULL AND {values["recurrence"]} IS NOT NULL"""
     ctes = {"coming": write_successors({**values, "now": "clock.now"}, source)}
     fits = ""
     if limited:
         has_room = f"WITH {write_room(TASKS)} SELECT has_room FROM existing"
         ctes["room"] = f"SELECT EXISTS (SELECT FROM coming) AND NOT ({has_room}) AS is_full"
         fits = "WHERE NOT (SELECT is_full FROM room)"
+    insertion = write_insert(TASKS, {name: f"coming.{name}" for name in COPIED}, f"FROM coming, feed {fits}")
+    return {**ctes, "successor": f"{insertion} RETURNING id"}
+
+
+def write_undoing(reopens: str) -> dict[str, str]:
+    """Return the SQL of the CTEs that remove the untouched successor of the row under the condition ``reopens``."""
     return {
-        **ctes,
-        "successor": f"{write_insert(TASKS, {name: f'coming.{name}' for name in COPIED}, f'FROM coming, feed {fits}')}"
-        " RETURNING id",
         "undone": f"""
             DELETE FROM {TABLE} AS follower USING feed WHERE follower.user_id = :owner
-              AND follower.id = (SELECT {TABLE}.next_id FROM {TABLE} WHERE {row} AND {TABLE}.completed
-                AND NOT {completed})
+              AND follower.id = (SELECT {TABLE}.next_id FROM {TABLE} WHERE {reopens})
               AND {write_untouched("follower")}
             RETURNING follower.*, feed.change AS number""",
         "removed": write_removed(),
     }
 
 
-def write_next_id(completed: str, successor: str, kept: str = f"NOT ({write_untouched('follower')})") -> str:
-    """Return the SQL of ``next_id`` after a change of ``completed``; a successor stays under the condition ``kept``."""
-    return f"""
-        CASE WHEN {completed} = {TABLE}.completed THEN {TABLE}.next_id
-        WHEN {completed} THEN coalesce({successor}, {TABLE}.next_id)
-        ELSE (
-          SELECT follower.id FROM {TABLE} AS follower WHERE follower.user_id = :owner
-            AND follower.id = {TABLE}.next_id AND ({kept})
-        ) END"""
+def write_next_id(
+    completes: str, reopens: str, successor: str, kept: str = f"NOT ({write_untouched('follower')})"
+) -> str:
+    """Return the SQL of ``next_id`` after a change, under the conditions of a task that it completes or reopens.
+
+    A successor stays under the condition ``kept``.
+    """
+    completed = f"WHEN {completes} THEN coalesce({successor}, {TABLE}.next_id)" if completes else ""
+    follower = f"""
+        SELECT follower.id FROM {TABLE} AS follower WHERE follower.user_id = :owner
+          AND follower.id = {TABLE}.next_id AND ({kept})"""
+    reopened = f"WHEN {reopens} THEN ({follower})" if reopens else ""
+    return f"CASE {completed} {reopened} ELSE {TABLE}.next_id END"
 
 
 def write_removed() -> str:
