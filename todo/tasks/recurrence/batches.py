@@ -58,12 +58,12 @@ def follow_batch() -> BatchEffects:
 
 def write_batch_changes() -> dict[str, tuple[str, str]]:
     """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
+    named = "EXISTS (SELECT FROM state WHERE state.found_id = follower.id"
     next_id = write_next_id(
         f"state.completed AND NOT {TABLE}.completed",
         f"NOT state.completed AND {TABLE}.completed",
         f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
         # A successor that the batch changes counts as touched, and one that it deletes is gone.
-        f"CASE (SELECT op = 'delete' FROM state WHERE found_id = follower.id LIMIT 1) WHEN true THEN false"
-        f" WHEN false THEN true ELSE NOT ({write_untouched('follower')}) END",
+        f"NOT {named} AND op = 'delete') AND ({named}) OR NOT ({write_untouched('follower')}))",
     )
     return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}
