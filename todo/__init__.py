@@ -11,6 +11,7 @@ from todo.extensions import db, migrate
 from todo.openapi import document
 from todo.openapi.page import explorer
 from todo.tasks.batch import batch
+from todo.tasks.calendar import calendar
 from todo.tasks.changes import changes
 from todo.tasks.routes import tasks
 from todo.tasks.trash import trash
@@ -23,7 +24,7 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
 
     ``local_database`` is used if the settings have no database URL.
     """
-    app = Application(__name__, fixed=("batch", "changes"))
+    app = Application(__name__, fixed=("batch", "calendar.ics", "changes"))
     app.extensions["settings"] = settings
 
     engine.init_app(app, settings, local_database)
@@ -42,7 +43,8 @@ def create_app(settings: Settings, local_database: LocalDatabase | None = None) 
     api.before_request(slots.take_slot)
     api.before_request(check_path_user)
     # Two spellings. If a user ID is "tasks" or "trash", begins with "/" or ends in "/tasks", only the short path works.
-    for part, path in ((tasks, "tasks"), (batch, "tasks"), (changes, "tasks"), (trash, "trash")):
+    for part in (tasks, batch, calendar, changes, trash):
+        path = "trash" if part is trash else "tasks"
         api.register_blueprint(part, url_prefix=f"/{path}")
         api.register_blueprint(part, url_prefix=f"/<path:user_id>/{path}", name=f"{part.name}_of_user")
     app.register_blueprint(api)

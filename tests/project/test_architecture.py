@@ -39,8 +39,10 @@ OPTIONAL = (
     "todo.database.trashing",
     "todo.database.watchdog",
     "todo.tasks.batch",
+    "todo.tasks.calendar",
     "todo.tasks.changes",
     "todo.tasks.completed_as",
+    "todo.tasks.events",
     "todo.tasks.operations",
     "todo.tasks.portability",
     "todo.tasks.putting",
@@ -48,6 +50,7 @@ OPTIONAL = (
     "todo.tasks.samples",
     "todo.tasks.trash",
     "todo.tasks.zones",
+    "todo.web.icalendar",
     "todo.web.nesting",
 )
 

@@ -89,6 +89,17 @@ def test_pages_of_the_trash_read_few_more_rows_than_they_return(reader: Reader) 
         assert plan.read <= limit + 1
 
 
+def test_the_calendar_reads_few_rows_and_a_known_one_none(reader: Reader) -> None:
+    path = "/api/tasks/calendar.ics"
+    plan = reader.explain(path)
+    check_scans(plan)
+    # The counter, and the tasks that are due last, of which every second is open.
+    assert 1000 < plan.read <= 1 + 2 * 1001 + OWN // 100
+    known = reader.explain(path, headers={"If-None-Match": reader.caller.get(path).headers["ETag"]})
+    check_scans(known)
+    assert known.read == 1
+
+
 def test_a_task_is_found_by_its_uid_at_once(reader: Reader) -> None:
     [task] = reader.caller.get("/api/tasks?limit=1").get_json()
     plan = reader.explain(f"/api/tasks/{task['uid']}")

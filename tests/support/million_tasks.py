@@ -113,9 +113,9 @@ class Reader:
     caller: Caller
     database: Database
 
-    def explain(self, path: str) -> "Plan":
+    def explain(self, path: str, **options: Any) -> "Plan":
         """Return the plan that PostgreSQL keeps for the statement that a request sent."""
-        message, response = self._record(self.caller, "GET", path)
+        message, response = self._record(self.caller, "GET", path, **options)
         found: Any = response.json
         found = found["changes"] if isinstance(found, dict) and "changes" in found else found
         [plan] = self._explain(message)
@@ -144,7 +144,7 @@ class Reader:
             db.engine.dispose()
         self.wire.messages.clear()
         response = caller.call(method, path, **options)
-        assert response.status_code < 300, response.text
+        assert response.status_code < 400, response.text
         [message] = [message for kind, message in self.wire.messages if kind == "Q" and "EXECUTE todo_" in message]
         return message, response
 

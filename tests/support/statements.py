@@ -93,6 +93,7 @@ def call_all_operations(app: Flask, caller: Caller, file: Path) -> None:
         assert response.status_code == 200, response.text
     for limit in (10, 1000):
         read_changes(caller, limit=limit)
+    assert caller.get("/api/tasks/calendar.ics").status_code == 200
     walk(caller, "/api/trash?limit=1")
     walk(caller, "/api/trash?limit=100")
     assert caller.delete("/api/trash").status_code == 204

@@ -21,7 +21,7 @@ from todo.openapi.errors import add_errors, list_errors, refer
 from todo.openapi.schemas import Plugin
 from todo.openapi.texts import BEARER, INFO, PATH_PARAMETERS, REQUEST_HEADERS, RESPONSE_HEADERS, SERVER, TAGS
 from todo.version import VERSION
-from todo.web.endpoints import Declaration
+from todo.web.endpoints import Declaration, File
 from todo.web.parameters import list_documented
 from todo.web.responses import reply
 from todo.web.urls import build_base
@@ -149,10 +149,12 @@ def _list_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "header", "description": described, "schema": header.schema}
 
 
-def _describe_response(status: int, shape: Schema | None, declaration: Declaration) -> dict[str, Any]:
+def _describe_response(status: int, shape: Schema | File | None, declaration: Declaration) -> dict[str, Any]:
     """Return a successful response of an operation."""
     response: dict[str, Any] = {"description": HTTP_STATUS_CODES[status], "headers": refer([*declaration.sends])}
-    if shape is not None:
+    if isinstance(shape, File):
+        response["content"] = {shape.media_type: {"schema": {"type": "string"}, "example": shape.example}}
+    elif shape is not None:
         response["content"] = {"application/json": _show(shape)}
     return response
 

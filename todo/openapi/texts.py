@@ -57,11 +57,16 @@ REQUEST_HEADERS = {
         '"42.3"',
     ),
     "If-None-Match": Described(
-        "Responds 304 without a body if the task still has this ETag.", {"type": "string"}, '"42.3"'
+        "Responds 304 without a body if the response would have this ETag.", {"type": "string"}, '"42.3"'
     ),
 }
 RESPONSE_HEADERS = {
-    "ETag": Described("The version of the task, for If-Match.", {"type": "string"}, '"42.3"', required=True),
+    "ETag": Described(
+        "The version, for If-None-Match; that of a task is for If-Match too.",
+        {"type": "string"},
+        '"42.3"',
+        required=True,
+    ),
     "Idempotent-Replayed": Described(
         "true if an earlier request with the same Idempotency-Key has done this already.",
         {"type": "string", "enum": ["true"]},

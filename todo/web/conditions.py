@@ -13,8 +13,8 @@ from todo.web.responses import empty_response, reply
 
 INVALID_KEY = "Idempotency-Key: must have 1 to 255 printable ASCII characters."
 # The ID and the version of a resource (database/resource.py). Servers that compress responses add the name of the
-# coding: "42.3-gzip" (Apache, Caddy), "42.3--gzip" (Jetty), "42.3;br" (LiteSpeed).
-TAG = re.compile(r"([0-9]+\.[0-9]+)(?:[-;]+[a-z]+;*)?")
+# coding: "42.3-gzip" (Apache, Caddy), "42.3--gzip" (Jetty), "42.3;br" (LiteSpeed). That of the calendar is hexadecimal.
+TAG = re.compile(r"([0-9a-f]+\.[0-9]+)(?:[-;]+[a-z]+;*)?")
 
 
 class InvalidHeader(BadRequest):

@@ -20,8 +20,17 @@ from todo.extensions import current_settings
 from todo.web.bodies import MAX_BODY_BYTES, NO_OBJECT, MalformedBody, read_body
 from todo.web.parameters import MAX_ERRORS, list_documented, load_query
 
+
+@dataclass(frozen=True)
+class File:
+    """A response that is a text of this media type, with an example."""
+
+    media_type: str
+    example: str
+
+
 # By status; None where a response has no body.
-Responses = Mapping[int, Schema | None]
+Responses = Mapping[int, Schema | File | None]
 
 NO_PARAMETERS = Schema()
 
