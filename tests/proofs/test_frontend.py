@@ -3,10 +3,13 @@
 import re
 import time
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPMessage
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Route, expect
 
+from tests.support.commands import call
 from tests.support.frontend import Site, Visit, Visitor, find_missing, row, titles
 
 missing = find_missing()
@@ -368,3 +371,121 @@ def test_an_edited_address_shows_the_tasks_or_a_link_to_them(ada: Visitor) -> No
     ada.page.get_by_role("button", name="Show all tasks").click()
     expect(ada.page.get_by_text("Nothing to do yet.")).to_be_visible()
     ada.forgive("422")
+
+
+def create_address(visitor: Visitor) -> str:
+    """Create a new address for calendars, in place of an earlier one. Return it."""
+    visitor.page.get_by_role("button", name="Calendar").click()
+    dialog = visitor.page.get_by_role("dialog", name="Tasks in your calendar")
+    dialog.get_by_role("button", name=re.compile("(Create|New) address")).click()
+    address = dialog.get_by_label("Address")
+    expect(address).to_be_focused()
+    shown = address.input_value()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    return shown
+
+
+def read(address: str, method: str = "GET", **headers: str) -> tuple[int, str, HTTPMessage]:
+    """Request an address as a calendar program does. Return the status, the body and the headers."""
+    url = urlsplit(address)
+    connection = HTTPConnection(str(url.hostname), url.port, timeout=15)
+    connection.request(method, url.path, headers=headers)
+    response = connection.getresponse()
+    answer = response.status, response.read().decode(), response.headers
+    connection.close()
+    return answer
+
+
+def events(text: str) -> list[str]:
+    """Return the titles of the events in a calendar file."""
+    return sorted(re.findall(r"^SUMMARY:(.*)\r$", text, re.MULTILINE))
+
+
+def test_a_calendar_reads_the_tasks_of_its_address(visit: Visit) -> None:
+    ada, bob = visit(), visit(permissions=["clipboard-read", "clipboard-write"])
+    addresses = []
+    for name, visitor in (("Ada", ada), ("Bob", bob)):
+        visitor.sign_up(name)
+        visitor.call("POST", title=f"A task of {name}'s", due_date="2031-01-01")
+        visitor.call("POST", title="Without a due date")
+        addresses.append(create_address(visitor))
+    for name, address in zip(("Ada", "Bob"), addresses, strict=True):
+        status, text, headers = read(address)
+        assert (status, events(text)) == (200, [f"A task of {name}'s"])
+        assert headers["Content-Type"].startswith("text/calendar")
+        assert "no-cache" in headers["Cache-Control"]
+        assert (headers["X-Robots-Tag"], headers["Referrer-Policy"]) == ("noindex", "no-referrer")
+
+    known = {"If-None-Match": headers["ETag"]}
+    status, text, same = read(addresses[1], **known)
+    assert (status, text, same["ETag"]) == (304, "", headers["ETag"])
+    status, text, same = read(addresses[1], "HEAD")
+    assert (status, text, same["ETag"]) == (200, "", headers["ETag"])
+    bob.call("POST", title="Another", due_date="2031-01-02T10:00:00Z")
+    status, text, _ = read(addresses[1], **known)
+    assert (status, events(text)) == (200, ["A task of Bob's", "Another"])
+
+    page = bob.page
+    page.get_by_role("button", name="Calendar").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It was last read on")
+    dialog.get_by_role("button", name="New address").click()
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog.get_by_text("The address is copied.")).to_be_visible()
+    address = page.evaluate("navigator.clipboard.readText()")
+    link = dialog.get_by_role("link", name="open a calendar program")
+    expect(link).to_have_attribute("href", address.replace("http:", "webcal:"))
+    never = read(f"{bob.site.url}/calendar/cal_{'x' * 32}.ics")
+    assert never[0] == 404
+    assert read(addresses[1])[:2] == never[:2]
+    assert read(address)[0] == 200
+    dialog.get_by_role("button", name="Remove address").click()
+    expect(dialog.get_by_role("button", name="Create address")).to_be_focused()
+    assert read(address)[:2] == never[:2]
+    assert read(addresses[0])[0] == 200
+
+
+def test_the_key_of_a_calendar_gives_no_other_access(ada: Visitor) -> None:
+    site, address = ada.site, create_address(ada)
+    key = address.rpartition("/")[2].removesuffix(".ics")
+    for headers in (
+        {"x-api-key": key},
+        {"Authorization": f"Bearer {key}"},
+        {"Cookie": f"better-auth.session_token={key}"},
+    ):
+        for path in ("/token", "/api-key/list"):
+            assert read(f"{site.url}/api/auth{path}", **headers)[0] == 401
+        assert read(f"{site.url}/api/auth/get-session", **headers)[:2] == (200, "null")
+        assert call(site.service_port, "GET", "/api/tasks", **headers).status == 401
+    assert read(address, "POST")[0] == read(address, "DELETE")[0] == 405
+    assert "eyJ" not in str(read(address)[2])
+
+    statuses = [read(address)[0] for _ in range(30)]
+    assert set(statuses) == {200, 429}
+    time.sleep(1.1)  # The limit counts anew after a pause of a second.
+    assert read(address)[0] == 200
+    logs = [
+        site.outside.with_name(f"{name}.log").read_text()
+        for name in (f"frontend-{site.port}", f"service-{site.service_port}")
+    ]
+    assert [log for log in logs if key in log] == []
+    site.database.run('DELETE FROM public.user WHERE id = (SELECT "referenceId" FROM public.apikey LIMIT 1)')
+
+
+def test_a_calendar_is_told_to_retry_during_an_outage(ada: Visitor) -> None:
+    address, database = create_address(ada), ada.site.database
+    ada.site.stop_service()
+    try:
+        status, _, headers = read(address)
+        assert (status, headers["Retry-After"]) == (503, "60")
+    finally:
+        ada.site.start_service()
+    database.server.run(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+    try:
+        database.server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'")
+        status, _, headers = read(address)
+        assert (status, headers["Retry-After"]) == (503, "60")
+    finally:
+        database.server.run(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    assert read(address)[0] == 200

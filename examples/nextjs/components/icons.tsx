@@ -20,8 +20,8 @@ export const Bin = () => (
   </svg>
 );
 
-export const Calendar = () => (
-  <svg {...icon} {...stroke} width={14} height={14}>
+export const Calendar = ({ size = 14 }: { size?: number }) => (
+  <svg {...icon} {...stroke} width={size} height={size}>
     <rect x="4" y="5.5" width="16" height="14.5" rx="2.5" />
     <path d="M4 10.5h16M8.5 3v4M15.5 3v4" />
   </svg>

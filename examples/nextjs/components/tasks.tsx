@@ -7,10 +7,11 @@ import { authClient, createTokenGetter } from "@/lib/auth-client";
 import { useSamples } from "@/lib/use-samples";
 import { toProblem, useTasks } from "@/lib/use-tasks";
 import { explain } from "@/lib/words";
+import { CalendarAddress } from "./calendar-address";
 import { DeleteTask } from "./delete-task";
 import { EditTask } from "./edit-task";
 import { Filters } from "./filters";
-import { Clipboard, Mark } from "./icons";
+import { Calendar, Clipboard, Mark } from "./icons";
 import { NewTask } from "./new-task";
 import { Problem } from "./problem";
 import { TaskRow } from "./task-row";
@@ -30,7 +31,7 @@ export function Tasks({ user, apiUrl }: Props) {
   const [query, changeQuery] = useQuery();
   const list = useTasks(api, query);
   const samples = useSamples(api);
-  const [dialog, setDialog] = useState<{ kind: "edit" | "delete"; task: Task }>();
+  const [dialog, setDialog] = useState<{ kind: "edit" | "delete"; task: Task } | { kind: "calendar" }>();
   const [failure, setFailure] = useState<{ title: string; problem: ApiProblem; again: () => void }>();
   const [message, setMessage] = useState("");
   const heading = useRef<HTMLHeadingElement>(null);
@@ -89,6 +90,9 @@ export function Tasks({ user, apiUrl }: Props) {
         <Mark />
         <h1>Tasks</h1>
         <span className="muted">{user.name}</span>
+        <button type="button" className="icon" aria-label="Calendar" title="Calendar" onClick={() => setDialog({ kind: "calendar" })}>
+          <Calendar size={20} />
+        </button>
         <button type="button" className="quiet" onClick={() => void signOut()}>
           Sign out
         </button>
@@ -154,6 +158,7 @@ export function Tasks({ user, apiUrl }: Props) {
       <p role="status" className={message ? "toast" : "hidden"}>
         {message}
       </p>
+      {dialog?.kind === "calendar" && <CalendarAddress onClose={() => setDialog(undefined)} />}
       {dialog?.kind === "edit" && (
         <EditTask api={api} id={dialog.task.id} onClose={() => setDialog(undefined)} onSaved={(task) => finish("Saved", task)} />
       )}

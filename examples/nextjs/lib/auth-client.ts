@@ -1,8 +1,9 @@
+import { apiKeyClient } from "@better-auth/api-key/client";
 import { createAuthClient } from "better-auth/react";
 import { jwtClient } from "better-auth/client/plugins";
 import { ApiProblem } from "./api";
 
-export const authClient = createAuthClient({ plugins: [jwtClient()] });
+export const authClient = createAuthClient({ plugins: [jwtClient(), apiKeyClient()] });
 
 /** Returns a `getToken` function that keeps a token until it is refused. Concurrent calls share one request. */
 export function createTokenGetter(userId: string) {
