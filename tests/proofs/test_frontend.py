@@ -470,7 +470,9 @@ def test_the_key_of_a_calendar_gives_no_other_access(ada: Visitor) -> None:
         for name in (f"frontend-{site.port}", f"service-{site.service_port}")
     ]
     assert [log for log in logs if key in log] == []
-    site.database.run('DELETE FROM public.user WHERE id = (SELECT "referenceId" FROM public.apikey LIMIT 1)')
+    user = ada.context.request.get("/api/auth/get-session").json()["user"]["id"]
+    site.database.run("DELETE FROM public.user WHERE id = %s", (user,))
+    assert read(address)[0] == 404
 
 
 def test_a_calendar_is_told_to_retry_during_an_outage(ada: Visitor) -> None:

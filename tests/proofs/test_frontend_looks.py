@@ -69,6 +69,11 @@ def test_a_phone_needs_no_horizontal_scrolling(visit: Visit, width: int) -> None
     ada.page.get_by_role("button", name="Edit yyy").click()
     expect(ada.page.get_by_role("dialog").get_by_label("Title")).to_be_visible()
     check()
+    ada.page.keyboard.press("Escape")
+    open_calendar(ada.page)
+    ada.page.get_by_role("button", name="Create address").click()
+    expect(ada.page.get_by_label("Address")).to_be_focused()
+    check()
 
 
 def test_every_state_is_accessible_in_light_and_dark(site: Site, visit: Visit) -> None:
@@ -106,6 +111,12 @@ def test_every_state_is_accessible_in_light_and_dark(site: Site, visit: Visit) -
         page.get_by_role("button", name="Delete Water the plants").click()
         check("delete")
         page.keyboard.press("Escape")
+        open_calendar(page)
+        check("calendar")
+        page.get_by_role("button", name="Create address").click()
+        expect(page.get_by_label("Address")).to_be_focused()
+        check("calendar-address")
+        page.keyboard.press("Escape")
         site.stop_service()
         page.reload()
         expect(page.get_by_text("Your tasks cannot be shown")).to_be_visible()
@@ -118,6 +129,12 @@ def test_every_state_is_accessible_in_light_and_dark(site: Site, visit: Visit) -
     fill(phone)
     check_accessibility(phone.page)
     take_picture(phone.page, "phone-dark")
+
+
+def open_calendar(page: Page) -> None:
+    """Open the dialog with the address for calendars, and wait for its button."""
+    page.get_by_role("button", name="Calendar", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Create address")).to_be_focused()
 
 
 def fill(visitor: Visitor) -> None:

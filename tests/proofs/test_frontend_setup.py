@@ -160,6 +160,12 @@ def test_the_build_checks_types_strictly(site: Site) -> None:
     assert "ignoreBuildErrors" not in (FOLDER / "next.config.ts").read_text()
 
 
+def test_an_update_adds_the_missing_tables(site: Site) -> None:
+    site.database.run("DROP TABLE public.apikey")
+    migrated = npm("run", "migrate", **site.settings)
+    assert migrated.stdout == "Created Better Auth's tables: apikey.\n", migrated.stderr
+
+
 def test_its_client_in_javascript_is_up_to_date(site: Site) -> None:
     checked = npm("run", "client:check")
     assert checked.returncode == 0, "lib/api.mjs is not up to date: cd examples/nextjs && npm run client"
