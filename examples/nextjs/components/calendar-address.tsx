@@ -91,7 +91,9 @@ function NewAddress({ address }: { address: string }) {
         Copy it now, because it is shown only once. Then subscribe to it in your calendar, or{" "}
         <a href={address.replace(/^https?/, "webcal")}>open a calendar program</a>.
       </p>
-      <p role="status">{message}</p>
+      <p role="status" className={message ? undefined : "hidden"}>
+        {message}
+      </p>
     </>
   );
 }
