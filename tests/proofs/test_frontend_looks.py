@@ -60,6 +60,9 @@ def test_a_phone_needs_no_horizontal_scrolling(visit: Visit, width: int) -> None
 
     check()
     ada.sign_up("A person with quite a long name")
+    heading = ada.page.get_by_role("heading", name="Tasks", exact=True).bounding_box()
+    assert heading
+    assert heading["height"] < 30  # One line.
     ada.call("POST", title="Donaudampfschifffahrtsgesellschaft" * 5, tags=["x" * 50] * 1, priority="medium")
     ada.call("POST", title="y" * 200, description="z" * 1000, due_date="2020-01-01T12:00:00Z", priority="high")
     ada.page.reload()
