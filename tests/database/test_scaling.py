@@ -32,18 +32,30 @@ def test_a_table_partitioned_by_user_serves_all_operations(own_database: Databas
     settings = own_database.settings("web")
     with closing_pool(create_app(settings)) as app:
         alice, bob = (Caller(app.test_client(), settings) for _ in range(2))
-        before = alice.add("before", tags=["home"], due_date="2026-12-31", completed=True)
+        rule = {"rule": "FREQ=WEEKLY", "from": "due", "time_zone": "Europe/Berlin"}
+        fields = {"due_date": "2099-01-01", "remind_at": "2099-01-01T07:00:00Z", "recurrence": rule}
+        before = alice.add("before", tags=["home"], completed=True, **fields)
+        recurring = alice.add("recurring", **fields)
+        alice.patch(f"/api/tasks/{recurring['id']}", json={"due_date": "2099-01-02"})
         alice.delete(f"/api/tasks/{alice.add('gone')['id']}")
+        indexes = (
+            "SELECT indexname FROM pg_indexes WHERE schemaname = 'todo' AND tablename = 'tasks' ORDER BY indexname"
+        )
+        existing = own_database.run(indexes)
         partition(own_database)
+        assert own_database.run(indexes) == existing
         assert app.test_client().get("/readyz").status_code == 200
         assert read_task(alice.get(f"/api/tasks/{before['id']}")) == before
         after = alice.add("after")
-        assert after["id"] == before["id"] + 2
+        assert after["id"] == before["id"] + 3
+        next_id = read_task(alice.patch(f"/api/tasks/{recurring['id']}/complete"))["next_id"]
+        assert read_task(alice.get(f"/api/tasks/{next_id}"))["due_date"] == "2099-01-08"
         again = [alice.post("/api/tasks", json={"title": "once"}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert read_task(again[0], 201) == read_task(again[1], 201)
         done = read_task(alice.patch(f"/api/tasks/{after['id']}", json={"title": "changed", "completed": True}))
-        found = alice.get("/api/tasks?sort=due_date&status=completed&search=e")
-        assert read_tasks(found) == [before, done]
+        found = alice.get("/api/tasks?sort=due_date&status=completed&search=e&due_before=2099-01-01")
+        assert read_tasks(found) == [before]
+        assert read_tasks(alice.get("/api/tasks?search=changed")) == [done]
         for method, path in operations_on_a_task(app):
             read_problem(
                 bob.call(method, path.format(task_id=after["id"], user_id=bob.user_id), json={"completed": True}), 404
