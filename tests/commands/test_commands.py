@@ -1,7 +1,7 @@
 """The flask command."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from server.welcome import format_welcome
-from tests.support.callers import Caller, read_tasks
+from tests.support.callers import Caller, read_task, read_tasks
 from tests.support.commands import invoke, run
 from tests.support.databases import SECRET, Database, Server
 from todo.database.audit import newest_migration
@@ -99,25 +99,31 @@ def test_seed_gives_a_user_tasks_around_today(database: Database, alice: Caller)
     zone = find_other_day()
     added = seed(database, "--user", alice.user_id, "--time-zone", str(zone))
     assert added.exit_code == 0, added.stderr
-    assert f"Added 22 tasks for {alice.user_id}, due around today." in added.stderr
+    assert f"Added 23 tasks for {alice.user_id}, due around today." in added.stderr
     today = datetime.now(zone).date()
     tomorrow, week = today + timedelta(days=1), today + timedelta(days=7)
     assert find_due(alice, zone, f"due_after={today}&due_before={today}") == DUE_TODAY
     assert find_due(alice, zone, f"due_after={tomorrow}&due_before={tomorrow}") == {"Dentist", "Water the plants"}
     before = find_due(alice, zone, f"completed=false&due_before={today - timedelta(days=1)}")
     assert before == {"Renew the car insurance", "Reply to Priya about the invoice", "Return the library books"}
-    assert len(find_due(alice, zone, f"due_after={tomorrow}&due_before={week}")) == 6
+    assert len(find_due(alice, zone, f"due_after={tomorrow}&due_before={week}")) == 7
     tasks = read_tasks(alice.get("/api/tasks"))
     now = datetime.now(UTC)
     for task in tasks:
         times = [datetime.fromisoformat(task[name]) for name in ("created_at", "updated_at")]
         assert times[0] <= times[1] <= now
         assert task["completed"] is (task["completed_at"] is not None)
-    assert [sum(task[name] is None for task in tasks) for name in ("completed_at", "due_date")] == [18, 5]
+    assert [sum(task[name] is None for task in tasks) for name in ("completed_at", "due_date")] == [20, 4]
     assert {task["priority"] for task in tasks} == {None, "low", "medium", "high"}
     dentist = next(task for task in tasks if task["title"] == "Dentist")
     at = datetime.fromisoformat(dentist["due_date"]).astimezone(zone)
     assert (at.date(), at.hour, at.minute) == (tomorrow, 8, 45)
+    bill = next(task for task in tasks if task["recurrence"] and task["title"] == "Pay the electricity bill")
+    assert bill["recurrence"] == {"rule": "FREQ=MONTHLY", "from": "due", "time_zone": str(zone)}
+    done = read_task(alice.patch(f"/api/tasks/{bill['id']}/complete", json={"completed": True}))
+    following = read_task(alice.get(f"/api/tasks/{done['next_id']}"))
+    assert date.fromisoformat(following["due_date"]) >= date.fromisoformat(bill["due_date"]) + timedelta(days=28)
+    assert {task["title"] for task in tasks if task["remind_at"]} == {"Call Grandma", "Dentist"}
 
 
 def test_seed_takes_the_time_zone_of_the_machine(database: Database, alice: Caller) -> None:
@@ -135,7 +141,7 @@ def test_a_second_seed_says_that_nothing_was_added(database: Database, alice: Ca
     expected = f"Error: {alice.user_id} has tasks already, so none were added; --add puts them beside these.\n"
     assert (refused.exit_code, refused.stderr) == (1, expected)
     assert seed(database, "--user", alice.user_id, "--add").exit_code == 0
-    assert len(read_tasks(alice.get("/api/tasks"))) == 23
+    assert len(read_tasks(alice.get("/api/tasks"))) == 24
     limited = seed(database, "--user", alice.user_id, "--add", MAX_TASKS="30")
     assert (limited.exit_code, limited.stderr) == (
         1, f"Error: {alice.user_id} would have more tasks than MAX_TASKS allows.\n"

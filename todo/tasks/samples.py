@@ -10,12 +10,13 @@ from todo.tasks.due import Due, end_of
 from todo.tasks.fields import PRIORITIES
 from todo.tasks.portability import create_tasks, import_tasks
 from todo.tasks.resource import TASKS
+from todo.tasks.zones import ZoneName
 
 
 class Sample(NamedTuple):
     """A task of a person. ``day`` and ``clock`` are when it is due: 0 is today, and without a clock, the whole day.
 
-    It was created ``age`` days ago, and completed ``completed`` days ago.
+    It was created ``age`` and completed ``completed`` days ago. ``reminder`` is a time on the day when it is due.
     """
 
     age: int
@@ -26,6 +27,8 @@ class Sample(NamedTuple):
     tags: tuple[str, ...] = ()
     description: str | None = None
     completed: int | None = None
+    rule: str | None = None
+    reminder: str | None = None
 
 
 # The oldest first.
@@ -33,7 +36,7 @@ SAMPLES = (
     Sample(21, "Renew the passport", 45, None, "medium", ("travel",), "Two new photos are needed."),
     Sample(20, "Learn to bake sourdough bread", tags=("home",)),
     Sample(18, "Fix the squeaky door", tags=("home",), completed=5),
-    Sample(16, "Change the batteries of the smoke alarms", 20, None, "low", ("home",)),
+    Sample(16, "Change the batteries of the smoke alarms", 20, None, "low", ("home",), rule="FREQ=YEARLY"),
     Sample(14, "Read the book that Tom lent me", None, None, "low"),
     Sample(12, "Renew the car insurance", -3, None, "high", ("money",), "The policy is in the blue folder."),
     Sample(11, "Pay the electricity bill", -2, None, "high", ("money",), completed=2),
@@ -42,18 +45,19 @@ SAMPLES = (
     Sample(9, "Return the library books", -1, None, "low", ("errands",)),
     Sample(8, "Parents' evening at school", 6, "19:00", None, ("family",), "Room 12, second floor."),
     Sample(7, "Write the release notes", -1, "17:00", "high", ("work",), completed=1),
-    Sample(6, "Dentist", 1, "08:45", "medium", ("health",), "Bring the insurance card."),
+    Sample(6, "Dentist", 1, "08:45", "medium", ("health",), "Bring the insurance card.", reminder="08:00"),
     Sample(5, "Review the budget for next quarter", 4, "10:00", "high", ("work", "money"),
            "Compare with last quarter first:\n- travel\n- software\n- training"),
-    Sample(5, "Call Grandma", None, None, None, ("family",), completed=1),
+    Sample(5, "Call Grandma", 2, None, None, ("family",), rule="FREQ=WEEKLY", reminder="17:00"),
     Sample(4, "Buy a birthday present for Mia", 3, None, "medium", ("family", "errands"),
            "She likes puzzles, and books about space."),
     Sample(4, "Reply to Priya about the invoice", -1, "16:00", "medium", ("work",)),
     Sample(3, "Send the project update", 0, None, "high", ("work",), "Three sentences and the new chart are enough."),
-    Sample(3, "Mow the lawn", 5, None, "low", ("home",)),
+    Sample(3, "Mow the lawn", 5, None, "low", ("home",), rule="FREQ=WEEKLY;INTERVAL=2"),
+    Sample(2, "Pay the electricity bill", 28, None, "high", ("money",), rule="FREQ=MONTHLY"),
     Sample(2, "Lunch with Sam", 0, "12:30", None, ("friends",), "At the Italian place near the station."),
     Sample(2, "Pick up the parcel", 0, "18:00", "medium", ("errands",), "Bring an ID. They close at 18:30."),
-    Sample(1, "Water the plants", 1, None, None, ("home",)),
+    Sample(1, "Water the plants", 1, None, None, ("home",), rule="FREQ=DAILY;INTERVAL=3"),
     Sample(1, "Find a podcast about the history of maps"),
 )  # fmt: skip
 
@@ -101,20 +105,24 @@ def make_samples(now: datetime, zone: tzinfo | None) -> Iterator[dict[str, Any]]
         # Without a zone, the machine's own, with its summer time on that day.
         return (local.replace(tzinfo=zone) if zone else local).astimezone(UTC)
 
+    time_zone = ZoneName().deserialize(str(zone)) if zone else None
     for number, each in enumerate(SAMPLES):
         created_at = find_instant(-each.age, f"09:{number:02}")
         completed_at = None if each.completed is None else find_instant(-each.completed, f"17:{number:02}")
-        due_date = None
+        due_date = remind_at = None
         if each.day is not None:
             day = now.date() + timedelta(days=each.day)
             at = find_instant(each.day, each.clock) if each.clock else end_of(day)
             due_date = Due(at, all_day=each.clock is None)
+            remind_at = find_instant(each.day, each.reminder) if each.reminder else None
         yield {
             "title": each.title,
             "description": each.description,
             "priority": each.priority,
             "tags": list(each.tags),
             "due_date": due_date,
+            "remind_at": remind_at,
+            "recurrence": {"rule": each.rule, "from": "due", "time_zone": time_zone} if each.rule else None,
             "created_at": created_at,
             "completed_at": completed_at,
             "updated_at": completed_at or created_at,
