@@ -10,7 +10,7 @@ import pytest
 from tests.support.commands import BIN, ROOT, free_port, make_environment, serve
 from tests.support.databases import SECRET, Database
 
-GUIDES = ("api.md", "finding-tasks.md", "writing-safely.md")
+GUIDES = ("api.md", "finding-tasks.md", "recurring-tasks.md", "writing-safely.md")
 # Prints the status of each response, in order.
 PROLOGUE = """
 curl() { command curl -w '%{stderr}%{http_code}\\n' "$@"; }
