@@ -1,5 +1,9 @@
-"""The code of docs/offline-sync.md on two devices of one user, with the real RxDB, while all around them breaks."""
+"""The code of docs/offline-sync.md on two devices of one user, with the real RxDB, while all around them breaks.
 
+And the code of docs/recurring-tasks.md, with the real rrule.
+"""
+
+import json
 import re
 import shutil
 import subprocess
@@ -18,6 +22,7 @@ from tests.support.clusters import wait_until
 from tests.support.commands import ROOT, free_port, invoke, serve
 from tests.support.databases import SECRET, Database, Server
 from tests.support.devices import Device, Link
+from tests.support.documents import RULES, list_rows, read_page
 from tests.support.frontend import FOLDER, find_missing, install
 from tests.support.load import User
 from todo.auth.tokens import issue_token
@@ -27,7 +32,8 @@ pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 
 PACKAGES = ROOT / "tests" / "frontend"
 BLOCK = re.compile(r"^```ts\n// (lib/\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FIELDS = ("uid", "id", "created_at", "title", "description", "completed", "priority", "tags", "due_date")
+FIELDS = ["uid", "id", "created_at", "title", "description", "completed", "priority", "tags", "due_date", "remind_at"]
+FIELDS += ["recurrence"]
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lib").mkdir()
     for name in ("api.ts", "api-types.ts"):
         shutil.copy(FOLDER / "lib" / name, folder / "lib")
-    for path, text in BLOCK.findall((ROOT / "docs" / "offline-sync.md").read_text()):
-        (folder / path).write_text(text)
+    for page in ("offline-sync.md", "recurring-tasks.md"):
+        for path, text in BLOCK.findall(read_page(page)):
+            (folder / path).write_text(text)
     (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
     programs = FOLDER / "node_modules" / ".bin"
-    bundle = "esbuild device.mjs collection.mjs --bundle --format=esm --external:node:* --outdir=built"
+    bundle = "esbuild device.mjs collection.mjs recurring.mjs --bundle --format=esm --external:node:* --outdir=built"
     for command in ("tsc --project .", bundle):
         program, *arguments = command.split()
         done = subprocess.run(
@@ -166,6 +173,24 @@ def test_devices_that_were_offline_end_up_equal(pair: Pair) -> None:
     uids = {task["uid"] for task in pair.sync()}
     assert third in uids
     assert fifth not in uids
+
+
+def test_a_recurring_task_has_one_successor_on_all_devices(pair: Pair) -> None:
+    recurrence = {"rule": "FREQ=WEEKLY", "from": "due", "time_zone": None}
+    phone, _ = pair.both
+    uid = phone.do("add", {"title": "Call Grandma", "due_date": "2099-01-01", "recurrence": recurrence})
+    pair.sync()
+    for device in pair.both:
+        device.link.cut()
+        device.do("change", uid, {"completed": True})
+    for device in pair.both:
+        device.link.mend()
+    wait_until(lambda: len(pair.list_tasks()) == 2)
+    done, following = sorted(pair.sync(), key=lambda task: int(task["id"]))
+    assert (done["completed"], following["due_date"], following["recurrence"]) == (True, "2099-01-08", recurrence)
+    phone.do("change", uid, {"completed": False})
+    wait_until(lambda: len(pair.list_tasks()) == 1)
+    assert [task["uid"] for task in pair.sync()] == [uid]
 
 
 def test_lost_responses_leave_other_fields_as_they_are(pair: Pair) -> None:
@@ -298,3 +323,12 @@ def test_copies_in_memory_fetch_only_changes(service: Service, folder: Path) -> 
         assert (done.returncode, done.stderr) == (0, "")
         # Three copies, each made anew after its cursor expired.
         assert link.requests.count("GET /api/tasks/changes") == 6
+
+
+def test_a_page_shows_reminders_and_the_days_in_advance(service: Service, folder: Path) -> None:
+    rows = [[rule, due_date, days.split(", ")] for _, rule, due_date, days in list_rows("recurring-tasks.md", *RULES)]
+    token = issue_token(Settings(better_auth_secret=SECRET), uuid4().hex, 3600)
+    command = ["node", str(folder / "recurring.js"), f"http://127.0.0.1:{service.port}", token, json.dumps(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(rows) > 10
