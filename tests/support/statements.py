@@ -104,7 +104,8 @@ def call_all_operations(app: Flask, caller: Caller, file: Path) -> None:
     run_command(args=["user", "delete", caller.user_id, "--yes"])
     # Two tasks with a due date and two without, so the pages of one task begin after a task of either kind.
     for number, due_date in enumerate([EXAMPLE["due_date"]] * 2 + [None] * 2):
-        task = EXAMPLE | {"title": f"x{number}", "due_date": due_date, "completed": False}
+        recurrence = due_date and EXAMPLE["recurrence"]
+        task = EXAMPLE | {"title": f"x{number}", "due_date": due_date, "recurrence": recurrence, "completed": False}
         read_task(caller.post("/api/tasks", json=task, headers={"Idempotency-Key": str(number)}), 201)
     orders = [{"sort": sort, "order": order} for sort, order in product(SORTS, ["asc", "desc"])]
     filters = [{name: value} for name, value in VALUES.items()]
