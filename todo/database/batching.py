@@ -92,7 +92,8 @@ def build_batch(
         for column, (name, value) in changed.items()
     )
     moved = ", ".join(["user_id", *list_moved(resource)])
-    # Citus executes these parts one after the other, so old rows leave the trash before others enter it.
+    # Citus executes the CTEs one after the other. So old rows leave the trash before others enter it, and the effects
+    # read rows before they are updated.
     expiring, expiry = write_expiry(trash, limited=limited, condition="AND EXISTS (SELECT FROM go)")
     # A refused batch does not use up its key.
     unclaimed = f"""unclaimed AS (
@@ -122,7 +123,7 @@ def build_batch(
             ), clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL) AND NOT EXISTS (SELECT FROM lack)
-            ), {expiring}, expired AS ({expiry} RETURNING id), updated AS (
+            ), {expiring}, expired AS ({expiry} RETURNING id), {changing} updated AS (
               UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(table)},
                 change = go.change
               FROM state, go, clock
@@ -136,7 +137,7 @@ def build_batch(
               RETURNING {table}.*, go.change AS number
             ), trashed AS (
               INSERT INTO {trash.table} ({moved}, change) SELECT {moved}, number FROM deleted RETURNING id
-            ), {changing}{unclaimed if keyed else ""} shown AS (
+            ), {unclaimed if keyed else ""} shown AS (
               SELECT {names} FROM updated UNION SELECT {names} FROM found
               WHERE id NOT IN (SELECT id FROM updated UNION ALL SELECT id FROM deleted)
             )

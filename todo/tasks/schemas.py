@@ -54,7 +54,7 @@ class ScheduledSchema(IncomingSchema):
     def check_schedule(self, task: dict[str, Any], partial: Any = None, **_: Any) -> None:
         """Raise ValidationError if a recurring task has no due date, or an instant without a time zone."""
         recurrence = task.get("recurrence")
-        # The due date of a changed task may be stored. Then the database compares both (schedules.py).
+        # The due date of a changed task may be stored. Then the database compares both (recurrence/completion.py).
         if recurrence is None or (partial and "due_date" not in task):
             return
         if (due := task.get("due_date")) is None:

@@ -16,7 +16,7 @@ WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 # By part: its form, and what a message says of it.
 PARTS: dict[str, tuple[re.Pattern[str], str]] = {
-    "FREQ": (re.compile("|".join(FREQUENCIES)), ", ".join(FREQUENCIES)),
+    "FREQ": (re.compile("|".join(FREQUENCIES)), f"one of {', '.join(FREQUENCIES)}"),
     "INTERVAL": (re.compile("[1-9][0-9]?"), "1 to 99"),
     "BYDAY": (re.compile("[-+0-9A-Z,]{1,50}"), "weekdays, such as MO,FR"),
     "BYMONTHDAY": (re.compile("[1-9]|1[0-9]|2[0-8]|-1"), "1 to 28, or -1 for the last day of the month"),
@@ -41,7 +41,7 @@ def read_rule(text: str) -> str:
     """
     given = read_parts(text.strip().upper().removeprefix("RRULE:"))
     if "FREQ" not in given:
-        raise ValidationError(f"Must have FREQ, which is one of {PARTS['FREQ'][1]}: {FORM}.")
+        raise ValidationError(f"Must have FREQ, which is {PARTS['FREQ'][1]}: {FORM}.")
     frequency, days = given["FREQ"], given.get("BYDAY")
     if frequency == "WEEKLY" and int(given.get("INTERVAL", 1)) > MAX_WEEKS:
         raise ValidationError(f"INTERVAL must be 1 to {MAX_WEEKS} with FREQ=WEEKLY.")
@@ -144,10 +144,13 @@ class RecurrenceSchema(Schema):
 
 
 class Recurrence(fields.Nested):
-    """The field of requests: an object with ``rule``, ``from`` and ``time_zone``, or null."""
+    """The field of requests: an object with ``rule``, ``from`` and ``time_zone``. null or an empty string is none."""
 
     def __init__(self) -> None:
         super().__init__(RecurrenceSchema(), allow_none=True)
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().deserialize(None if value == "" else value, *args, **kwargs)
 
     def _load(self, value: Any, partial: Any = None) -> Any:
         if not isinstance(value, dict):
