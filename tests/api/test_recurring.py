@@ -398,8 +398,9 @@ def test_a_rule_is_answered_in_one_spelling(alice: Caller, given: str, stored: s
         ({}, "rule", "Required: a rule, such as FREQ=WEEKLY"),
         ({"rule": None}, "rule", "Required: a rule"),
         ({"rule": 5}, "rule", "Must be a string, a rule, such as"),
-        ({"rule": ""}, "rule", "Has '', which is not allowed. Parts that are: FREQ, INTERVAL,"),
-        ({"rule": "every day"}, "rule", "Has 'EVERY DAY', which is not allowed."),
+        ({"rule": " "}, "rule", "Required: a rule, such as FREQ=WEEKLY"),
+        ({"rule": "every day"}, "rule", "Has 'EVERY DAY', which is not allowed. Must be a rule, such as FREQ="),
+        ({"rule": "FREQ=DA\u0131LY"}, "rule", "FREQ must be one of DAILY, WEEKLY"),
         ({"rule": "INTERVAL=2"}, "rule", "Must have FREQ, which is one of DAILY, WEEKLY, MONTHLY, YEARLY"),
         ({"rule": "FREQ=HOURLY"}, "rule", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY, not 'HOURLY'."),
         ({"rule": "FREQ=DAILY;FREQ=DAILY"}, "rule", "Has FREQ twice."),
@@ -454,3 +455,46 @@ def test_a_recurrence_is_an_object_or_null(alice: Caller, value: Any) -> None:
 )
 def test_a_time_zone_is_answered_with_its_place(alice: Caller, given: str, stored: str) -> None:
     assert add(alice, "FREQ=DAILY", time_zone=given)["recurrence"]["time_zone"] == stored
+
+
+def test_a_series_goes_on_after_a_changed_successor_was_deleted(alice: Caller) -> None:
+    for way in ("single", "batch"):
+        task = add(alice, "FREQ=DAILY", title=way)
+        successor = change(alice, complete(alice, task), title="x")
+        assert change(alice, task, completed=False)["next_id"] == successor["id"]
+        if way == "single":
+            assert alice.delete(f"/api/tasks/{successor['id']}").status_code == 204
+            done = change(alice, task, completed=True)
+        else:
+            operations = [
+                {"op": "delete", "id": successor["id"]},
+                {"op": "complete", "id": task["id"], "completed": True},
+            ]
+            _, done = (alice.post("/api/tasks/batch", json={"operations": operations}).json or {})["tasks"]
+        assert get(alice, done["next_id"])["due_date"] == "2040-01-03"
+
+
+def test_another_time_zone_keeps_the_instants_of_a_rule(alice: Caller) -> None:
+    # Sunday 18:00 in New York.
+    task = add(alice, "FREQ=WEEKLY", "2040-01-01T23:00:00Z", time_zone="Asia/Tokyo")
+    moved = change(alice, task, recurrence={"rule": "FREQ=WEEKLY", "time_zone": "America/New_York"})
+    assert list_days(alice, moved, 2) == ["2040-01-08T23:00:00.000000Z", "2040-01-15T23:00:00.000000Z"]
+
+
+def test_an_end_of_the_series_does_not_move_the_pattern(alice: Caller) -> None:
+    task = complete(alice, add(alice, "FREQ=MONTHLY", "2041-01-31"))
+    ending = change(alice, task, recurrence={"rule": "FREQ=MONTHLY;UNTIL=20410401"})
+    assert list_days(alice, ending, 1) == ["2041-03-31"]
+    [last] = alice.get("/api/tasks?status=pending").json or []
+    endless = change(alice, last, recurrence={"rule": "FREQ=MONTHLY"})
+    assert list_days(alice, endless, 1) == ["2041-04-30"]
+
+
+def test_an_instant_may_become_a_whole_day_and_back(alice: Caller) -> None:
+    # At the last microsecond of the day in UTC, as a whole day is stored.
+    task = add(alice, "FREQ=DAILY", "2040-01-02T23:59:59.999999Z", time_zone="America/New_York")
+    day = change(alice, task, due_date="2040-01-02")
+    assert complete(alice, day)["due_date"] == "2040-01-03"
+    task = add(alice, "FREQ=DAILY", time_zone="America/New_York")
+    instant = change(alice, task, due_date="2040-01-02T15:00:00Z")
+    assert complete(alice, instant)["due_date"] == "2040-01-03T15:00:00.000000Z"

@@ -145,12 +145,14 @@ def test_the_example_of_too_many_tasks_matches(document: Any, database: Database
     with closing_pool(create_app(settings)) as app:
         caller = Caller(app.test_client(), settings)
         deleted = caller.add_for("/trash/")["id"]
-        caller.add()
+        path = f"/api/tasks/{caller.add(due_date='2040-01-01', recurrence={'rule': 'FREQ=DAILY'})['id']}"
         refused: list[Any] = [
             caller.post("/api/tasks", json={"title": "x"}).json,
             caller.post("/api/tasks/batch", json=ANOTHER).json,
             caller.put(f"/api/tasks/{uuid4()}", json={"title": "x"}).json,
             caller.post(f"/api/trash/{deleted}/restore").json,
+            caller.patch(path, json={"completed": True}).json,
+            caller.patch(f"{path}/complete").json,
         ]
     said = [example for *_, cause, _, example in list_examples(document) if cause == ("task_limit_reached", 403)]
     assert refused == said

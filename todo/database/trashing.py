@@ -22,6 +22,10 @@ M = TypeVar("M")
 # The time since when a deleted row can be restored.
 KEPT_SINCE = "now() - CAST(:trash_days AS integer) * interval '1 day'"
 
+# The time of deletion of a hidden row: nobody can see or restore it, but it tells devices that the row is gone. It is
+# as old as its last update.
+HIDDEN = "CAST('epoch' AS timestamptz)"
+
 
 class Removed(NamedTuple):
     """The number of rows that were removed from the trash."""
@@ -65,14 +69,21 @@ def write_expiry(trash: Resource[Any], *, limited: bool, condition: str = "") ->
     until there are at most ``kept`` rows with the new ones. A ``condition`` begins with AND.
     """
     table, number, kept = trash.table, "CAST(:deleted AS bigint)", "CAST(:kept AS bigint)"
-    counted = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner LIMIT {kept} + 2 * {number}"
-    surplus = f"(SELECT count(*) FROM ({counted}) AS counted) + {number} - {kept}"
+    all_rows = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner"
+
+    def count_surplus(rows: str, most: str) -> str:
+        return f"(SELECT count(*) FROM ({rows} LIMIT {most} + 2 * {number}) AS counted) + {number} - {most}"
+
+    # Hidden rows take no room from the others, until there are as many.
+    shown = count_surplus(f"{all_rows} AND NOT {is_hidden('trash')}", kept)
+    surplus = f"place <= greatest({shown}, {count_surplus(all_rows, f'2 * {kept}')})"
+    too_old = f"CASE WHEN {is_hidden('oldest')} THEN updated_at ELSE deleted_at END <= {KEPT_SINCE}"
     oldest = f"""
         old AS (
           SELECT id, change FROM (
             SELECT *, row_number() OVER (ORDER BY change, id) AS place FROM {table} AS trash
             WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2 * {number}
-          ) AS oldest WHERE (deleted_at <= {KEPT_SINCE} {f"OR place <= {surplus}" if limited else ""}) {condition}
+          ) AS oldest WHERE ({too_old} {f"OR {surplus}" if limited else ""}) {condition}
         ), raised AS (
           UPDATE todo.feeds AS feeds SET floor = greatest(floor, (SELECT max(change) FROM old))
           WHERE feeds.user_id = :owner AND EXISTS (SELECT FROM old) RETURNING floor
@@ -118,7 +129,7 @@ def build_removal(trash: Resource[Any]) -> RowStatement[Removed]:
 
 def build_emptying(trash: Resource[Any]) -> Statement[Removed]:
     """Build the statement that removes all rows of a user from the trash for good."""
-    return write_removal(trash, "trash.user_id = :owner")
+    return write_removal(trash, f"trash.user_id = :owner AND NOT {is_hidden('trash')}")
 
 
 def write_removal(trash: Resource[Any], condition: str) -> Statement[Removed]:
@@ -147,6 +158,11 @@ def remove_expired(trash: Resource[Any], column: str) -> TextClause:
 def write_kept(table: str, column: str) -> str:
     """Return the SQL condition of one row in the trash that can be restored."""
     return f"{table}.user_id = :owner AND {table}.{column} = {write_name(column)} AND {table}.deleted_at > {KEPT_SINCE}"
+
+
+def is_hidden(table: str) -> str:
+    """Return the SQL condition of a hidden row."""
+    return f"({table}.deleted_at = {HIDDEN})"
 
 
 def write_name(column: str) -> str:

@@ -52,7 +52,9 @@ class ExportedTaskSchema(ScheduledSchema):
     created_at = Moment(required=True)
     updated_at = Moment(required=True)
     completed_at = Moment(required=True, allow_none=True)
-    anchor = fields.NaiveDateTime(allow_none=True)
+    anchor = fields.NaiveDateTime(
+        allow_none=True, error_messages={"invalid": "Must be a local time, such as 2026-12-31T17:00:00."}
+    )
 
 
 def export_tasks(user_id: str) -> Iterator[dict[str, Any]]:

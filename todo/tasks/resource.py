@@ -87,8 +87,9 @@ TASKS = Resource(
             response=fields.AwareDateTime(allow_none=True),
         ),
         "recurrence": Field(
-            "When the task is due again after it was completed; null if it does not recur. A recurring task needs a due"
-            " date.",
+            "When the task is due again after it was completed; null if it does not recur, which ends a series. A"
+            " recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task"
+            " that is created as completed has no successor.",
             RecurrenceSchema.example,
             request=Recurrence(),
         ),

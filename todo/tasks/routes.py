@@ -107,11 +107,13 @@ def get_task(task_id: RowName) -> Response:
     reads=["If-Match"],
     responses=task_formats(200),
     sends=["ETag"],
+    refuses=[Full],
 )
 def update_task(query: Mapping[str, Any], changes: dict[str, Any], task_id: RowName) -> Response:
     """Update a task.
 
-    Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
+    Changes the fields that are sent; the others stay as they are. null clears a field that may be null. ``completed``
+    completes and reopens a recurring task, as the operation of that name does.
     """
     if query and changes:
         raise FieldError("completed", "Send it in the body, not in the query.")
@@ -145,12 +147,17 @@ def replace_task(changes: dict[str, Any], task_id: RowName) -> Response:
 @tasks.route("/<id:task_id>/toggle", methods=["PATCH", "POST", "PUT"], endpoint="toggle_task")
 @tasks.route("/<id:task_id>/complete", methods=["POST", "PUT"], endpoint="post_completion")
 @tasks.patch("/<id:task_id>/complete")
-@endpoint(body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats(200), sends=["ETag"])
+@endpoint(
+    body=accept(CompletionSchema), reads=["If-Match"], responses=task_formats(200), sends=["ETag"], refuses=[Full]
+)
 def complete_task(completion: dict[str, Any], task_id: RowName) -> Response:
     """Complete or reopen a task.
 
     ``{"completed": true}`` completes the task, ``{"completed": false}`` reopens it; both can be repeated. Without a
     body, an open task is completed and a completed one is reopened.
+
+    Completing a recurring task adds the next one, which ``next_id`` names. With a limit on the number of tasks, that
+    needs room. Reopening removes the next one, unless it was changed since.
     """
     if completion:
         return reply_task(queries.change_task(g.user_id, task_id, completion, read_expected()))

@@ -115,7 +115,7 @@ export interface paths {
         head?: never;
         /**
          * Update a task
-         * @description Changes the fields that are sent; the others stay as they are. null clears a field that may be null.
+         * @description Changes the fields that are sent; the others stay as they are. null clears a field that may be null. `completed` completes and reopens a recurring task, as the operation of that name does.
          */
         patch: operations["updateTask"];
         trace?: never;
@@ -136,6 +136,8 @@ export interface paths {
         /**
          * Complete or reopen a task
          * @description `{"completed": true}` completes the task, `{"completed": false}` reopens it; both can be repeated. Without a body, an open task is completed and a completed one is reopened.
+         *
+         *     Completing a recurring task adds the next one, which `next_id` names. With a limit on the number of tasks, that needs room. Reopening removes the next one, unless it was changed since.
          */
         patch: operations["completeTask"];
         trace?: never;
@@ -332,7 +334,7 @@ export interface components {
              */
             remind_at: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -407,7 +409,7 @@ export interface components {
              */
             remind_at?: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -454,7 +456,7 @@ export interface components {
              */
             remind_at?: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -507,7 +509,7 @@ export interface components {
              */
             remind_at?: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -678,7 +680,7 @@ export interface components {
              */
             remind_at?: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -822,7 +824,7 @@ export interface components {
              */
             remind_at: string | null;
             /**
-             * @description When the task is due again after it was completed; null if it does not recur. A recurring task needs a due date.
+             * @description When the task is due again after it was completed; null if it does not recur, which ends a series. A recurring task needs a due date. It is sent as a whole: a member that is not sent has its default. A task that is created as completed has no successor.
              * @example {
              *       "rule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
              *       "from": "due",
@@ -1879,6 +1881,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             /** @description Request Entity Too Large */
@@ -1988,6 +1991,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             /** @description Request Entity Too Large */

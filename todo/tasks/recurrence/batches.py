@@ -4,6 +4,7 @@ from todo.database.batching import BatchEffects
 from todo.tasks.recurrence.completion import (
     COPIED,
     TABLE,
+    write_ended,
     write_new_anchor,
     write_next_id,
     write_removed,
@@ -25,7 +26,6 @@ def find_batch_values() -> dict[str, str]:
 
 def follow_batch() -> BatchEffects:
     """Return what a batch does beside; see follow."""
-
     values = find_batch_values()
     anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
     values |= {"anchor": anchor, "uid": "state.next_uid", "n": "state.n", "now": "statement_timestamp()"}
@@ -33,13 +33,14 @@ def follow_batch() -> BatchEffects:
     ended = f"""
         SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
     kept = f"{TABLE} AS follower USING go WHERE follower.user_id = :owner AND follower.id = ANY (ARRAY({ended}))"
+    gone = "EXISTS (SELECT FROM state AS others WHERE others.found_id = follower.id AND others.op = 'delete')"
     scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
     return BatchEffects(
         columns=COPIED,
         followers=write_successors(
             values,
             f"FROM state, {TABLE} WHERE {row} AND state.completed AND NOT {TABLE}.completed"
-            f" AND {TABLE}.next_id IS NULL AND {values['recurrence']} IS NOT NULL",
+            f" AND {write_ended(f'AND NOT {gone}')} AND {values['recurrence']} IS NOT NULL",
         ),
         changing={
             "undone": f"""

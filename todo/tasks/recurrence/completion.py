@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 from todo.database.changing import Effects
 from todo.database.creating import write_insert, write_room
-from todo.database.trashing import list_moved, write_expiry, write_name
+from todo.database.trashing import HIDDEN, list_moved, write_expiry, write_name
 from todo.database.versions import write_expected
 from todo.errors import FieldError
 from todo.tasks.columns import write_new
 from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING, ZONE_UNKNOWN
-from todo.tasks.recurrence.successors import write_anchor, write_successors
+from todo.tasks.recurrence.successors import clamp, write_anchor, write_successors, write_zone
 from todo.tasks.resource import TASKS, TRASH
 
 TABLE = TASKS.table
@@ -36,6 +36,12 @@ def write_untouched(task: str) -> str:
     return f"{task}.updated_at = {task}.created_at AND NOT {task}.completed"
 
 
+def write_ended(gone: str = "") -> str:
+    """Return the SQL condition that a task has no successor any more. ``gone`` begins with AND."""
+    follower = f"SELECT FROM {TABLE} AS follower WHERE follower.user_id = :owner AND follower.id = {TABLE}.next_id"
+    return f"({TABLE}.next_id IS NULL OR NOT EXISTS ({follower} {gone}))"
+
+
 def find_values(names: AbstractSet[str]) -> dict[str, str]:
     """Return the SQL of the columns of a task after a change that sets some of them."""
     values = {name: write_new(name) if name in names else f"{TABLE}.{name}" for name in COPIED}
@@ -43,10 +49,17 @@ def find_values(names: AbstractSet[str]) -> dict[str, str]:
 
 
 def write_new_anchor(values: Mapping[str, str]) -> str:
-    """Return the SQL of the anchor of a row whose recurrence is set: it stays if the rule stays."""
-    is_new = f"{values['recurrence']} ->> 'rule' IS DISTINCT FROM {TABLE}.recurrence ->> 'rule'"
-    anchor = write_anchor(*(values[name] for name in ("recurrence", "due_at", "due_all_day")))
-    return f"CASE WHEN {is_new} THEN {anchor} ELSE {TABLE}.anchor END"
+    """Return the SQL of the anchor of a row whose recurrence is set: it stays if the rule stays, but for its end."""
+    stored = f"{TABLE}.recurrence"
+    new, due_at, all_day = (values[name] for name in ("recurrence", "due_at", "due_all_day"))
+    # UNTIL is the last part of a rule. It does not say from when the rule counts.
+    pattern, before = (f"split_part({each} ->> 'rule', ';UNTIL=', 1)" for each in (new, stored))
+    moved = f"timezone({write_zone(new)}, timezone({write_zone(stored)}, {TABLE}.anchor))"
+    return f"""
+        CASE WHEN {write_anchor(new, due_at, all_day)} IS NULL THEN NULL
+        WHEN {pattern} IS DISTINCT FROM {before} THEN {write_anchor(new, due_at, all_day)}
+        WHEN {all_day} OR {TABLE}.due_all_day THEN {TABLE}.anchor
+        ELSE {clamp(moved)} END"""
 
 
 def set_anchor(names: AbstractSet[str]) -> Effects:
@@ -93,7 +106,7 @@ def follow(
 def write_successor(values: Mapping[str, str], completes: str, *, limited: bool) -> dict[str, str]:
     """Return the SQL of the CTEs that create a successor, if there is a row under the condition ``completes``."""
     source = f"""
-        FROM {TABLE}, clock WHERE {completes} AND {TABLE}.next_id IS NULL AND {values["recurrence"]} IS NOT NULL"""
+        FROM {TABLE}, clock WHERE {completes} AND {write_ended()} AND {values["recurrence"]} IS NOT NULL"""
     ctes = {"coming": write_successors({**values, "now": "clock.now"}, source)}
     fits = ""
     if limited:
@@ -133,10 +146,10 @@ def write_next_id(
 
 def write_removed() -> str:
     """Return the SQL that moves successors to the trash, where they tell devices, but are not listed."""
-    moved = ", ".join(list_moved(TASKS))
+    moved = ", ".join(name for name in list_moved(TASKS) if name != "updated_at")
     return f"""
-        INSERT INTO {TRASH.table} (user_id, {moved}, deleted_at, change)
-        SELECT user_id, {moved}, CAST('epoch' AS timestamptz), number FROM undone RETURNING id"""
+        INSERT INTO {TRASH.table} (user_id, {moved}, updated_at, deleted_at, change)
+        SELECT user_id, {moved}, now(), {HIDDEN}, number FROM undone RETURNING id"""
 
 
 # By the constraint of the table: the field that it needs, and what to say of it.

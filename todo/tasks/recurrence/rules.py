@@ -39,7 +39,7 @@ def read_rule(text: str) -> str:
 
     Names may have any case, and RRULE: may stand before. Raises ValidationError.
     """
-    given = read_parts(text.strip().upper().removeprefix("RRULE:"))
+    given = read_parts(text.strip().upper() if text.isascii() else text)
     if "FREQ" not in given:
         raise ValidationError(f"Must have FREQ, which is {PARTS['FREQ'][1]}: {FORM}.")
     frequency, days = given["FREQ"], given.get("BYDAY")
@@ -63,10 +63,10 @@ def read_rule(text: str) -> str:
 def read_parts(text: str) -> dict[str, str]:
     """Return the parts of a rule by name; raises ValidationError if one is unknown, repeated or malformed."""
     given: dict[str, str] = {}
-    for part in text.removesuffix(";").split(";"):
+    for part in text.removeprefix("RRULE:").removesuffix(";").split(";"):
         name, _, value = part.partition("=")
         if name not in PARTS:
-            raise ValidationError(f"Has {show(name)}, which is not allowed. Parts that are: {', '.join(PARTS)}.")
+            raise ValidationError(f"Has {show(name)}, which is not allowed. Must be {FORM}, of {', '.join(PARTS)}.")
         if name in given:
             raise ValidationError(f"Has {name} twice.")
         form, allowed = PARTS[name]
@@ -115,6 +115,8 @@ class Rule(fields.String):
             raise ValidationError(f"Must be a string, {FORM}, not {name_type(value)}.")
         if len(value) > MAX_RULE:
             raise ValidationError(f"Must have at most {MAX_RULE} characters, not {len(value)}.")
+        if not value.strip():
+            raise self.make_error("required")
         return read_rule(value)
 
 

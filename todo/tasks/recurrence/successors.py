@@ -31,7 +31,12 @@ def write_anchor(recurrence: str, due_at: str, all_day: str) -> str:
     zone = write_zone(recurrence)
     return f"""
         CASE WHEN {recurrence} IS NOT NULL AND timezone({zone}, {due_at}) IS NOT NULL
-        THEN least(greatest({write_local(due_at, zone, all_day)}, {FIRST_DAY}), {LAST_DAY}) END"""
+        THEN {clamp(write_local(due_at, zone, all_day))} END"""
+
+
+def clamp(local: str) -> str:
+    """Return the SQL of a local time, or of the nearest one in the years 1 to 9999."""
+    return f"least(greatest({local}, {FIRST_DAY}), {LAST_DAY})"
 
 
 def write_moment(local: str, zone: str) -> str:
@@ -116,11 +121,12 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
       SELECT {passed}, moved.due_at, moved.remind_at, moved.anchor
       FROM (SELECT {given} {source} OFFSET 0) AS done, LATERAL (
         SELECT recurrence ->> 'from' = 'due' AS is_from_due, CAST({write_local("now", zone)} AS date) AS today,
-          {write_local("due_at", zone, "due_all_day")} AS due, {write_local("remind_at", zone)} AS reminder
+          {write_local("due_at", zone, "due_all_day")} AS due, {write_local("remind_at", zone)} AS reminder,
+          CASE WHEN due_all_day THEN 'UTC' ELSE {zone} END AS due_zone
         OFFSET 0
       ) AS local, LATERAL (
         SELECT CASE WHEN is_from_due THEN CAST(done.anchor AS date) ELSE today END AS start,
-          CASE WHEN {write_moment("(CAST(due AS date) + CAST(done.anchor AS time))", zone)} = done.due_at
+          CASE WHEN {write_moment("(CAST(due AS date) + CAST(done.anchor AS time))", "due_zone")} = done.due_at
             THEN CAST(done.anchor AS time) ELSE CAST(due AS time) END AS clock,
           CASE WHEN is_from_due THEN greatest(CAST(due AS date), today - 1) ELSE today END AS after
         OFFSET 0
@@ -131,8 +137,7 @@ def write_successors(values: Mapping[str, str], source: str) -> str:
         SELECT day + clock AS due,
           reminder + make_interval(days => greatest(
             day - CAST(local.due AS date), CAST({FIRST_DAY} AS date) + 1 - CAST(reminder AS date)
-          )) AS reminder,
-          CASE WHEN due_all_day THEN 'UTC' ELSE {zone} END AS due_zone
+          )) AS reminder
         OFFSET 0
       ) AS shifted, LATERAL (
         SELECT {write_moment("shifted.due", "due_zone")} AS due_at,
