@@ -17,7 +17,7 @@ from todo.tasks.zones import ZoneName, list_zones
 
 CYCLE_DAYS, CYCLE_MONTHS = 146_097, 4800
 SECOND = 1_000_000
-DAY = 86_400 * SECOND
+HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
 CYCLE = CYCLE_DAYS * DAY
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_DAY = EPOCH.toordinal()
@@ -35,7 +35,7 @@ EARLY, LATE = write_micros(datetime(3, 1, 1)), write_micros(datetime(9990, 1, 1)
 
 
 class Successor(NamedTuple):
-    """When a successor is due and reminds, in microseconds since 1970, and the day from which its rule counts."""
+    """When a successor is due and reminds, in microseconds since 1970, and from which local time its rule counts."""
 
     due: int
     reminder: int | None
@@ -59,18 +59,25 @@ class Completed:
     def place(self) -> ZoneInfo:
         return ZoneInfo(self.zone or "UTC")
 
+    @property
+    def due_place(self) -> ZoneInfo:
+        return ZoneInfo("UTC") if self.all_day else self.place
+
     def find_successor(self) -> Successor | None:
         """Return the task that follows."""
         zone = self.place
-        due_zone = ZoneInfo("UTC") if self.all_day else zone
-        due, today = find_local(self.due, due_zone), find_day(find_local(self.now, zone))
+        due, today = find_local(self.due, self.due_place), find_day(find_local(self.now, zone))
+        # A time that the clock skipped on this day counts again on the next one.
+        kept = find_start(find_day(due)) + self.anchor % DAY
+        clock = (kept if not self.all_day and find_moment(kept, zone) == self.due else due) % DAY
+        start = find_day(self.anchor)
         if self.is_from_due:
-            day = find_next_day(self.rule, self.anchor, max(find_day(due), today - 1))
+            day = find_next_day(self.rule, start, max(find_day(due), today - 1))
         else:
             day = find_next_day(self.rule, today, today)
         if day is None:
             return None
-        new_due = find_moment((day - EPOCH_DAY) * DAY + due % DAY, due_zone)
+        new_due = find_moment(find_start(day) + clock, self.due_place)
         reminder = None
         if self.reminder is not None:
             local = find_local(self.reminder, zone)
@@ -78,7 +85,12 @@ class Completed:
             reminder = find_moment(local + max(day - find_day(due), 2 - find_day(local)) * DAY, zone)
         if any(moment is not None and not FIRST <= moment <= LAST for moment in (new_due, reminder)):
             return None
-        return Successor(new_due, reminder, self.anchor if self.is_from_due else day)
+        return Successor(new_due, reminder, find_start(start if self.is_from_due else day) + clock)
+
+
+def find_start(day: int) -> int:
+    """Return the local time at which a day starts."""
+    return (day - EPOCH_DAY) * DAY
 
 
 def find_day(local: int) -> int:
@@ -210,34 +222,37 @@ class Draw(Random):
 
     def completed(self) -> Completed:
         """Draw a task and its completion."""
-        anchor = self.day()
         all_day = self.chance(0.3)
         zone = self.choice(ZONES) if not all_day or self.chance(0.7) else None
         place = ZoneInfo(zone or "UTC")
         if self.chance(0.4):
-            # The next time is near a change of the clock.
-            next_time = (
+            # The next time is near a change of the clock, or this one.
+            skipped = (
                 find_local(self.change(place), place) + self.choice([-1, 0, 1, self.randint(-5400, 5400)]) * SECOND
             )
-            next_time += self.choice([0, 0, 0, DAY, -DAY, 1, -1])
+            skipped += self.choice([0, 0, 0, DAY, -DAY, 1, -1])
             every = self.choice([1, 2, 7, 99])
-            rule, due = f"FREQ=DAILY;INTERVAL={every}", find_moment(next_time - every * DAY, place)
-            anchor = find_day(next_time)
-            anchor -= every * self.randint(1, 5)
+            rule, due = f"FREQ=DAILY;INTERVAL={every}", find_moment(skipped - self.choice([0, every]) * DAY, place)
+            anchor = skipped - every * self.randint(1, 5) * DAY
             now = due + self.choice([0, DAY, -DAY, self.randint(-3 * DAY, 3 * DAY)])
         else:
+            day = self.day()
             moved = self.choice([0, 0, 0, 1, -1, self.randint(-50, 50), self.randint(0, 20_000)])
-            due = (anchor + moved - EPOCH_DAY) * DAY + self.choice([0, 1, DAY - 1, self.randint(0, DAY - 1)])
+            due = find_start(day + moved) + self.choice([0, 1, DAY - 1, self.randint(0, DAY - 1)])
             now = due + self.choice([0, 1, -1, DAY, -DAY, self.randint(-800, 800) * DAY, self.randint(-DAY, DAY) * 60])
             if self.chance(0.05):
                 now = self.choice([FIRST, LAST, self.randint(FIRST, LAST)])
-            rule = self.rule(self.choice([anchor, find_day(now)]))
+            rule = self.rule(self.choice([day, find_day(now)]))
+            clock = due if all_day else find_local(due, place)
+            # Once, a whole day may have been due at the moment at which it ends.
+            end = find_local(due // DAY * DAY + DAY - 1, place)
+            anchor = find_start(day) + self.choice([clock, clock, DAY - 1, end, self.randint(0, DAY)]) % DAY
+        due, now = (min(max(each, FIRST), LAST) for each in (due, now))
         if all_day:
             due = due // DAY * DAY + DAY - 1
         reminder = self.choice([None, due, due + self.randint(-3 * DAY, DAY)])
         if self.chance(0.1):
             reminder = self.change(place)
-        due, now = (min(max(each, FIRST), LAST) for each in (due, now))
         reminder = reminder and min(max(reminder, FIRST), LAST)
         return Completed(rule, self.chance(0.75), zone, all_day, due, reminder, anchor, now)
 
@@ -259,6 +274,6 @@ def write_case(number: int, case: Completed) -> dict[str, Any]:
         "due_all_day": case.all_day,
         "due_at": write_moment(case.due),
         "remind_at": None if case.reminder is None else write_moment(case.reminder),
-        "anchor": case.anchor,
+        "anchor": write_moment(case.anchor)[:-6],
         "now": write_moment(case.now),
     }
