@@ -6,7 +6,7 @@ as. The tests run with both walls, and with each wall alone.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from itertools import product, repeat
 from typing import Any
@@ -282,6 +282,41 @@ def test_a_deletion_removes_only_own_expired_tasks(service: Service, monkeypatch
     assert service.read_rows(alice) == her_rows
     assert len(service.read_rows(bob)["todo.trash"]) == 16
     assert [task["id"] for task in bob.get("/api/trash").get_json()] == deleted[::-1]
+
+
+RECURRING = {"title": "recurring", "due_date": "2026-11-30", "recurrence": {"rule": "FREQ=DAILY"}}
+
+
+def test_completing_and_reopening_affect_only_own_tasks(service: Service) -> None:
+    alice, bob = service.make_caller(), service.make_caller()
+    hers, his = (read_task(caller.post("/api/tasks", json=RECURRING), 201) for caller in (alice, bob))
+    her_next, her_changed = (
+        read_task(alice.patch(f"/api/tasks/{task['id']}/complete"))["next_id"]
+        for task in (hers, read_task(alice.post("/api/tasks", json=RECURRING), 201))
+    )
+    alice.patch(f"/api/tasks/{her_changed}", json={"title": "hers"})
+    her_rows = service.read_rows(alice)
+    writes: list[Callable[[bool], TestResponse]] = [
+        lambda completed: bob.patch(f"/api/tasks/{his['id']}/complete", json={"completed": completed}),
+        lambda completed: bob.post(f"/api/tasks/{his['id']}/toggle"),
+        lambda completed: bob.patch(f"/api/tasks/{his['uid']}", json={"completed": completed}),
+        lambda completed: bob.put(f"/api/tasks/{his['uid']}", json={"completed": completed}),
+        lambda completed: bob.post("/api/tasks/batch", json={"operations": [
+            {"op": "complete", "id": his["id"], "completed": completed}
+        ]}),
+    ]  # fmt: skip
+    for write, followed in product(writes, (her_next, her_changed)):
+        assert write(True).status_code == 200
+        successors = [task for task in read_tasks(bob.get("/api/tasks")) if not task["completed"]]
+        assert [task["user_id"] for task in successors] == [bob.user_id]
+        # As if his task had been followed by hers.
+        service.database.run("UPDATE todo.tasks SET next_id = %s WHERE id = %s", (followed, his["id"]))
+        assert write(False).status_code == 200
+        assert read_task(bob.get(f"/api/tasks/{his['id']}"))["next_id"] is None
+        assert bob.delete(f"/api/tasks/{successors[0]['id']}").status_code == 204
+    check_walls(service)
+    assert service.read_rows(alice) == her_rows
+    assert bob.titles() == ["recurring"]
 
 
 def test_commands_for_a_user_affect_no_other_user(service: Service) -> None:

@@ -97,6 +97,34 @@ def test_an_operation_is_one_message(
     assert caller.user_id in wire.messages[0][1]
 
 
+@pytest.mark.parametrize("max_tasks", [None, 3])
+def test_completing_and_reopening_recurring_tasks_are_one_message(
+    wire: Wire, wired_app: tuple[Flask, Settings], max_tasks: int | None
+) -> None:
+    _, settings = wired_app
+    with closing_pool(create_app(replace(settings, max_tasks=max_tasks))) as app:
+        caller = Caller(app.test_client(), settings)
+        task = caller.add(due_date="2026-11-30", remind_at="2026-11-30T09:00:00Z", recurrence={"rule": "FREQ=DAILY"})
+        batches = [{"operations": [{"op": "complete", "id": task["id"], "completed": each}]} for each in (True, False)]
+        requests: list[tuple[str, str, Any]] = [
+            *(("PATCH", f"/api/tasks/{task['id']}/complete", None) for _ in range(2)),
+            *(("PATCH", f"/api/tasks/{task['uid']}", {"completed": each}) for each in (True, True, False)),
+            *(("PUT", f"/api/tasks/{task['uid']}", {"completed": each}) for each in (True, False)),
+            *(("POST", "/api/tasks/batch", batch) for batch in batches),
+        ]
+        for method, path, body in requests:
+            wire.messages.clear()
+            assert caller.call(method, path, json=body).status_code == 200
+            assert [kind for kind, _ in wire.messages] == ["Q"]
+        assert caller.titles() == ["Buy milk"]
+        # Without room, too.
+        for _ in range(2):
+            caller.add()
+        wire.messages.clear()
+        assert caller.patch(f"/api/tasks/{task['id']}/complete").status_code == (200 if max_tasks is None else 403)
+        assert [kind for kind, _ in wire.messages] == ["Q"]
+
+
 def test_a_refusal_of_a_version_is_one_message(wire: Wire, wired_app: tuple[Flask, Settings]) -> None:
     app, settings = wired_app
     caller = Caller(app.test_client(), settings)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import flask_migrate
@@ -50,15 +49,11 @@ def million(server: Server) -> Iterator[Million]:
         database.run("ALTER TABLE todo.tasks ADD COLUMN uid uuid")
         database.run(FILL, (BIG,))
         writer = Writer(database)
-        thread = Thread(target=writer.write)
-        thread.start()
-        time.sleep(0.5)
-        started = time.monotonic()
-        settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
-        upgraded = run("flask", "db", "upgrade", settings=settings, seconds=180)
-        seconds = time.monotonic() - started
-        writer.done.set()
-        thread.join()
+        with writer.writing():
+            started = time.monotonic()
+            settings = {"BETTER_AUTH_SECRET": SECRET, "NEON_DB_URL": database.url()}
+            upgraded = run("flask", "db", "upgrade", settings=settings, seconds=180)
+            seconds = time.monotonic() - started
         assert upgraded.returncode == 0, upgraded.stderr
         yield Million(database, writer, seconds)
 

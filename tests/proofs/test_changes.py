@@ -25,6 +25,8 @@ WRITERS = 8
 KNOWN = 12
 TEMPORARY = {None, 429, 503}
 EXPECTED = {200, 201, 204, 404, 409, 410, 412}
+# Completing it adds a task, and reopening it removes that one.
+RECURRING = {"title": "recurring", "due_date": "2026-12-31", "recurrence": {"rule": "FREQ=DAILY"}}
 
 
 class Service(NamedTuple):
@@ -65,7 +67,7 @@ class Writer(User):
         way = random.random()
         if task is None or way < 0.15:
             headers = {"Idempotency-Key": uuid4().hex} if way < 0.1 else {}
-            self.send("POST", "/api/tasks", {"title": uuid4().hex}, **headers)
+            self.send("POST", "/api/tasks", random.choice([RECURRING, {"title": uuid4().hex}]), **headers)
             return
         if way < 0.2:
             self.write_batch({task["id"]: task["uid"] for task in random.sample(known, len(known))})
@@ -76,10 +78,10 @@ class Writer(User):
             self.send("PUT", f"/api/tasks/{uuid4()}", {"title": "put"})
         elif way < 0.35:
             self.send("PUT", f"/api/tasks/{task['uid']}", {"title": uuid4().hex}, **version)
-        elif way < 0.6:
+        elif way < 0.5:
             self.send("PATCH", path, {"title": random.choice("abc"), "tags": ["x"]}, **version)
-        elif way < 0.7:
-            self.send("PATCH", f"{path}/complete", {"completed": True})
+        elif way < 0.65:
+            self.send("PATCH", f"{path}/complete", {"completed": random.random() < 0.6})
         elif way < 0.75:
             self.send("POST", f"{path}/toggle")
         elif way < 0.88:
@@ -93,7 +95,8 @@ class Writer(User):
         """Change some tasks at once, in any order, and create and delete one."""
         *changed, deleted = list(names)[:3]
         operations: list[dict[str, Any]] = [{"op": "delete", "uid": names[deleted]}]
-        operations += [{"op": "update", "id": task_id, "changes": {"title": uuid4().hex}} for task_id in changed]
+        changes = [{"title": uuid4().hex}, {"completed": True}, {"completed": False}]
+        operations += [{"op": "update", "id": task_id, "changes": random.choice(changes)} for task_id in changed]
         operations.append({"op": "create", "task": {"title": "of a batch"}})
         headers = {"Idempotency-Key": uuid4().hex} if random.random() < 0.5 else {}
         self.send("POST", "/api/tasks/batch", {"operations": operations}, **headers)
@@ -105,8 +108,12 @@ class Writer(User):
         elif status not in EXPECTED:
             self.surprises.append((method, path, status, answer))
         elif status in {200, 201}:
-            self.known += [task for task in answer.get("tasks", [answer]) if task]
+            tasks = [task for task in answer.get("tasks", [answer]) if task]
+            self.known += tasks
             del self.known[:-KNOWN]
+            for task in tasks:
+                if task["next_id"] and method != "GET":
+                    self.send("GET", f"/api/tasks/{task['next_id']}")
 
 
 @dataclass
@@ -226,6 +233,7 @@ def check(service: Service, devices: list[Device]) -> None:
     """Check that each copy equals the table, and that the counter is ahead of all numbers."""
     user_id = devices[0].user_id
     expected = {task["id"]: task for task in User(service.port, user_id).list_tasks()}
+    assert any(task["next_id"] for task in expected.values())
     for device in devices:
         device.sync()
         assert {task_id: task for task_id, task in device.copy.items() if expected.get(task_id) != task} == {}
@@ -239,8 +247,8 @@ def check(service: Service, devices: list[Device]) -> None:
     connection.close()
     assert 0 < max(numbers) <= counter
     assert {read_place(str(device.cursor))[2] for device in devices} == {counter}
-    # A batch gives its rows one number, all others have their own.
-    assert 1 < max(Counter(numbers).values()) <= 4
+    # A batch gives its rows one number, and so does a completion with the successor.
+    assert 1 < max(Counter(numbers).values()) <= 6
 
 
 def test_devices_have_all_changes_of_many_writers(service: Service) -> None:

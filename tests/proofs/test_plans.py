@@ -22,6 +22,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "tag": {"tag": "tag3"},
     "due": {"due_after": "2026-03-01", "due_before": "2026-03-31"},
     "due in a time zone": {"due_after": "2026-03-01", "due_before": "2026-03-31T12:00:00Z", "time_zone": "Asia/Tokyo"},
+    "reminder": {"remind_after": "2026-03-01", "remind_before": "2026-03-31"},
     "search": {"search": "milk 7"},
     "a search without results": {"search": "nothing like it"},
     "all": {"completed": "true", "priority": "low", "tag": ["home"], "due_after": "2026-02-01", "search": "ärger"},
@@ -125,12 +126,12 @@ def test_a_task_is_found_by_its_uid_at_once(reader: Reader) -> None:
 def test_a_write_reads_few_rows(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
 ) -> None:
-    # The first deletion looks at the 32 oldest tasks of the trash, and removes those that are too old.
+    # The first deletion, or toggle, looks at the 32 oldest tasks of the trash, and removes those that are too old.
     monkeypatch.setattr(limits, "DELETIONS", count())
     tasks = reader.caller.get(f"/api/{'trash' if '/trash/' in path else 'tasks'}?limit=1").get_json()
     plan = reader.explain_write(method, path, tasks, lambda _: body)
     check_scans(plan)
-    if (method, path.split("/")[2]) == ("DELETE", "tasks"):
+    if (method, path.split("/")[2]) == ("DELETE", "tasks") or path.endswith("/complete"):
         assert 32 + EXPIRED + 2 <= plan.read <= 2 * (32 + EXPIRED)
     else:
         assert 2 <= plan.read <= 6
@@ -154,6 +155,51 @@ def test_a_batch_reads_few_rows_for_each_operation(reader: Reader) -> None:
     plan = reader.explain_write("POST", "/api/tasks/batch", tasks, write_batch)
     check_scans(plan)
     assert 100 <= plan.read <= 1000
+
+
+def test_reminders_are_found_by_their_index(reader: Reader) -> None:
+    plan = reader.explain("/api/tasks?remind_after=2026-03-07&remind_before=2026-03-07")
+    check_scans(plan)
+    assert "tasks_by_reminder" in {node.get("Index Name") for node in plan.scans}
+    assert 10 < plan.found == plan.read < 100
+
+
+# A task that recurs, and one that nobody has changed, as if it followed.
+RECURRING = """
+    UPDATE todo.tasks SET recurrence = '{"rule": "FREQ=DAILY", "from": "due", "time_zone": "UTC"}',
+      anchor = '2026-01-01', completed_at = CASE WHEN %(completed)s THEN now() END,
+      next_id = CASE WHEN %(completed)s THEN %(next_id)s END
+    WHERE user_id = %(owner)s AND id = %(id)s RETURNING id, uid::text
+"""
+UNTOUCHED = """
+    SELECT id FROM todo.tasks WHERE user_id = %s AND created_at = updated_at AND completed_at IS NULL
+      AND due_at IS NOT NULL ORDER BY id LIMIT 2
+"""
+
+
+@pytest.mark.parametrize("completed", [True, False])
+@pytest.mark.parametrize("way", ["PATCH", "PUT", "POST"])
+def test_completing_and_reopening_recurring_tasks_read_few_rows(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, way: str, completed: bool
+) -> None:
+    monkeypatch.setattr(limits, "DELETIONS", count(1))  # Not the one in 16 that removes old tasks.
+    (task_id,), (next_id,) = reader.database.run(UNTOUCHED, (BIG,))
+    values = {"owner": BIG, "id": task_id, "next_id": next_id}
+    [(_, uid)] = reader.database.run(RECURRING, {**values, "completed": not completed})
+    path = "/api/tasks/batch" if way == "POST" else "/api/tasks/{uid}"
+
+    def write_body(task: dict[str, Any]) -> Any:
+        operation = {"op": "complete", "id": task["id"], "completed": completed}
+        return {"operations": [operation]} if way == "POST" else {"completed": completed}
+
+    plan = reader.explain_write(way, path, [{"id": task_id, "uid": uid}], write_body)
+    reader.database.run(RECURRING, {**values, "completed": False})
+    check_scans(plan)
+    # The successor was added to the tasks, or else moved to the trash.
+    table = "tasks" if completed else "trash"
+    assert sum(node["Actual Rows"] for node in plan.insertions if node["Relation Name"] == table) == 1
+    print(f"\n{plan.read} rows")
+    assert plan.read <= 20
 
 
 def test_a_full_trash_is_emptied_in_time(reader: Reader) -> None:

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Thread
 from typing import Any, ClassVar
 
 import psycopg2
@@ -34,7 +34,7 @@ FILL = """
 # The other half is created after it, with all fields. These have numbers of changes, and so does the trash.
 ADD = """
     INSERT INTO todo.tasks (user_id, title, title_folded, description, completed_at, created_at, updated_at, due_at,
-                            due_all_day, priority, tags, tags_folded, change)
+                            due_all_day, remind_at, priority, tags, tags_folded, change)
     SELECT CASE WHEN n %% 50 = 0 THEN %s ELSE 'user' || n %% 4999 END,
            CASE WHEN n %% 97 = 0 THEN 'ÄRGER ' ELSE 'Buy milk ' END || n,
            CASE WHEN n %% 97 = 0 THEN 'ärger ' || n END,
@@ -43,7 +43,8 @@ ADD = """
            now() - n %% 1000 * interval '1 hour', now() - n %% 999 * interval '1 hour',
            CASE WHEN n %% 4 = 0 THEN '2026-12-31 23:59:59.999999Z' ELSE '2026-01-01'::timestamptz END
              + n %% 365 * interval '1 day',
-           n %% 4 = 0, (ARRAY['low', 'medium', 'high'])[n %% 3 + 1],
+           n %% 4 = 0, CASE WHEN n %% 20 < 10 THEN '2026-01-01'::timestamptz + n %% 365 * interval '1 day' END,
+           (ARRAY['low', 'medium', 'high'])[n %% 3 + 1],
            ARRAY['home', 'tag' || n %% 7], ARRAY['home', 'tag' || n %% 7], n
     FROM generate_series(500001, 1000000) AS n
 """
@@ -87,6 +88,18 @@ class Writer:
                     if cursor.description:
                         [(task_id,)] = cursor.fetchall()
         connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write in another thread for the duration of a with statement."""
+        thread = Thread(target=self.write)
+        thread.start()
+        time.sleep(0.5)
+        try:
+            yield
+        finally:
+            self.done.set()
+            thread.join()
 
 
 # Between the preparation and the execution, in a message of a new connection.
@@ -175,17 +188,28 @@ class Plan:
     top: dict[str, Any]
 
     @property
-    def scans(self) -> list[dict[str, Any]]:
-        """Yield the plan nodes that read a table or one of its indexes."""
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return all nodes of the plan."""
 
         def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield node
             for child in node.get("Plans", []):
                 yield from walk(child)
 
+        return [*walk(self.top)]
+
+    @property
+    def insertions(self) -> list[dict[str, Any]]:
+        """Return the plan nodes that insert rows, except those of the counter."""
+        insertions = [node for node in self.nodes if node.get("Operation") == "Insert"]
+        return [node for node in insertions if node["Relation Name"] != "feeds"]
+
+    @property
+    def scans(self) -> list[dict[str, Any]]:
+        """Return the plan nodes that read a table or one of its indexes."""
         return [
             node
-            for node in walk(self.top)
+            for node in self.nodes
             if "Scan" in node["Node Type"] and not {"Relation Name", "Index Name"}.isdisjoint(node)
         ]
 
