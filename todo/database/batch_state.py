@@ -16,13 +16,19 @@ OWN_KEY = f"{KEYS}.user_id = :owner AND {KEYS}.key = :key"
 
 
 def write_state(
-    resource: Resource[Any], trash: Resource[Any], given: list[str], refused: Mapping[str, str], *, keyed: bool
+    resource: Resource[Any],
+    trash: Resource[Any],
+    given: list[str],
+    changed: list[str],
+    refused: Mapping[str, str],
+    *,
+    keyed: bool,
 ) -> str:
     """Return the SQL of ``state``: the operations, each with the row that it names, and why it is refused.
 
     LATERAL with LIMIT, so that PostgreSQL never joins all rows of the user.
     """
-    table, names = resource.table, ", ".join(dict.fromkeys([*resource.row.names, *given]))
+    table, names = resource.table, ", ".join(dict.fromkeys([*resource.row.names, *given, *changed]))
     stored = f"SELECT fingerprint, task_uids, {WRITTEN_HERE} AS is_new FROM {KEYS} WHERE {OWN_KEY}"
     claim = stored if keyed else "SELECT CAST(NULL AS bytea) AS fingerprint, true AS is_new"
     uid = "coalesce((SELECT task_uids FROM claim)[operation.n + 1], operation.uid)" if keyed else "operation.uid"

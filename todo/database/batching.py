@@ -70,7 +70,7 @@ def build_batch(
     """
     table, columns, names = resource.table, write_columns(resource), ", ".join(resource.row.names)
     given = list(dict.fromkeys(name for name, _ in changed.values()))
-    state = write_state(resource, trash, given, effects.refused, keyed=keyed)
+    state = write_state(resource, trash, given, list(changed), effects.refused, keyed=keyed)
     created = {"uid": "state.uid", **new}
     followed = {name: name if name in ("uid", *effects.columns) else "NULL" for name in created}
     # The IDs are in the order of the operations.
@@ -86,6 +86,7 @@ def build_batch(
         short = f"""EXISTS (
           SELECT FROM followers WHERE NOT EXISTS (
             SELECT FROM {table} AS made WHERE made.user_id = :owner AND made.uid = followers.uid))"""
+    followers_again = f"{followers}," if limited else ""
     changing = "".join(f"{name} AS ({sql}), " for name, sql in effects.changing.items())
     assignments = ", ".join(
         f"{column} = CASE WHEN '{name}' = ANY (state.names) THEN {value} ELSE {table}.{column} END"
@@ -118,11 +119,11 @@ def build_batch(
         ),
         text(
             f"""
-            WITH {state}, {followers if limited else ""}{"," if limited else ""} lack AS MATERIALIZED (
+            WITH {state}, {followers_again} not_created AS MATERIALIZED (
               SELECT n FROM state WHERE (op = 'create' AND found_id IS NULL) OR {short}
             ), clock AS (SELECT statement_timestamp() AS now), go AS MATERIALIZED (
               SELECT change FROM todo.feeds WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim)
-                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL) AND NOT EXISTS (SELECT FROM lack)
+                AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL) AND NOT EXISTS (SELECT FROM not_created)
             ), {expiring}, expired AS ({expiry} RETURNING id), {changing} updated AS (
               UPDATE {table} SET {assignments}, version = {table}.version + 1, updated_at = {write_now(table)},
                 change = go.change
@@ -141,7 +142,8 @@ def build_batch(
               SELECT {names} FROM updated UNION SELECT {names} FROM found
               WHERE id NOT IN (SELECT id FROM updated UNION ALL SELECT id FROM deleted)
             )
-            SELECT {columns}, coalesce(state.refusal, CASE WHEN EXISTS (SELECT FROM lack) THEN 'full' END) AS refusal,
+            SELECT {columns},
+              coalesce(state.refusal, CASE WHEN EXISTS (SELECT FROM not_created) THEN 'full' END) AS refusal,
               claim.fingerprint, claim.is_new
             FROM state CROSS JOIN claim LEFT JOIN shown AS {table.name} ON {table.name}.id = state.found_id
             ORDER BY state.n

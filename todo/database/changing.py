@@ -53,8 +53,9 @@ class Outcome(NamedTuple):
 class Effects(NamedTuple):
     """What else a change does, in SQL: further ``values`` of its row, and ``ctes`` that write other rows.
 
-    They can read ``clock`` and ``feed``, which is empty if nothing is written. ``refusal`` tells whether the change is
-    refused for another reason than its version. ``first`` are parts that run before it.
+    They can read ``clock`` and ``feed``, which is empty if the row does not change. ``refusal`` tells whether the
+    change is refused for another reason than its version: the CTEs must then write nothing. ``first`` are parts that
+    run before it.
     """
 
     values: Mapping[str, TextClause] = MappingProxyType({})
@@ -63,15 +64,15 @@ class Effects(NamedTuple):
     first: Sequence[ClauseElement] = ()
 
 
-NO_EFFECTS = Effects()
-
-
 def build_change(
-    resource: Resource[M], assign: Assign, effects: Effects = NO_EFFECTS
+    resource: Resource[M], assign: Assign, values: Mapping[str, TextClause]
 ) -> RowStatement[tuple[M, Outcome]]:
-    """Build the statement that sets columns of one row, unless all have their new values already; see select_change."""
+    """Build the statement that sets columns of one row, unless all have their new values already; see select_change.
+
+    ``values`` are further columns, which follow from these.
+    """
     return RowStatement(
-        lambda column: Statement(select_change(resource, column, assign, effects), row=with_outcome(resource))
+        lambda column: Statement(select_change(resource, column, assign, Effects(values)), row=with_outcome(resource))
     )
 
 
@@ -100,7 +101,7 @@ def select_change(
     resource: Resource[Any],
     column: str,
     assign: Assign,
-    effects: Effects = NO_EFFECTS,
+    effects: Effects,
     *labels: Label[Any],
     is_counted: bool = False,
 ) -> CompoundSelect[Any]:

@@ -71,6 +71,9 @@ def take_number(table: Table, *conditions: ColumnElement[bool]) -> CTE:
 
 
 def find_number() -> CTE:
-    """Return the CTE ``feed``, which has a row if an earlier part of this message took a number."""
+    """Return the CTE ``feed``, which has the number that an earlier part of this message took.
+
+    It also has a row if that part only locked the counter. So the two parts need the same conditions.
+    """
     table = cast(Table, Feed.__table__)
     return select(table.c.change).where(table.c.user_id == OWNER, text(f"{table}.{WRITTEN_HERE}")).cte("feed")

@@ -17,7 +17,10 @@ M = TypeVar("M")
 
 
 class PutOutcome(NamedTuple):
-    """Whether the row needs no further attempt, and why: for want of room, as it was created, or is in the trash."""
+    """``done``: the row needs no further attempt. ``is_full``: there was no room for a row that follows.
+
+    ``is_new``: the row was created. ``is_trashed``: it is in the trash.
+    """
 
     done: bool
     is_full: bool

@@ -96,7 +96,8 @@ class Resource(Generic[M]):
         self._default_columns = self.to_columns({name: described[name].default for name in self.requests})
         # Computed columns cannot be stored.
         self.stored = [name for name in self._default_columns if self.table.c[name].computed is None]
-        self.table.info.setdefault("changed", [*self.stored, *stamped] if stamped else [])
+        if stamped:
+            self.table.info["changed"] = [*self.stored, *stamped]
         self._names = tuple(described)
         self._shown = [(name, field.show) for name, field in described.items() if field.show is not None]
 

@@ -74,6 +74,7 @@ def write_time(text: Any, cursor: Any) -> str | None:
     return f"{text[:10]}T{clock}Z"
 
 
+# Values of columns with JSON.
 register_adapter(dict, Json)
 
 # PostgreSQL's numbers of the types. SQLAlchemy would make objects of UUIDs, which responses have as text.

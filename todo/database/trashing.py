@@ -66,20 +66,21 @@ def write_expiry(trash: Resource[Any], *, limited: bool, condition: str = "") ->
     """Return the SQL that removes the oldest rows of the trash if they are too old: a list of CTEs, and a DELETE.
 
     It looks at two rows for each of the ``deleted`` rows that move to the trash. If ``limited``, it also removes rows,
-    until there are at most ``kept`` rows with the new ones. A ``condition`` begins with AND.
+    until at most ``kept`` rows are listed, with ``listed`` new ones. Hidden rows take no room from them, until there
+    are as many. A ``condition`` begins with AND.
     """
     table, number, kept = trash.table, "CAST(:deleted AS bigint)", "CAST(:kept AS bigint)"
-    all_rows = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner"
-
-    def count_surplus(rows: str, most: str) -> str:
-        return f"(SELECT count(*) FROM ({rows} LIMIT {most} + 2 * {number}) AS counted) + {number} - {most}"
-
-    # Hidden rows take no room from the others, until there are as many.
-    shown = count_surplus(f"{all_rows} AND NOT {is_hidden('trash')}", kept)
-    surplus = f"place <= greatest({shown}, {count_surplus(all_rows, f'2 * {kept}')})"
+    rows = f"SELECT FROM {table} AS trash WHERE trash.user_id = :owner"
+    most = f"LIMIT 2 * ({kept} + {number})"
+    sizes = f"""sizes AS MATERIALIZED (
+          SELECT (SELECT count(*) FROM ({rows} {most}) AS counted) AS total,
+            (SELECT count(*) FROM ({rows} AND {is_hidden("trash")} {most}) AS counted) AS hidden
+        ),"""
+    surplus = f"""place <= (
+            SELECT greatest(total - hidden + :listed - {kept}, total + {number} - 2 * {kept}) FROM sizes)"""
     too_old = f"CASE WHEN {is_hidden('oldest')} THEN updated_at ELSE deleted_at END <= {KEPT_SINCE}"
     oldest = f"""
-        old AS (
+        {sizes if limited else ""} old AS (
           SELECT id, change FROM (
             SELECT *, row_number() OVER (ORDER BY change, id) AS place FROM {table} AS trash
             WHERE trash.user_id = :owner ORDER BY change, id LIMIT 2 * {number}

@@ -81,7 +81,7 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     reopened = [each.get("completed") for each in requested].count(False)
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
-    values |= {"deleted": deletions + reopened} | find_days()
+    values |= {"deleted": deletions + reopened, "listed": deletions} | find_days()
     room = find_room(creations - deletions)
     if room:
         values |= {"room": max(room["room"], -1), "kept": find_room(0)["room"]}

@@ -11,6 +11,8 @@ from todo.database.statements import NAMED
 from todo.tasks.recurrence.successors import write_anchor
 from todo.tasks.resource import TASKS
 
+# How many statements are kept for sets of columns: a client can choose any set, and each statement takes memory.
+STATEMENTS = 64
 COMPLETED = bindparam("new_completed", type_=Boolean)
 
 

@@ -18,11 +18,12 @@ def find_days() -> dict[str, int]:
     return {"trash_days": current_settings().trash_days}
 
 
-def find_expiry() -> tuple[bool, dict[str, int]]:
+def find_expiry(listed: int) -> tuple[bool, dict[str, int]]:
     """Return whether a request that fills the trash removes old tasks from it, and the parameters.
 
-    Without MAX_TASKS, one such request of a process in 16 does the work of all of them: it removes 32 old tasks.
+    ``listed`` is the number of tasks that it moves there and that are listed, 0 or 1. Without MAX_TASKS, one such
+    request of a process in 16 does the work of all of them: it removes 32 old tasks.
     """
     most = current_settings().max_tasks
     share, kept = (16, {}) if most is None else (1, {"kept": most})
-    return next(DELETIONS) % share == 0, {"deleted": share} | find_days() | kept
+    return next(DELETIONS) % share == 0, {"deleted": share, "listed": listed} | find_days() | kept

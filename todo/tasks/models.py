@@ -100,6 +100,8 @@ class TrashedTask(TaskColumns, Base):
         PrimaryKeyConstraint("user_id", "id"),
         Index("trash_by_uid", "user_id", "uid", unique=True, postgresql_where=text("uid IS NOT NULL")),
         Index("trash_by_change", "user_id", "change", "id"),
+        # Rows that nobody can see (database/trashing.py).
+        Index("trash_hidden", "user_id", postgresql_where=text("deleted_at = '1970-01-01 00:00:00+00'::timestamptz")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger)

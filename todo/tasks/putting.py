@@ -1,29 +1,29 @@
 """What PUT with a UID asks the database: it creates a task, or changes it if it exists."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import false
 
-from todo.database.changing import change_row
+from todo.database.changing import Effects, change_row
 from todo.database.creating import bind_new
 from todo.database.putting import PutOutcome, build_put
 from todo.database.rows import RowStatement
 from todo.database.versions import ANY_VERSION, Versions
 from todo.errors import Changed, FieldError, Full, NotFound, Trashed
-from todo.tasks.columns import NEW, assign
+from todo.tasks.columns import NEW, STATEMENTS, assign
 from todo.tasks.limits import find_days, find_room
 from todo.tasks.models import Task
 from todo.tasks.recurrence.completing import plan_completion
-from todo.tasks.recurrence.completion import follow, refusing_unscheduled, set_anchor
+from todo.tasks.recurrence.completion import find_anchor, follow, refusing_unscheduled
 from todo.tasks.resource import TASKS, TRASH
 
 NO_VERSION = "The task does not exist, so it has no version that If-Match allows."
 TITLE_MISSING = str(TASKS.requests["title"].error_messages["required"])
 
 
-@cache
+@lru_cache(STATEMENTS)
 def build_task_put(
     names: frozenset[str], completed: bool | None, *, creates: bool, limited: bool, expires: bool
 ) -> RowStatement[tuple[Task, PutOutcome]]:
@@ -31,7 +31,7 @@ def build_task_put(
     if completed is not None:
         find_effects = follow(names, completed, limited=limited, expires=expires)
     else:
-        effects = set_anchor(names)._replace(refusal=false().label("is_full"))
+        effects = Effects(find_anchor(names), refusal=false().label("is_full"))
         find_effects = lambda _: effects  # noqa: E731
     return build_put(TASKS, TRASH, assign(names), find_effects, NEW if creates else None, limited=limited)
 

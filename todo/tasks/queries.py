@@ -4,7 +4,7 @@ Statements filter by owner, and row security does too: either one is enough.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -20,12 +20,12 @@ from todo.database.rows import RowName, RowStatement, build_get
 from todo.database.trashing import build_delete
 from todo.database.versions import ANY_VERSION, Versions
 from todo.errors import Full, KeyReused, KeyUnusable, TooSlow
-from todo.tasks.columns import NEW, assign
+from todo.tasks.columns import NEW, STATEMENTS, assign
 from todo.tasks.limits import find_expiry, find_room
 from todo.tasks.listing import FILTERS, TASK_LISTING
 from todo.tasks.models import Task
 from todo.tasks.recurrence.completing import complete_task
-from todo.tasks.recurrence.completion import refusing_unscheduled, set_anchor
+from todo.tasks.recurrence.completion import find_anchor, refusing_unscheduled
 from todo.tasks.resource import TASKS, TRASH
 
 SEARCH_SECONDS = 1
@@ -45,10 +45,10 @@ DELETE = build_limited(partial(build_delete, TASKS, TRASH))
 DELETE_ONLY = build_delete(TASKS, TRASH, expires=False)
 
 
-@cache
+@lru_cache(STATEMENTS)
 def build_task_change(names: frozenset[str]) -> RowStatement[tuple[Task, Outcome]]:
     """Build the statement that sets these columns of a task."""
-    return build_change(TASKS, assign(names), set_anchor(names))
+    return build_change(TASKS, assign(names), find_anchor(names))
 
 
 def find_tasks(user_id: str, query: Mapping[str, Any], *, is_counted: bool = False) -> Page[Task]:
@@ -137,6 +137,6 @@ def toggle_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -
 
 def delete_task(user_id: str, name: RowName, expected: Versions = ANY_VERSION) -> Task:
     """Move the user's task to the trash, and return it. Raises NotFound, Changed or Excluded."""
-    expires, values = find_expiry()
+    expires, values = find_expiry(1)
     statement = DELETE["kept" in values] if expires else DELETE_ONLY
     return change_row(user_id, name, statement, expected, values)[0]

@@ -56,7 +56,7 @@ def list_zones() -> dict[str, str]:
 
 @cache
 def list_targets() -> dict[str, str]:
-    """Return the time zone that each other name stands for.
+    """Return the IANA target of each link name.
 
     PostgreSQL reads some names without a place, such as CET, as abbreviations: they have no summer time there.
     """

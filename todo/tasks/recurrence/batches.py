@@ -7,7 +7,7 @@ from todo.tasks.recurrence.completion import (
     write_ended,
     write_new_anchor,
     write_next_id,
-    write_removed,
+    write_undoing,
     write_untouched,
 )
 from todo.tasks.recurrence.successors import write_successors
@@ -19,36 +19,33 @@ def choose(given: str, stored: str, name: str) -> str:
     return f"CASE WHEN '{name}' = ANY ({given}.names) THEN {given}.{name} ELSE {stored}.{name} END"
 
 
-def find_batch_values() -> dict[str, str]:
-    """Return the SQL of the columns of a task after a batch."""
-    return {name: choose("state", str(TABLE), name) for name in TASKS.stored}
+def find_batch_values(stored: str) -> dict[str, str]:
+    """Return the SQL of the columns of a task after a batch; ``stored`` is the row before."""
+    return {name: choose("state", stored, name) for name in TASKS.stored}
 
 
 def follow_batch() -> BatchEffects:
-    """Return what a batch does beside; see follow."""
-    values = find_batch_values()
-    anchor = f"CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values)} ELSE {TABLE}.anchor END"
+    """Return the further effects of a batch; see follow."""
+    # From the rows that state has found: a second join with the table could read all rows of the user.
+    values = find_batch_values("found")
+    anchor = f"""
+        CASE WHEN 'recurrence' = ANY (state.names) THEN {write_new_anchor(values, "found")} ELSE found.anchor END"""
     values |= {"anchor": anchor, "uid": "state.next_uid", "n": "state.n", "now": "statement_timestamp()"}
-    row = f"{TABLE}.user_id = :owner AND {TABLE}.id = state.found_id AND 'completed' = ANY (state.names)"
+    row = "found.n = state.n AND 'completed' = ANY (state.names)"
+    # A successor that the batch names counts as touched.
     ended = f"""
-        SELECT {TABLE}.next_id FROM state, {TABLE} WHERE {row} AND NOT state.completed AND {TABLE}.completed"""
-    kept = f"{TABLE} AS follower USING go WHERE follower.user_id = :owner AND follower.id = ANY (ARRAY({ended}))"
+        SELECT found.next_id FROM state, found WHERE {row} AND NOT state.completed AND found.completed
+          AND found.next_id NOT IN (SELECT found_id FROM state WHERE found_id IS NOT NULL)"""
     gone = "EXISTS (SELECT FROM state AS others WHERE others.found_id = follower.id AND others.op = 'delete')"
     scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
     return BatchEffects(
         columns=COPIED,
         followers=write_successors(
             values,
-            f"FROM state, {TABLE} WHERE {row} AND state.completed AND NOT {TABLE}.completed"
-            f" AND {write_ended(f'AND NOT {gone}')} AND {values['recurrence']} IS NOT NULL",
+            f"FROM state, found WHERE {row} AND state.completed AND NOT found.completed"
+            f" AND {write_ended('found', f'AND NOT {gone}')} AND {values['recurrence']} IS NOT NULL",
         ),
-        changing={
-            "undone": f"""
-              DELETE FROM {kept} AND {write_untouched("follower")}
-                AND follower.id NOT IN (SELECT found_id FROM state WHERE found_id IS NOT NULL)
-              RETURNING follower.*, go.change AS number""",
-            "removed": write_removed(),
-        },
+        changing=write_undoing(ended, "go"),
         refused={
             "recurrence_dated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
             "recurrence_zoned": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
@@ -67,4 +64,7 @@ def write_batch_changes() -> dict[str, tuple[str, str]]:
         # A successor that the batch changes counts as touched, and one that it deletes is gone.
         f"NOT {named} AND op = 'delete') AND ({named}) OR NOT ({write_untouched('follower')}))",
     )
-    return {"anchor": ("recurrence", write_new_anchor(find_batch_values())), "next_id": ("completed", next_id)}
+    return {
+        "anchor": ("recurrence", write_new_anchor(find_batch_values(str(TABLE)))),
+        "next_id": ("completed", next_id),
+    }

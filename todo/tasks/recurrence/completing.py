@@ -1,7 +1,7 @@
 """Changes that may complete or reopen a task."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from todo.database.changing import build_exact_change, change_row
@@ -10,14 +10,14 @@ from todo.database.rows import RowName, RowStatement
 from todo.database.statements import row_like
 from todo.database.versions import Versions
 from todo.errors import Full
-from todo.tasks.columns import assign, toggle
+from todo.tasks.columns import STATEMENTS, assign, toggle
 from todo.tasks.limits import find_expiry, find_room
 from todo.tasks.models import Task
 from todo.tasks.recurrence.completion import Completion, follow
 from todo.tasks.resource import TASKS
 
 
-@cache
+@lru_cache(STATEMENTS)
 def build_completion(
     names: frozenset[str], completed: bool | None, *, limited: bool, expires: bool
 ) -> RowStatement[tuple[Task, Completion]]:
@@ -41,4 +41,4 @@ def complete_task(user_id: str, name: RowName, columns: Mapping[str, Any], expec
 def plan_completion(columns: Mapping[str, Any]) -> tuple[bool, dict[str, int]]:
     """Return what find_expiry does for a change that may reopen a task, and so remove its successor."""
     may_reopen = not columns or columns.get("completed") is False
-    return find_expiry() if may_reopen else (False, {})
+    return find_expiry(0) if may_reopen else (False, {})

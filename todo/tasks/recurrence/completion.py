@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from psycopg2.errors import CheckViolation, InvalidParameterValue
-from sqlalchemy import Boolean, false, literal_column, text
+from sqlalchemy import Boolean, TextClause, false, literal_column, text
 from sqlalchemy.exc import DBAPIError
 
 from todo.database.changing import Effects
@@ -16,7 +16,7 @@ from todo.database.versions import write_expected
 from todo.errors import FieldError
 from todo.tasks.columns import write_new
 from todo.tasks.recurrence.rules import DUE_MISSING, ZONE_MISSING, ZONE_UNKNOWN
-from todo.tasks.recurrence.successors import clamp, write_anchor, write_successors, write_zone
+from todo.tasks.recurrence.successors import clamp, write_anchor, write_moment, write_successors, write_zone
 from todo.tasks.resource import TASKS, TRASH
 
 TABLE = TASKS.table
@@ -25,7 +25,7 @@ COPIED = [*TASKS.stored, "anchor"]
 
 
 class Completion(NamedTuple):
-    """Whether the row needs no further attempt, and whether that is for want of room for a successor."""
+    """``done``: the row needs no further attempt. ``is_full``: there was no room for a successor."""
 
     done: bool
     is_full: bool
@@ -36,10 +36,10 @@ def write_untouched(task: str) -> str:
     return f"{task}.updated_at = {task}.created_at AND NOT {task}.completed"
 
 
-def write_ended(gone: str = "") -> str:
+def write_ended(task: str = str(TABLE), gone: str = "") -> str:
     """Return the SQL condition that a task has no successor any more. ``gone`` begins with AND."""
-    follower = f"SELECT FROM {TABLE} AS follower WHERE follower.user_id = :owner AND follower.id = {TABLE}.next_id"
-    return f"({TABLE}.next_id IS NULL OR NOT EXISTS ({follower} {gone}))"
+    follower = f"SELECT FROM {TABLE} AS follower WHERE follower.user_id = :owner AND follower.id = {task}.next_id"
+    return f"({task}.next_id IS NULL OR NOT EXISTS ({follower} {gone}))"
 
 
 def find_values(names: AbstractSet[str]) -> dict[str, str]:
@@ -48,23 +48,23 @@ def find_values(names: AbstractSet[str]) -> dict[str, str]:
     return values | ({"anchor": write_new_anchor(values)} if "recurrence" in names else {})
 
 
-def write_new_anchor(values: Mapping[str, str]) -> str:
+def write_new_anchor(values: Mapping[str, str], task: str = str(TABLE)) -> str:
     """Return the SQL of the anchor of a row whose recurrence is set: it stays if the rule stays, but for its end."""
-    stored = f"{TABLE}.recurrence"
+    stored = f"{task}.recurrence"
     new, due_at, all_day = (values[name] for name in ("recurrence", "due_at", "due_all_day"))
     # UNTIL is the last part of a rule. It does not say from when the rule counts.
     pattern, before = (f"split_part({each} ->> 'rule', ';UNTIL=', 1)" for each in (new, stored))
-    moved = f"timezone({write_zone(new)}, timezone({write_zone(stored)}, {TABLE}.anchor))"
+    moved = f"timezone({write_zone(new)}, {write_moment(f'{task}.anchor', write_zone(stored))})"
     return f"""
         CASE WHEN {write_anchor(new, due_at, all_day)} IS NULL THEN NULL
         WHEN {pattern} IS DISTINCT FROM {before} THEN {write_anchor(new, due_at, all_day)}
-        WHEN {all_day} OR {TABLE}.due_all_day THEN {TABLE}.anchor
+        WHEN {all_day} OR {task}.due_all_day THEN {task}.anchor
         ELSE {clamp(moved)} END"""
 
 
-def set_anchor(names: AbstractSet[str]) -> Effects:
-    """Return what a change of columns does beside: a new rule counts from the due day."""
-    return Effects({"anchor": text(find_values(names)["anchor"])} if "recurrence" in names else {})
+def find_anchor(names: AbstractSet[str]) -> dict[str, TextClause]:
+    """Return the anchor, if the recurrence is among the changed columns."""
+    return {"anchor": text(find_values(names)["anchor"])} if "recurrence" in names else {}
 
 
 def follow(
@@ -82,7 +82,7 @@ def follow(
         completes = f"{row} AND NOT {TABLE}.completed" if completed is not False else ""
         reopens = f"{row} AND {TABLE}.completed" if completed is not True else ""
         ctes = write_successor(find_values(names), completes, limited=limited) if completes else {}
-        ctes |= write_undoing(reopens) if reopens else {}
+        ctes |= write_undoing(f"SELECT {TABLE}.next_id FROM {TABLE} WHERE {reopens}", "feed") if reopens else {}
         next_id = write_next_id(
             completes and f"NOT {TABLE}.completed", reopens and f"{TABLE}.completed", "(SELECT id FROM successor)"
         )
@@ -94,7 +94,7 @@ def follow(
             oldest, expiry = write_expiry(TRASH, limited=limited, condition=condition)
             first = [text(f"WITH {oldest} {expiry}")]
         return Effects(
-            {**set_anchor(names).values, "next_id": text(next_id)},
+            {**find_anchor(names), "next_id": text(next_id)},
             [text(sql).columns().cte(name) for name, sql in ctes.items()],
             is_full.label("is_full"),
             first,
@@ -117,14 +117,13 @@ def write_successor(values: Mapping[str, str], completes: str, *, limited: bool)
     return {**ctes, "successor": f"{insertion} RETURNING id"}
 
 
-def write_undoing(reopens: str) -> dict[str, str]:
-    """Return the SQL of the CTEs that remove the untouched successor of the row under the condition ``reopens``."""
+def write_undoing(ids: str, numbered: str) -> dict[str, str]:
+    """Return the SQL of the CTEs that remove untouched successors with these IDs; ``numbered`` has the ``change``."""
     return {
         "undone": f"""
-            DELETE FROM {TABLE} AS follower USING feed WHERE follower.user_id = :owner
-              AND follower.id = (SELECT {TABLE}.next_id FROM {TABLE} WHERE {reopens})
-              AND {write_untouched("follower")}
-            RETURNING follower.*, feed.change AS number""",
+            DELETE FROM {TABLE} AS follower USING {numbered} WHERE follower.user_id = :owner
+              AND follower.id = ANY (ARRAY({ids})) AND {write_untouched("follower")}
+            RETURNING follower.*, {numbered}.change AS number""",
         "removed": write_removed(),
     }
 
@@ -134,7 +133,7 @@ def write_next_id(
 ) -> str:
     """Return the SQL of ``next_id`` after a change, under the conditions of a task that it completes or reopens.
 
-    A successor stays under the condition ``kept``.
+    ``kept`` is the condition under which a reopened task keeps its successor.
     """
     completed = f"WHEN {completes} THEN coalesce({successor}, {TABLE}.next_id)" if completes else ""
     follower = f"""
@@ -166,7 +165,8 @@ def refusing_unscheduled() -> Iterator[None]:
         yield
     except DBAPIError as error:
         cause = error.orig
-        if isinstance(cause, InvalidParameterValue) and "time zone" in str(cause):
+        # The name of PostgreSQL's function, because its messages may be in any language.
+        if isinstance(cause, InvalidParameterValue) and "zone" in f"{cause.diag.source_function} {cause}":
             raise FieldError("recurrence.time_zone", ZONE_UNKNOWN) from None
         if isinstance(cause, CheckViolation):
             for constraint, refusal in UNSCHEDULED.items():
