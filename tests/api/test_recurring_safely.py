@@ -456,3 +456,19 @@ def test_a_task_moved_to_a_whole_day_recurs_on_whole_days(alice: Caller) -> None
     task = add(alice, due_date="2040-12-31T23:59:59.999999Z", recurrence=recurrence)
     assert alice.patch(f"/api/tasks/{task['id']}", json={"due_date": "2040-12-31"}).status_code == 200
     assert complete(alice, task)["due_date"] == "2041-01-01"
+
+
+def test_reopening_removes_no_listed_task_from_a_full_trash(database: Database) -> None:
+    with closing_pool(make_limited(database, 4)) as app:
+        alice = Caller(app.test_client(), app.extensions["settings"])
+        for _ in range(4):
+            alice.delete(f"/api/tasks/{alice.add()['id']}")
+        trash, task, plain = alice.get("/api/trash").json, add(alice), alice.add(completed=True)
+        assert len(trash or []) == 4
+        reopened = [{"op": "complete", "id": each["id"], "completed": False} for each in (task, plain)]
+        for _ in range(2):
+            complete(alice, task)
+            assert alice.post("/api/tasks/batch", json={"operations": reopened}).status_code == 200
+            complete(alice, task)
+            assert REOPENINGS["complete"](alice, task).status_code == 200
+        assert alice.get("/api/trash").json == trash

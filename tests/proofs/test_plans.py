@@ -156,6 +156,17 @@ def test_a_batch_reads_few_rows_for_each_operation(reader: Reader) -> None:
     check_scans(plan)
     assert 100 <= plan.read <= 1000
 
+    def write_completions(*others: dict[str, Any]) -> Any:
+        return {
+            "operations": [
+                {"op": "complete", "id": each["id"], "completed": number % 2 == 0} for number, each in enumerate(others)
+            ]
+        }
+
+    plan = reader.explain_write("POST", "/api/tasks/batch", tasks, write_completions)
+    check_scans(plan)
+    assert 60 <= plan.read <= 600
+
 
 def test_reminders_are_found_by_their_index(reader: Reader) -> None:
     plan = reader.explain("/api/tasks?remind_after=2026-03-07&remind_before=2026-03-07")
