@@ -358,7 +358,7 @@ def test_a_stop_ends_process_1_while_it_loads(image: Image, database: Database) 
         with image.contain(SAID["CMD"], database.settings(), database) as container:
             wait_until(container.handles_stop)
             time.sleep(seconds)
-            return container.stop(5)
+            return container.stop(15)  # Six load at once.
 
     moments = (0, 0.05, 0.2, 0.5, 1.0, 1.5)
     with ThreadPoolExecutor(len(moments)) as threads:
