@@ -30,13 +30,14 @@ CLAIM = text(
 class BatchEffects(NamedTuple):
     """What else a batch does, as SQL: CTEs that read ``state``.
 
-    ``followers`` selects the rows to create beside those of "create", as ``columns`` and ``uid``. ``changing`` has CTEs
+    ``followers`` selects the rows to create beside those of "create", as ``columns`` and ``uid``; None for none, which
+    costs less. ``changing`` has CTEs
     of the last part, which can read ``go``. ``refused`` has conditions by the refusal of a change. They compare the
     ``input``, the columns that it sets, with the row that was ``found``.
     """
 
     columns: Sequence[str]
-    followers: str
+    followers: str | None
     changing: Mapping[str, str]
     refused: Mapping[str, str]
 
@@ -72,21 +73,25 @@ def build_batch(
     given = list(dict.fromkeys(name for name, _ in changed.values()))
     state = write_state(resource, trash, given, list(changed), effects.refused, keyed=keyed)
     created = {"uid": "state.uid", **new}
-    followed = {name: name if name in ("uid", *effects.columns) else "NULL" for name in created}
+    sources = {"state WHERE op = 'create'": created}
+    followers, followers_again, room, has_room, short = "", "", "", "", "false"
+    if effects.followers is not None:
+        sources["followers"] = {name: name if name in ("uid", *effects.columns) else "NULL" for name in created}
+        followers = f"followers AS MATERIALIZED ({effects.followers}),"
     # The IDs are in the order of the operations.
     made = " UNION ALL ".join(
         f"SELECT {', '.join(f'{value} AS {name}' for name, value in values.items())}, n FROM {source}"
-        for values, source in ((created, "state WHERE op = 'create'"), (followed, "followers"))
+        for source, values in sources.items()
     )
-    followers = f"followers AS MATERIALIZED ({effects.followers})"
-    room, has_room, short = "", "", "false"
-    if limited:
+    if limited and not followers:
+        room, has_room = f"{write_room(resource)},", "AND (NOT :creates OR (SELECT has_room FROM existing))"
+    elif limited:
+        followers_again = followers
         room = f"{write_room(resource, '(SELECT count(*) FROM followers)')},"
         has_room = "AND (NOT (:creates OR EXISTS (SELECT FROM followers)) OR (SELECT has_room FROM existing))"
         short = f"""EXISTS (
           SELECT FROM followers WHERE NOT EXISTS (
             SELECT FROM {table} AS made WHERE made.user_id = :owner AND made.uid = followers.uid))"""
-    followers_again = f"{followers}," if limited else ""
     changing = "".join(f"{name} AS ({sql}), " for name, sql in effects.changing.items())
     assignments = ", ".join(
         f"{column} = CASE WHEN '{name}' = ANY (state.names) THEN {value} ELSE {table}.{column} END"
@@ -106,7 +111,7 @@ def build_batch(
         *((*EXPIRY, CLAIM) if keyed else ()),
         text(
             f"""
-            WITH {state}, {followers}, {room} feed AS (
+            WITH {state}, {followers} {room} feed AS (
               UPDATE todo.feeds SET change = todo.feeds.change + 1
               WHERE todo.feeds.user_id = :owner AND (SELECT is_new FROM claim) {has_room}
                 AND NOT EXISTS (SELECT FROM state WHERE refusal IS NOT NULL)

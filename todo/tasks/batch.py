@@ -41,7 +41,6 @@ NEW |= {
 }
 COMPLETED_AT = f"CASE WHEN state.completed THEN coalesce({TASKS.table}.completed_at, {write_now(TASKS.table)}) END"
 CHANGED = {name: (name, f"state.{name}") for name in TASKS.stored} | {"completed_at": ("completed", COMPLETED_AT)}
-CHANGED |= write_batch_changes()
 REFUSALS: dict[str, type[DomainError]] = {"missing": NotFound, "taken": UidTaken, "changed": Changed}
 
 
@@ -64,9 +63,11 @@ class BatchResultSchema(Schema):
 
 
 @cache
-def build_task_batch(*, keyed: bool, limited: bool) -> Statement[tuple[Task, Step]]:
-    """Build the statement of a batch."""
-    return build_batch(TASKS, TRASH, NEW, CHANGED, follow_batch(), keyed=keyed, limited=limited)
+def build_task_batch(*, keyed: bool, limited: bool, completes: bool, reopens: bool) -> Statement[tuple[Task, Step]]:
+    """Build the statement of a batch that may complete tasks, or reopen them."""
+    ways = {"completes": completes, "reopens": reopens}
+    changed = CHANGED | write_batch_changes(**ways)
+    return build_batch(TASKS, TRASH, NEW, changed, follow_batch(**ways), keyed=keyed, limited=limited)
 
 
 def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | None) -> Done:
@@ -78,7 +79,8 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     requested = [write_operation(operation) for operation in operations]
     executed = [{"n": number, **complete_operation(each)} for number, each in enumerate(requested)]
     creations, deletions = ([each["op"] for each in requested].count(op) for op in ("create", "delete"))
-    reopened = [each.get("completed") for each in requested].count(False)
+    updates = [each.get("completed") for each in requested if each["op"] == "update"]
+    completed, reopened = updates.count(True), updates.count(False)
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
     values |= {"deleted": deletions + reopened, "listed": deletions} | find_days()
@@ -90,7 +92,9 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
         fingerprint = sha256(orjson.dumps(requested, option=orjson.OPT_SORT_KEYS)).digest()
         uids = [each["uid"] if each["op"] == "create" else "NULL" for each in executed]
         values |= {"key": key, "fingerprint": fingerprint, "uids": f"{{{','.join(uids)}}}"}
-    statement = build_task_batch(keyed=key is not None, limited=bool(room))
+    statement = build_task_batch(
+        keyed=key is not None, limited=bool(room), completes=completed > 0, reopens=reopened > 0
+    )
     with refusing_unscheduled():
         rows = fetch(user_id, statement, values, repeatable=key is not None)
     step = rows[0][1]

@@ -24,8 +24,8 @@ def find_batch_values(stored: str) -> dict[str, str]:
     return {name: choose("state", stored, name) for name in TASKS.stored}
 
 
-def follow_batch() -> BatchEffects:
-    """Return the further effects of a batch; see follow."""
+def follow_batch(*, completes: bool, reopens: bool) -> BatchEffects:
+    """Return the further effects of a batch that may complete tasks, or reopen them; see follow."""
     # From the rows that state has found: a second join with the table could read all rows of the user.
     values = find_batch_values("found")
     anchor = f"""
@@ -40,12 +40,14 @@ def follow_batch() -> BatchEffects:
     scheduled = {name: choose("input", "found", name) for name in ("recurrence", "due_at", "due_all_day")}
     return BatchEffects(
         columns=COPIED,
-        followers=write_successors(
+        followers=None
+        if not completes
+        else write_successors(
             values,
             f"FROM state, found WHERE {row} AND state.completed AND NOT found.completed"
             f" AND {write_ended('found', f'AND NOT {gone}')} AND {values['recurrence']} IS NOT NULL",
         ),
-        changing=write_undoing(ended, "go"),
+        changing=write_undoing(ended, "go") if reopens else {},
         refused={
             "recurrence_dated": f"{scheduled['recurrence']} IS NOT NULL AND {scheduled['due_at']} IS NULL",
             "recurrence_zoned": f"{scheduled['recurrence']} ->> 'rule' IS NOT NULL AND NOT {scheduled['due_all_day']}"
@@ -54,17 +56,15 @@ def follow_batch() -> BatchEffects:
     )
 
 
-def write_batch_changes() -> dict[str, tuple[str, str]]:
+def write_batch_changes(*, completes: bool, reopens: bool) -> dict[str, tuple[str, str]]:
     """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
     named = "EXISTS (SELECT FROM state WHERE state.found_id = follower.id"
     next_id = write_next_id(
-        f"state.completed AND NOT {TABLE}.completed",
-        f"NOT state.completed AND {TABLE}.completed",
+        f"state.completed AND NOT {TABLE}.completed" if completes else "",
+        f"NOT state.completed AND {TABLE}.completed" if reopens else "",
         f"(SELECT made.id FROM {TABLE} AS made WHERE made.user_id = :owner AND made.uid = state.next_uid)",
         # A successor that the batch changes counts as touched, and one that it deletes is gone.
         f"NOT {named} AND op = 'delete') AND ({named}) OR NOT ({write_untouched('follower')}))",
     )
-    return {
-        "anchor": ("recurrence", write_new_anchor(find_batch_values(str(TABLE)))),
-        "next_id": ("completed", next_id),
-    }
+    anchor = ("recurrence", write_new_anchor(find_batch_values(str(TABLE))))
+    return {"anchor": anchor, **({"next_id": ("completed", next_id)} if completes or reopens else {})}
