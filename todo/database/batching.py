@@ -71,7 +71,7 @@ def build_batch(
     """
     table, columns, names = resource.table, write_columns(resource), ", ".join(resource.row.names)
     given = list(dict.fromkeys(name for name, _ in changed.values()))
-    state = write_state(resource, trash, given, list(changed), effects.refused, keyed=keyed)
+    state = write_state(resource, trash, given, [*changed, *effects.columns], effects.refused, keyed=keyed)
     created = {"uid": "state.uid", **new}
     sources = {"state WHERE op = 'create'": created}
     followers, followers_again, room, has_room, short = "", "", "", "", "false"

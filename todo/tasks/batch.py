@@ -63,11 +63,13 @@ class BatchResultSchema(Schema):
 
 
 @cache
-def build_task_batch(*, keyed: bool, limited: bool, completes: bool, reopens: bool) -> Statement[tuple[Task, Step]]:
-    """Build the statement of a batch that may complete tasks, or reopen them."""
-    ways = {"completes": completes, "reopens": reopens}
-    changed = CHANGED | write_batch_changes(**ways)
-    return build_batch(TASKS, TRASH, NEW, changed, follow_batch(**ways), keyed=keyed, limited=limited)
+def build_task_batch(
+    *, keyed: bool, limited: bool, recurs: bool, completes: bool, reopens: bool
+) -> Statement[tuple[Task, Step]]:
+    """Build the statement of a batch that may set recurrences, complete tasks, or reopen them."""
+    changed = CHANGED | write_batch_changes(recurs=recurs, completes=completes, reopens=reopens)
+    effects = follow_batch(completes=completes, reopens=reopens)
+    return build_batch(TASKS, TRASH, NEW, changed, effects, keyed=keyed, limited=limited)
 
 
 def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | None) -> Done:
@@ -79,8 +81,8 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
     requested = [write_operation(operation) for operation in operations]
     executed = [{"n": number, **complete_operation(each)} for number, each in enumerate(requested)]
     creations, deletions = ([each["op"] for each in requested].count(op) for op in ("create", "delete"))
-    updates = [each.get("completed") for each in requested if each["op"] == "update"]
-    completed, reopened = updates.count(True), updates.count(False)
+    updates = [each for each in requested if each["op"] == "update"]
+    completed, reopened = ([each.get("completed") for each in updates].count(value) for value in (True, False))
     values = {"owner": user_id, "operations": orjson.dumps(executed).decode(), "creates": creations > 0}
     # What the batch deletes makes room for what it creates.
     values |= {"deleted": deletions + reopened, "listed": deletions} | find_days()
@@ -93,7 +95,11 @@ def execute(user_id: str, operations: Sequence[Mapping[str, Any]], key: str | No
         uids = [each["uid"] if each["op"] == "create" else "NULL" for each in executed]
         values |= {"key": key, "fingerprint": fingerprint, "uids": f"{{{','.join(uids)}}}"}
     statement = build_task_batch(
-        keyed=key is not None, limited=bool(room), completes=completed > 0, reopens=reopened > 0
+        keyed=key is not None,
+        limited=bool(room),
+        recurs=any("recurrence" in each for each in updates),
+        completes=completed > 0,
+        reopens=reopened > 0,
     )
     with refusing_unscheduled():
         rows = fetch(user_id, statement, values, repeatable=key is not None)

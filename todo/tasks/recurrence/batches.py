@@ -56,8 +56,11 @@ def follow_batch(*, completes: bool, reopens: bool) -> BatchEffects:
     )
 
 
-def write_batch_changes(*, completes: bool, reopens: bool) -> dict[str, tuple[str, str]]:
-    """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL."""
+def write_batch_changes(*, recurs: bool, completes: bool, reopens: bool) -> dict[str, tuple[str, str]]:
+    """Return the columns of a changed row of a batch that follow from others: what they need, and their SQL.
+
+    ``recurs``: the batch may set the recurrence of a task.
+    """
     named = "EXISTS (SELECT FROM state WHERE state.found_id = follower.id"
     next_id = write_next_id(
         f"state.completed AND NOT {TABLE}.completed" if completes else "",
@@ -66,5 +69,5 @@ def write_batch_changes(*, completes: bool, reopens: bool) -> dict[str, tuple[st
         # A successor that the batch changes counts as touched, and one that it deletes is gone.
         f"NOT {named} AND op = 'delete') AND ({named}) OR NOT ({write_untouched('follower')}))",
     )
-    anchor = ("recurrence", write_new_anchor(find_batch_values(str(TABLE))))
-    return {"anchor": anchor, **({"next_id": ("completed", next_id)} if completes or reopens else {})}
+    anchor = {"anchor": ("recurrence", write_new_anchor(find_batch_values(str(TABLE))))} if recurs else {}
+    return anchor | ({"next_id": ("completed", next_id)} if completes or reopens else {})
