@@ -399,7 +399,7 @@ def test_a_rule_is_answered_in_one_spelling(alice: Caller, given: str, stored: s
         ({"rule": None}, "rule", "Required: a rule"),
         ({"rule": 5}, "rule", "Must be a string, a rule, such as"),
         ({"rule": " "}, "rule", "Required: a rule, such as FREQ=WEEKLY"),
-        ({"rule": "every day"}, "rule", "Has 'EVERY DAY', which is not allowed. Must be a rule, such as FREQ="),
+        ({"rule": "every day"}, "rule", "Has 'EVERY DAY', which is not allowed. Allowed: FREQ, INTERVAL,"),
         ({"rule": "FREQ=DA\u0131LY"}, "rule", "FREQ must be one of DAILY, WEEKLY"),
         ({"rule": "INTERVAL=2"}, "rule", "Must have FREQ, which is one of DAILY, WEEKLY, MONTHLY, YEARLY"),
         ({"rule": "FREQ=HOURLY"}, "rule", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY, not 'HOURLY'."),

@@ -36,8 +36,9 @@ from tests.support.rules import (
     write_micros,
     write_moment,
 )
-from todo.tasks.recurrence.rules import FREQUENCIES, MAX_RULE, PARTS, WEEKDAYS, read_rule
+from todo.tasks.recurrence.rules import FREQUENCIES, MAX_RULE, PARTS, read_rule
 from todo.tasks.recurrence.successors import write_successors
+from todo.web.icalendar import WEEKDAYS
 
 # Another seed draws other tasks. A longer run has more of them.
 SEED = int(os.environ.get("RECURRENCE_SEED", "1"))

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
-from todo.tasks.recurrence.rules import FREQUENCIES, MAX_WEEKS, WEEKDAYS, read_rule
+from todo.tasks.recurrence.rules import FREQUENCIES, MAX_WEEKS, read_rule
 from todo.tasks.zones import ZoneName, list_zones
+from todo.web.icalendar import WEEKDAYS
 
 CYCLE_DAYS, CYCLE_MONTHS = 146_097, 4800
 SECOND = 1_000_000

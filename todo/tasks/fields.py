@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields
 
 from todo.database.folding import fold
 from todo.tasks.due import DATE, Due, read_date, read_due, read_instant
-from todo.web.fields import Choice, Text, name_type
+from todo.web.fields import Choice, EmptyIsNull, Text, name_type
 
 # In characters. The constraints of the model have the same numbers.
 MAX_TITLE = 200
@@ -49,14 +49,11 @@ class Tags(fields.List[Any]):
         return list(seen.values())
 
 
-class Reminder(fields.Field[datetime]):
+class Reminder(EmptyIsNull, fields.Field[datetime]):
     """An instant; null or an empty string for none."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"type": "string", "format": "date-time"}, allow_none=True, **kwargs)
-
-    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().deserialize(None if value == "" else value, *args, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         if not isinstance(value, str):
@@ -67,16 +64,13 @@ class Reminder(fields.Field[datetime]):
             raise ValidationError(str(error)) from None
 
 
-class DueDate(fields.Field[Due]):
+class DueDate(EmptyIsNull, fields.Field[Due]):
     """A whole day or an instant; null or an empty string for none, because HTML forms send that."""
 
     def __init__(self, **kwargs: Any) -> None:
         # One string without a format: a union of two becomes an empty class, or loses the time, in many generators.
         described = {"type": "string", "examples": ["2026-12-31", "2026-12-31T12:00:00.000000Z"]}
         super().__init__(metadata=described, allow_none=True, **kwargs)
-
-    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().deserialize(None if value == "" else value, *args, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Due:
         if not isinstance(value, str):

@@ -66,6 +66,13 @@ class Text(fields.String):
         return text
 
 
+class EmptyIsNull(fields.Field[Any]):
+    """A field for which an empty string means null, because HTML forms send that."""
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().deserialize(None if value == "" else value, *args, **kwargs)
+
+
 class StrictBoolean(fields.Boolean):
     """JSON's true and false, and no value that means the same elsewhere."""
 

@@ -10,9 +10,9 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 
 from todo.tasks.due import read_date
 from todo.tasks.zones import ZoneName
-from todo.web.fields import Choice, name_type
+from todo.web.fields import Choice, EmptyIsNull, name_type
+from todo.web.icalendar import WEEKDAYS
 
-WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 # By part: its form, and what a message says of it.
 PARTS: dict[str, tuple[re.Pattern[str], str]] = {
@@ -66,7 +66,9 @@ def read_parts(text: str) -> dict[str, str]:
     for part in text.removeprefix("RRULE:").removesuffix(";").split(";"):
         name, _, value = part.partition("=")
         if name not in PARTS:
-            raise ValidationError(f"Has {show(name)}, which is not allowed. Must be {FORM}, of {', '.join(PARTS)}.")
+            raise ValidationError(
+                f"Has {show(name)}, which is not allowed. Allowed: {', '.join(PARTS)}, as in {EXAMPLE}."
+            )
         if name in given:
             raise ValidationError(f"Has {name} twice.")
         form, allowed = PARTS[name]
@@ -145,14 +147,11 @@ class RecurrenceSchema(Schema):
         }
 
 
-class Recurrence(fields.Nested):
+class Recurrence(EmptyIsNull, fields.Nested):
     """The field of requests: an object with ``rule``, ``from`` and ``time_zone``. null or an empty string is none."""
 
     def __init__(self) -> None:
         super().__init__(RecurrenceSchema(), allow_none=True)
-
-    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().deserialize(None if value == "" else value, *args, **kwargs)
 
     def _load(self, value: Any, partial: Any = None) -> Any:
         if not isinstance(value, dict):

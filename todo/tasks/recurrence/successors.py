@@ -6,7 +6,7 @@ OFFSET 0 keeps a subquery apart: PostgreSQL would repeat its expressions in the 
 
 from collections.abc import Mapping
 
-from todo.tasks.recurrence.rules import WEEKDAYS
+from todo.web.icalendar import WEEKDAYS
 
 CODES = "".join(WEEKDAYS)
 FIRST_DAY, LAST_DAY = "CAST('0001-01-01' AS timestamp)", "CAST('9999-12-31 23:59:59.999999' AS timestamp)"
